@@ -1,0 +1,92 @@
+/* One connection and one channel to RabbitMQ: the only file that knows librabbitmq.
+ *
+ * Used by the API's publisher thread (which may block for a bounded time) and by the notifier (whose
+ * event loop watches the descriptor and never blocks). One thread at a time may use a link; it may
+ * be opened on one thread and then handed to another.
+ *
+ * Whatever arrives is read as struct amqp_event, one at a time, by amqp_link_poll(): the frame state
+ * machine (method, header, body...) is inside and never waits in the middle of a message.
+ * After any function returned ERR_CLOSED or ERR_UNAVAILABLE the link is dead: close it. */
+#ifndef CARILLON_AMQP_LINK_H
+#define CARILLON_AMQP_LINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/config.h"
+#include "common/err.h"
+#include "common/event.h"
+
+struct amqp_link; /* opaque */
+
+enum amqp_event_kind {
+    AMQP_DELIVERY, /* a message of the stream: delivery is set */
+    AMQP_ACK,      /* the broker has confirmed `tag` (and all before it if `multiple`) */
+    AMQP_NACK,     /* it has not taken `tag` (and all before it if `multiple`) */
+    AMQP_RETURN,   /* a mandatory message had no queue; its ack follows. message_id is set */
+    AMQP_BLOCKED,  /* the broker asks not to publish (memory or disk alarm): reason is set */
+    AMQP_UNBLOCKED,
+    AMQP_CANCEL, /* the consumer is gone: the queue was deleted */
+};
+
+/* Pointers live until the next call on the link. */
+struct amqp_delivery {
+    uint64_t tag;
+    int64_t offset; /* x-stream-offset, -1 when absent */
+    bool has_meta;  /* user_id, seq and epoch were all there and sane: meta is set */
+    struct event_meta meta;
+    const char *type; /* the type property, "" when absent */
+    const char *message_id;
+    int64_t timestamp_s; /* the timestamp property, 0 when absent */
+    const char *body;    /* NULL when too_large; else NUL-terminated besides its length */
+    size_t body_length;
+    bool too_large; /* over AMQP_BODY_MAX: read away, not kept */
+};
+
+#define AMQP_BODY_MAX (1024 * 1024)
+
+struct amqp_event {
+    enum amqp_event_kind kind;
+    uint64_t tag;
+    bool multiple;
+    char message_id[EVENT_ID_SIZE];
+    char reason[256];
+    struct amqp_delivery delivery;
+};
+
+/* Connects, logs in, opens the channel and declares exchange, stream queue and binding, within about
+ * AMQP_TIMEOUT_MS. Blocks: not for an event loop's thread.
+ * ERR_UNAVAILABLE: not reachable, refused, or declared otherwise (then *why says so); try again later.
+ * `why` takes one line for the log, never a secret. `name` is shown on RabbitMQ's connections page. */
+MUST_CHECK enum err amqp_link_open(const struct config *config, const char *name, struct amqp_link **out, char *why,
+                                   size_t why_size);
+void amqp_link_close(struct amqp_link **link); /* does not wait for the broker; accepts NULL */
+
+int amqp_link_fd(const struct amqp_link *link);
+
+/* The next event, waiting at most timeout_ms (0: not at all). ERR_AGAIN: none. ERR_CLOSED: the
+ * connection is gone; amqp_link_why() tells. Call it at least every half heartbeat: heartbeats are
+ * sent and checked inside. After the descriptor became readable, call until ERR_AGAIN. */
+MUST_CHECK enum err amqp_link_poll(struct amqp_link *link, int timeout_ms, struct amqp_event *event);
+const char *amqp_link_why(const struct amqp_link *link);
+
+/* Publisher side. amqp_link_confirm() first; then each publish counts one tag from 1.
+ * ERR_AGAIN: the broker has asked not to publish (AMQP_BLOCKED), or the socket cannot take more now.
+ * The body is not copied beyond the call. */
+MUST_CHECK enum err amqp_link_confirm(struct amqp_link *link);
+MUST_CHECK enum err amqp_link_publish(struct amqp_link *link, const struct event_meta *meta, const char *body,
+                                      size_t length, uint64_t *tag);
+
+/* A message of ours straight into the queue, not through the exchange (markers, beacons);
+ * `epoch` may be NULL. Counts a tag when confirms are on. */
+MUST_CHECK enum err amqp_link_publish_control(struct amqp_link *link, const char *type, const char *message_id,
+                                              const char *epoch, uint64_t *tag);
+
+/* Consumer side: reads the stream from what `since_s` seconds ago reached it (whole chunks: earlier
+ * messages may come too), or from offset `from_offset` when that is >= 0. */
+MUST_CHECK enum err amqp_link_consume(struct amqp_link *link, int64_t since_s, int64_t from_offset, int prefetch);
+/* Acknowledges all deliveries up to tag; this is the stream's credit. */
+MUST_CHECK enum err amqp_link_ack(struct amqp_link *link, uint64_t tag);
+
+#endif

@@ -1,0 +1,65 @@
+/* The event contract: the one thing the two programs share.
+ *
+ * An event's body is the exact text of the frame a browser gets; it is made once, in the write's
+ * transaction, kept in the journal, and forwarded byte for byte. What a reader needs to route it
+ * without parsing travels in the message's headers (struct event_meta).
+ *
+ * To add a type: one row here, a verb for its message, and the place that emits it. */
+#ifndef CARILLON_EVENT_H
+#define CARILLON_EVENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/cursor.h"
+#include "common/err.h"
+
+/* X(name, routing key, how its message calls it) */
+#define EVENT_TYPES(X)                                                                                       \
+    X(EVENT_TASK_CREATED, "task.created", "created")                                                         \
+    X(EVENT_TASK_COMPLETED, "task.completed", "completed")                                                   \
+    X(EVENT_TASK_REOPENED, "task.reopened", "reopened")                                                      \
+    X(EVENT_TASK_UPDATED, "task.updated", "updated")                                                         \
+    X(EVENT_TASK_DELETED, "task.deleted", "deleted")
+
+enum event_type {
+#define X(name, key, verb) name,
+    EVENT_TYPES(X)
+#undef X
+};
+
+#define EVENT_BINDING "task.#" /* the queue's binding: every type above matches */
+
+/* Messages of our own in the stream that are no events: see docs/protocol.md */
+#define EVENT_MARKER_TYPE "carillon.marker" /* a notifier's: read up to here */
+#define EVENT_BEACON_TYPE "carillon.epoch"  /* the API's: this is the database's epoch */
+
+#define EVENT_REQUEST_ID_MAX  64
+#define EVENT_TRACEPARENT_MAX 64
+#define EVENT_TYPE_KEY_MAX    32
+
+/* What a message's headers and properties tell about an event. */
+struct event_meta {
+    char epoch[CURSOR_EPOCH_MAX + 1];
+    uint32_t user_id;
+    uint64_t seq;
+    int64_t created_at_ms;
+    char type[EVENT_TYPE_KEY_MAX + 1];              /* routing key */
+    char request_id[EVENT_REQUEST_ID_MAX + 1];      /* may be empty */
+    char traceparent[EVENT_TRACEPARENT_MAX + 1];    /* may be empty */
+};
+
+const char *event_type_key(enum event_type type);
+MUST_CHECK enum err event_type_parse(const char *key, enum event_type *type);
+
+/* "epoch:user:seq": the message id, the same for every publication of one event. */
+#define EVENT_ID_SIZE (CURSOR_EPOCH_MAX + 1 + 10 + 1 + 20 + 1)
+void event_format_id(const struct event_meta *meta, char id[EVENT_ID_SIZE]);
+
+/* Makes the frame's text from the task's JSON text. Returns a malloc()ed string of *length bytes;
+ * the caller frees it. */
+char *event_format_body(enum event_type type, const struct cursor *cursor, uint32_t task_id, int64_t at_ms,
+                        const char *task_json, size_t *length);
+
+#endif

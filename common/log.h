@@ -1,0 +1,33 @@
+/* One line per happening on standard error, as text or JSON (LOG_FORMAT), written with one write(2)
+ * so that lines of several processes never mix. The request id of the thread's current work is
+ * added to every line. Never pass a secret. */
+#ifndef CARILLON_LOG_H
+#define CARILLON_LOG_H
+
+#include <stdbool.h>
+
+enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
+enum log_format { LOG_TEXT, LOG_JSON };
+
+/* `program` must outlive the process. Before log_init() lines are text at level info. */
+void log_init(const char *program, enum log_format format, enum log_level least);
+
+/* The id that this thread's lines carry from now on; NULL: none. The string is copied (64 bytes). */
+void log_set_request_id(const char *id);
+
+bool log_enabled(enum log_level level);
+
+/* Control characters in the finished text are escaped, so no input can forge a line. A line longer
+ * than 8 KiB is cut and ends in "...". */
+void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#define log_debug(...)                                                                                       \
+    do {                                                                                                     \
+        if (log_enabled(LOG_DEBUG))                                                                          \
+            log_line(LOG_DEBUG, __VA_ARGS__);                                                                \
+    } while (0)
+#define log_info(...)  log_line(LOG_INFO, __VA_ARGS__)
+#define log_warn(...)  log_line(LOG_WARN, __VA_ARGS__)
+#define log_error(...) log_line(LOG_ERROR, __VA_ARGS__)
+
+#endif
