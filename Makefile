@@ -1,0 +1,100 @@
+# Builds the two programs and their tests. `make help` lists the targets.
+#
+#   make                 build/fcgi-api and build/ws-notifier
+#   make CC=clang        with another compiler
+#   make BUILD=build/x   somewhere else
+#   make SANITIZE=1      with AddressSanitizer and UndefinedBehaviorSanitizer (into build/asan)
+
+SANITIZE ?=
+BUILD    ?= $(if $(SANITIZE),build/asan,build)
+CC       ?= cc
+PREFIX   ?= /usr/local
+DESTDIR  ?=
+
+PACKAGES := libcjson libmariadb libuv
+LDLIBS   := $(shell pkg-config --libs $(PACKAGES)) -lm -lpthread
+WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+            -Wwrite-strings -Wformat=2 -Wvla
+CFLAGS   ?= -O2 -g
+CPPFLAGS += -D_GNU_SOURCE -I. $(shell pkg-config --cflags $(PACKAGES))
+override CFLAGS += -std=c17 $(WARNINGS) -fno-strict-aliasing -fno-omit-frame-pointer
+ifneq ($(SANITIZE),)
+override CFLAGS += -fsanitize=address,undefined -fno-sanitize-recover=all
+endif
+
+# One archive a folder; a test links all three and draws in only what it names.
+COMMON_OBJECTS   := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard common/*.c))
+API_OBJECTS      := $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out fcgi-api/main.c,$(wildcard fcgi-api/*.c)))
+NOTIFIER_OBJECTS := $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out ws-notifier/main.c,$(wildcard ws-notifier/*.c)))
+ARCHIVES         := $(BUILD)/libapi.a $(BUILD)/libnotifier.a $(BUILD)/libcommon.a
+UNIT_TESTS       := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
+SOURCES          := $(wildcard common/*.[ch] fcgi-api/*.[ch] ws-notifier/*.[ch] tests/unit/*.[ch] bench/*.[ch])
+
+API_LIBS      := -lfcgi -lrabbitmq -lcrypto
+NOTIFIER_LIBS := -lwebsockets -lrabbitmq
+
+.PHONY: all check asan lint format format-check run test bench install clean help
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(BUILD)/fcgi-api $(BUILD)/ws-notifier ## build both programs
+
+$(BUILD)/fcgi-api: $(BUILD)/obj/fcgi-api/main.o $(BUILD)/libapi.a $(BUILD)/libcommon.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(API_LIBS) $(LDLIBS)
+
+$(BUILD)/ws-notifier: $(BUILD)/obj/ws-notifier/main.o $(BUILD)/libnotifier.a $(BUILD)/libcommon.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(NOTIFIER_LIBS) $(LDLIBS)
+
+$(BUILD)/libcommon.a: $(COMMON_OBJECTS)
+$(BUILD)/libapi.a: $(API_OBJECTS)
+$(BUILD)/libnotifier.a: $(NOTIFIER_OBJECTS)
+$(ARCHIVES):
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(BUILD)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(ARCHIVES)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(ARCHIVES) -lcmocka $(API_LIBS) $(NOTIFIER_LIBS) $(LDLIBS)
+
+check: $(UNIT_TESTS) ## build and run the unit tests
+	@set -e; for test in $(UNIT_TESTS); do $$test; done
+
+asan: ## the unit tests with AddressSanitizer and UndefinedBehaviorSanitizer
+	$(MAKE) SANITIZE=1 all check
+
+lint: ## clang-tidy and cppcheck
+	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
+	    --suppress=missingIncludeSystem -D_GNU_SOURCE -I. common fcgi-api ws-notifier
+	clang-tidy --quiet --warnings-as-errors='*' $(filter-out tests/%,$(filter %.c,$(SOURCES))) -- $(CPPFLAGS) -std=c17
+
+format: ## lay out the C sources
+	clang-format -i $(SOURCES)
+
+format-check: ## fail when `make format` would change something
+	clang-format --dry-run -Werror $(SOURCES)
+
+run: ## start the whole stack in the foreground
+	scripts/run
+
+test: ## everything: unit, system, browser, Bruno and container tests
+	scripts/test
+
+bench: ## compare with what people would use instead
+	scripts/bench
+
+install: all ## programs into $(PREFIX)/bin, sql and the page into $(PREFIX)/share/carillon
+	install -D -t $(DESTDIR)$(PREFIX)/bin $(BUILD)/fcgi-api $(BUILD)/ws-notifier
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/carillon/sql sql/*.sql
+	cp -R nginx $(DESTDIR)$(PREFIX)/share/carillon/
+
+clean: ## remove what was built
+	rm -rf build
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

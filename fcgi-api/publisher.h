@@ -1,0 +1,31 @@
+/* The publisher thread: carries events from the outbox to RabbitMQ.
+ *
+ * It has its own database connection and its own AMQP link; the request path only leaves a hint
+ * ("this user has something") and never waits. See DESIGN's prefix rule at publisher.c. */
+#ifndef CARILLON_PUBLISHER_H
+#define CARILLON_PUBLISHER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/config.h"
+#include "common/err.h"
+#include "common/metrics.h"
+
+struct publisher; /* opaque */
+
+/* Starts the thread. Database and broker may both be away. config and metrics outlive it.
+ * ERR_SYSTEM: no thread could be made. */
+MUST_CHECK enum err publisher_start(const struct config *config, struct metrics *metrics, struct publisher **out);
+
+/* From the request's thread, after its commit. Never blocks, never fails: what does not fit in the
+ * hint queue is found by the sweeper. */
+void publisher_hint(struct publisher *publisher, uint32_t user_id);
+
+/* Whether its broker connection is up, for readiness. Safe from any thread. */
+bool publisher_connected(const struct publisher *publisher);
+
+/* Tells the thread to publish what was hinted so far, waits at most deadline_ms, ends it and frees. */
+void publisher_stop(struct publisher **publisher, int deadline_ms);
+
+#endif

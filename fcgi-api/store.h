@@ -1,0 +1,166 @@
+/* The database, in our words: what the HTTP handlers and the publisher may ask of it.
+ *
+ * A struct store is one connection, used by one thread. It connects when first asked, and again after
+ * a loss; no function waits longer than about DB_TIMEOUT_MS in all. Each write is one transaction:
+ * task row locked, user's event counter incremented, rows changed, event and outbox inserted, commit
+ * (always in that order). Deadlocks and lock waits (1213, 1205) are retried inside, a lost connection
+ * only when no COMMIT had been sent.
+ *
+ * Every function can return ERR_UNAVAILABLE (database away, read-only, or too many connections; the
+ * caller answers 503) and ERR_INTERNAL (a bug, already logged); the others are named at each.
+ * Only fcgi-api/store*.c include mysql.h. */
+#ifndef CARILLON_STORE_H
+#define CARILLON_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/config.h"
+#include "common/cursor.h"
+#include "common/err.h"
+#include "common/event.h"
+#include "fcgi-api/task.h"
+
+struct store; /* opaque */
+
+struct store *store_new(const struct config *config);
+void store_free(struct store **store);
+
+/* Does the database answer? For readiness. */
+MUST_CHECK enum err store_ping(struct store *store);
+
+/* ---- tasks ------------------------------------------------------------------------------------- */
+
+/* What travels with a write into its event. */
+struct store_origin {
+    const char *request_id;  /* "" when none */
+    const char *traceparent; /* "" when none */
+    uint32_t only_user;      /* 0: may touch everyone's; else others' tasks are ERR_NOT_FOUND */
+};
+
+/* A POST that carried an Idempotency-Key. key NULL: none. */
+struct store_idempotency {
+    uint32_t owner_id;
+    const char *key;
+    unsigned char request_hash[32];
+};
+
+/* The answer to a POST: made now, or remembered from the first time. */
+struct store_created {
+    bool repeated; /* answered from the remembered one: no new row, no event */
+    struct task task;
+    char *body; /* the task's JSON text, to free() */
+};
+
+/* ERR_NOT_FOUND: no such user. ERR_MISMATCH: the key was used for another request. */
+MUST_CHECK enum err store_task_insert(struct store *store, uint32_t user_id, const char *content,
+                                      const struct store_origin *origin, const struct store_idempotency *idempotency,
+                                      struct store_created *created);
+
+/* ERR_NOT_FOUND. */
+MUST_CHECK enum err store_task_get(struct store *store, uint32_t id, uint32_t only_user, struct task *task);
+
+/* The versions an If-Match header accepts. */
+struct store_match {
+    bool any; /* no header, or "*" */
+    size_t count;
+    uint32_t versions[16];
+};
+
+/* ERR_NOT_FOUND; ERR_STALE: the version is none of the accepted ones. *task is the new row. */
+MUST_CHECK enum err store_task_update(struct store *store, uint32_t id, const struct task_patch *patch,
+                                      const struct store_match *match, const struct store_origin *origin,
+                                      struct task *task);
+
+/* ERR_NOT_FOUND, ERR_STALE. *task is the row as it was. */
+MUST_CHECK enum err store_task_delete(struct store *store, uint32_t id, const struct store_match *match,
+                                      const struct store_origin *origin, struct task *task);
+
+struct store_task_filter {
+    uint32_t user_id; /* 0: everyone's */
+    int status;       /* -1: both */
+    uint32_t after;   /* rows with a greater id */
+    int limit;
+};
+
+typedef void store_task_visit(void *context, const struct task *task);
+
+/* Rows ordered by id, at most limit; *more tells whether there are further ones. With a user_id and a
+ * `cursor`, the user's cursor (long form) is read in the same snapshot; an unknown user has seq 0. */
+MUST_CHECK enum err store_task_list(struct store *store, const struct store_task_filter *filter,
+                                    store_task_visit *visit, void *context, bool *more, struct cursor *cursor);
+
+/* ---- users ------------------------------------------------------------------------------------- */
+
+struct user {
+    uint32_t id;
+    char name[100 * 4 + 1];
+    int64_t created_at_ms;
+};
+typedef void store_user_visit(void *context, const struct user *user);
+
+/* Users ordered by id, ids greater than `after`. */
+MUST_CHECK enum err store_user_list(struct store *store, uint32_t only_user, uint32_t after, int limit,
+                                    store_user_visit *visit, void *context, bool *more);
+/* ERR_NOT_FOUND. */
+MUST_CHECK enum err store_user_get(struct store *store, uint32_t id, struct user *user);
+
+/* ---- journal ----------------------------------------------------------------------------------- */
+
+typedef void store_event_visit(void *context, uint64_t seq, const char *payload, size_t length);
+
+/* The user's events after `since`, oldest first, at most limit. *last is the cursor after the last
+ * one visited (long form when nothing more is to come). ERR_NOT_FOUND: no such user. ERR_GONE: another
+ * epoch, ahead of the journal, or older than it reaches back. */
+MUST_CHECK enum err store_event_list(struct store *store, uint32_t user_id, const struct cursor *since, int limit,
+                                     store_event_visit *visit, void *context, bool *more, struct cursor *last);
+
+/* ---- outbox: for the publisher ------------------------------------------------------------------ */
+
+struct outbox_event {
+    struct event_meta meta;
+    char *payload; /* freed by outbox_batch_free() */
+    size_t length;
+};
+
+struct outbox_batch {
+    struct outbox_event *events;
+    size_t count;
+};
+
+void outbox_batch_free(struct outbox_batch *batch);
+
+/* One user's unconfirmed events from the lowest seq up, at most limit. A plain read: never skips. */
+MUST_CHECK enum err store_outbox_read(struct store *store, uint32_t user_id, int limit, struct outbox_batch *batch);
+
+/* Users with an unconfirmed event older than min_age_ms, at most limit, those waiting longest first. */
+MUST_CHECK enum err store_outbox_users(struct store *store, int64_t min_age_ms, uint32_t *users, size_t limit,
+                                       size_t *count);
+
+/* Removes confirmed events; both arrays have `count` entries. */
+struct outbox_key {
+    uint32_t user_id;
+    uint64_t seq;
+};
+MUST_CHECK enum err store_outbox_delete(struct store *store, const struct outbox_key *keys, size_t count);
+
+/* Puts the events of the last window_s seconds back into the outbox; *count: how many rows it added. */
+MUST_CHECK enum err store_outbox_refill(struct store *store, int64_t window_s, uint64_t *count);
+
+MUST_CHECK enum err store_outbox_depth(struct store *store, uint64_t *rows, int64_t *oldest_age_ms);
+
+MUST_CHECK enum err store_epoch(struct store *store, char epoch[CURSOR_EPOCH_MAX + 1]);
+
+/* An advisory lock of this connection (GET_LOCK); *held false: another has it. Lost with the connection. */
+MUST_CHECK enum err store_lock(struct store *store, const char *name, int timeout_s, bool *held);
+MUST_CHECK enum err store_unlock(struct store *store, const char *name);
+
+/* ---- upkeep ------------------------------------------------------------------------------------- */
+
+/* Deletes at most `limit` journal rows older than the retention that are no longer in the outbox, and
+ * as many expired idempotency keys; *deleted: rows in all. Call again while it deletes. */
+MUST_CHECK enum err store_purge(struct store *store, int64_t event_age_s, int64_t idempotency_age_s, int limit,
+                                uint64_t *deleted);
+
+#endif
