@@ -59,8 +59,8 @@ struct amqp_event {
  * AMQP_TIMEOUT_MS. Blocks: not for an event loop's thread.
  * ERR_UNAVAILABLE: not reachable, refused, or declared otherwise (then *why says so); try again later.
  * `why` takes one line for the log, never a secret. `name` is shown on RabbitMQ's connections page. */
-MUST_CHECK enum err amqp_link_open(const struct config *config, const char *name, struct amqp_link **out, char *why,
-                                   size_t why_size);
+MUST_CHECK enum err amqp_link_open(const struct config *config, const char *name, struct amqp_link **out,
+                                   char *why, size_t why_size);
 void amqp_link_close(struct amqp_link **link); /* does not wait for the broker; accepts NULL */
 
 int amqp_link_fd(const struct amqp_link *link);
@@ -80,12 +80,13 @@ MUST_CHECK enum err amqp_link_publish(struct amqp_link *link, const struct event
 
 /* A message of ours straight into the queue, not through the exchange (markers, beacons);
  * `epoch` may be NULL. Counts a tag when confirms are on. */
-MUST_CHECK enum err amqp_link_publish_control(struct amqp_link *link, const char *type, const char *message_id,
-                                              const char *epoch, uint64_t *tag);
+MUST_CHECK enum err amqp_link_publish_control(struct amqp_link *link, const char *type,
+                                              const char *message_id, const char *epoch, uint64_t *tag);
 
 /* Consumer side: reads the stream from what `since_s` seconds ago reached it (whole chunks: earlier
  * messages may come too), or from offset `from_offset` when that is >= 0. */
-MUST_CHECK enum err amqp_link_consume(struct amqp_link *link, int64_t since_s, int64_t from_offset, int prefetch);
+MUST_CHECK enum err amqp_link_consume(struct amqp_link *link, int64_t since_s, int64_t from_offset,
+                                      int prefetch);
 /* Acknowledges all deliveries up to tag; this is the stream's credit. */
 MUST_CHECK enum err amqp_link_ack(struct amqp_link *link, uint64_t tag);
 

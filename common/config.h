@@ -19,58 +19,69 @@
 
 #include "common/err.h"
 
-#define CONFIG_COMMON(X)                                                                                                 \
-    X(CHOICE, log_format, LOG_FORMAT, "text|json", 0, 0, "how a log line looks")                                         \
-    X(CHOICE, log_level, LOG_LEVEL, "info|debug|warn|error", 0, 0, "least severity that is logged")                      \
-    X(TEXT, amqp_host, AMQP_HOST, "127.0.0.1", 1, 255, "RabbitMQ's host")                                                \
-    X(INT, amqp_port, AMQP_PORT, "5672", 1, 65535, "RabbitMQ's port")                                                    \
-    X(TEXT, amqp_vhost, AMQP_VHOST, "/", 1, 255, "RabbitMQ's virtual host")                                              \
-    X(TEXT, amqp_user, AMQP_USER, "carillon", 1, 255, "RabbitMQ's user")                                                 \
-    X(SECRET, amqp_password, AMQP_PASSWORD, NULL, 1, 255, "his password")                                                \
-    X(TEXT, amqp_exchange, AMQP_EXCHANGE, "tasks", 1, 127, "topic exchange every event goes to")                         \
-    X(TEXT, amqp_queue, AMQP_QUEUE, "tasks_completed", 1, 127, "stream queue the notifiers read")                        \
-    X(INT, amqp_heartbeat_s, AMQP_HEARTBEAT_S, "10", 2, 300, "AMQP heartbeat in seconds")                                \
-    X(INT, amqp_timeout_ms, AMQP_TIMEOUT_MS, "3000", 100, 60000, "limit of a connect or a call to RabbitMQ, ms")         \
-    X(INT, stream_max_age_s, STREAM_MAX_AGE_S, "604800", 60, 31536000, "the stream keeps events this long, seconds")     \
-    X(INT, stream_max_bytes, STREAM_MAX_BYTES, "2000000000", 1000000, 2147483647, "and at most so many bytes")           \
-    X(INT, stream_segment_bytes, STREAM_SEGMENT_BYTES, "20000000", 100000, 500000000, "size of one segment of the stream")
+#define CONFIG_COMMON(X)                                                                                     \
+    X(CHOICE, log_format, LOG_FORMAT, "text|json", 0, 0, "how a log line looks")                             \
+    X(CHOICE, log_level, LOG_LEVEL, "info|debug|warn|error", 0, 0, "least severity that is logged")          \
+    X(TEXT, amqp_host, AMQP_HOST, "127.0.0.1", 1, 255, "RabbitMQ's host")                                    \
+    X(INT, amqp_port, AMQP_PORT, "5672", 1, 65535, "RabbitMQ's port")                                        \
+    X(TEXT, amqp_vhost, AMQP_VHOST, "/", 1, 255, "RabbitMQ's virtual host")                                  \
+    X(TEXT, amqp_user, AMQP_USER, "carillon", 1, 255, "RabbitMQ's user")                                     \
+    X(SECRET, amqp_password, AMQP_PASSWORD, NULL, 1, 255, "his password")                                    \
+    X(TEXT, amqp_exchange, AMQP_EXCHANGE, "tasks", 1, 127, "topic exchange every event goes to")             \
+    X(TEXT, amqp_queue, AMQP_QUEUE, "tasks_completed", 1, 127, "stream queue the notifiers read")            \
+    X(INT, amqp_heartbeat_s, AMQP_HEARTBEAT_S, "10", 2, 300, "AMQP heartbeat in seconds")                    \
+    X(INT, amqp_timeout_ms, AMQP_TIMEOUT_MS, "3000", 100, 60000,                                             \
+      "limit of a connect or a call to RabbitMQ, ms")                                                        \
+    X(INT, stream_max_age_s, STREAM_MAX_AGE_S, "604800", 60, 31536000,                                       \
+      "the stream keeps events this long, seconds")                                                          \
+    X(INT, stream_max_bytes, STREAM_MAX_BYTES, "2000000000", 1000000, 2147483647,                            \
+      "and at most so many bytes")                                                                           \
+    X(INT, stream_segment_bytes, STREAM_SEGMENT_BYTES, "20000000", 100000, 500000000,                        \
+      "size of one segment of the stream")
 
-#define CONFIG_API(X)                                                                                                    \
-    X(TEXT, db_socket, DB_SOCKET, "", 0, 107, "MariaDB's unix socket; empty: use DB_HOST and DB_PORT")                   \
-    X(TEXT, db_host, DB_HOST, "127.0.0.1", 1, 255, "MariaDB's host")                                                     \
-    X(INT, db_port, DB_PORT, "3306", 1, 65535, "MariaDB's port")                                                         \
-    X(TEXT, db_name, DB_NAME, "carillon", 1, 64, "database")                                                             \
-    X(TEXT, db_user, DB_USER, "carillon", 1, 80, "MariaDB's user")                                                       \
-    X(SECRET, db_password, DB_PASSWORD, NULL, 1, 255, "his password")                                                    \
-    X(INT, db_timeout_ms, DB_TIMEOUT_MS, "1500", 100, 60000, "limit of a connect or a statement, ms")                    \
-    X(INT, max_body_bytes, MAX_BODY_BYTES, "65536", 1024, 16777216, "largest request body")                              \
-    X(INT, request_max_age_ms, REQUEST_MAX_AGE_MS, "10000", 100, 600000,                                                 \
-      "a request that waited longer than nginx does is dropped before it has an effect, ms")                             \
-    X(TEXT, stats_file, API_STATS_FILE, "", 0, 4095, "file in which the pool's workers share their metrics")             \
-    X(INT, outbox_batch, OUTBOX_BATCH, "256", 1, 10000, "events read, published and deleted at a time")                  \
-    X(INT, sweep_interval_ms, SWEEP_INTERVAL_MS, "1000", 100, 60000, "pause between two sweeps of the outbox, ms")       \
-    X(INT, heal_window_s, HEAL_WINDOW_S, "60", 0, 604800,                                                                \
-      "events this young are published again on a new broker connection, seconds")                                       \
-    X(INT, event_retention_s, EVENT_RETENTION_S, "604800", 60, 31536000, "the journal keeps events this long, seconds")  \
-    X(INT, idempotency_retention_s, IDEMPOTENCY_RETENTION_S, "86400", 60, 31536000, "an Idempotency-Key lives, seconds")
+#define CONFIG_API(X)                                                                                        \
+    X(TEXT, db_socket, DB_SOCKET, "", 0, 107, "MariaDB's unix socket; empty: use DB_HOST and DB_PORT")       \
+    X(TEXT, db_host, DB_HOST, "127.0.0.1", 1, 255, "MariaDB's host")                                         \
+    X(INT, db_port, DB_PORT, "3306", 1, 65535, "MariaDB's port")                                             \
+    X(TEXT, db_name, DB_NAME, "carillon", 1, 64, "database")                                                 \
+    X(TEXT, db_user, DB_USER, "carillon", 1, 80, "MariaDB's user")                                           \
+    X(SECRET, db_password, DB_PASSWORD, NULL, 1, 255, "his password")                                        \
+    X(INT, db_timeout_ms, DB_TIMEOUT_MS, "1500", 100, 60000, "limit of a connect or a statement, ms")        \
+    X(INT, max_body_bytes, MAX_BODY_BYTES, "65536", 1024, 16777216, "largest request body")                  \
+    X(INT, request_max_age_ms, REQUEST_MAX_AGE_MS, "10000", 100, 600000,                                     \
+      "a request that waited longer than nginx does is dropped before it has an effect, ms")                 \
+    X(TEXT, stats_file, API_STATS_FILE, "", 0, 4095, "file in which the pool's workers share their metrics") \
+    X(INT, outbox_batch, OUTBOX_BATCH, "256", 1, 10000, "events read, published and deleted at a time")      \
+    X(INT, sweep_interval_ms, SWEEP_INTERVAL_MS, "1000", 100, 60000,                                         \
+      "pause between two sweeps of the outbox, ms")                                                          \
+    X(INT, heal_window_s, HEAL_WINDOW_S, "60", 0, 604800,                                                    \
+      "events this young are published again on a new broker connection, seconds")                           \
+    X(INT, event_retention_s, EVENT_RETENTION_S, "604800", 60, 31536000,                                     \
+      "the journal keeps events this long, seconds")                                                         \
+    X(INT, idempotency_retention_s, IDEMPOTENCY_RETENTION_S, "86400", 60, 31536000,                          \
+      "an Idempotency-Key lives, seconds")
 
-#define CONFIG_NOTIFIER(X)                                                                                               \
-    X(TEXT, ws_host, WS_HOST, "127.0.0.1", 1, 255, "address the notifier listens on")                                    \
-    X(INT, ws_port, WS_PORT, "3081", 1, 65535, "port the notifier listens on")                                           \
-    X(INT, ws_max_clients, WS_MAX_CLIENTS, "16000", 1, 1000000, "sockets at most; the next is closed with 4429")         \
-    X(INT, ws_max_subscriptions, WS_MAX_SUBSCRIPTIONS, "256", 1, 100000, "users one socket may hear")                    \
-    X(INT, ws_max_message_bytes, WS_MAX_MESSAGE_BYTES, "8192", 256, 1048576, "largest message from a browser")           \
-    X(INT, ws_queue_frames, WS_QUEUE_FRAMES, "10000", 16, 1000000, "frames waiting for one socket")                      \
-    X(INT, ws_queue_bytes, WS_QUEUE_BYTES, "8388608", 65536, 1073741824, "bytes waiting for one socket")                 \
-    X(INT, ws_ping_s, WS_PING_S, "25", 1, 3600, "seconds between protocol pings")                                        \
-    X(INT, ws_pong_timeout_s, WS_PONG_TIMEOUT_S, "10", 1, 3600, "a peer without a pong is closed after, seconds")        \
-    X(INT, ws_heartbeat_s, WS_HEARTBEAT_S, "25", 1, 3600, "seconds between heartbeats of a subscription with a cursor")  \
-    X(INT, ring_bytes, RING_BYTES, "134217728", 65536, 2147483647, "memory for recent events")                           \
-    X(INT, ring_age_s, RING_AGE_S, "900", 1, 604800, "recent means this many seconds")                                   \
+#define CONFIG_NOTIFIER(X)                                                                                   \
+    X(TEXT, ws_host, WS_HOST, "127.0.0.1", 1, 255, "address the notifier listens on")                        \
+    X(INT, ws_port, WS_PORT, "3081", 1, 65535, "port the notifier listens on")                               \
+    X(INT, ws_max_clients, WS_MAX_CLIENTS, "16000", 1, 1000000,                                              \
+      "sockets at most; the next is closed with 4429")                                                       \
+    X(INT, ws_max_subscriptions, WS_MAX_SUBSCRIPTIONS, "256", 1, 100000, "users one socket may hear")        \
+    X(INT, ws_max_message_bytes, WS_MAX_MESSAGE_BYTES, "8192", 256, 1048576,                                 \
+      "largest message from a browser")                                                                      \
+    X(INT, ws_queue_frames, WS_QUEUE_FRAMES, "10000", 16, 1000000, "frames waiting for one socket")          \
+    X(INT, ws_queue_bytes, WS_QUEUE_BYTES, "8388608", 65536, 1073741824, "bytes waiting for one socket")     \
+    X(INT, ws_ping_s, WS_PING_S, "25", 1, 3600, "seconds between protocol pings")                            \
+    X(INT, ws_pong_timeout_s, WS_PONG_TIMEOUT_S, "10", 1, 3600,                                              \
+      "a peer without a pong is closed after, seconds")                                                      \
+    X(INT, ws_heartbeat_s, WS_HEARTBEAT_S, "25", 1, 3600,                                                    \
+      "seconds between heartbeats of a subscription with a cursor")                                          \
+    X(INT, ring_bytes, RING_BYTES, "134217728", 65536, 2147483647, "memory for recent events")               \
+    X(INT, ring_age_s, RING_AGE_S, "900", 1, 604800, "recent means this many seconds")                       \
     X(INT, marker_interval_s, MARKER_INTERVAL_S, "10", 1, 300, "seconds between two markers in the stream")
 
-#define CONFIG_FIELD_INT(field) int64_t field
-#define CONFIG_FIELD_TEXT(field) const char *field
+#define CONFIG_FIELD_INT(field)    int64_t field
+#define CONFIG_FIELD_TEXT(field)   const char *field
 #define CONFIG_FIELD_SECRET(field) const char *field
 #define CONFIG_FIELD_CHOICE(field) int field
 
@@ -85,7 +96,8 @@ enum config_program { CONFIG_FOR_API, CONFIG_FOR_NOTIFIER };
 /* Reads the settings of one program. On ERR_INVALID `message` holds one line that names the variable
  * and what is wrong with it (never a secret's value). Strings live as long as *config, which is
  * freed with config_free(). */
-MUST_CHECK enum err config_load(enum config_program program, struct config *config, char *message, size_t size);
+MUST_CHECK enum err config_load(enum config_program program, struct config *config, char *message,
+                                size_t size);
 void config_free(struct config *config);
 
 /* Writes NAME, default and meaning of every setting of the program to standard output (--help). */

@@ -3,20 +3,20 @@
 #ifndef CARILLON_ERR_H
 #define CARILLON_ERR_H
 
-#define CARILLON_ERR_LIST(X)                                                       \
-    X(ERR_OK, "ok")                                                                \
-    X(ERR_INVALID, "invalid")           /* the caller's input is wrong */          \
-    X(ERR_NOT_FOUND, "not found")       /* no such row, user or route */           \
-    X(ERR_STALE, "stale")               /* If-Match names another version */       \
-    X(ERR_MISMATCH, "mismatch")         /* Idempotency-Key with another request */ \
-    X(ERR_GONE, "gone")                 /* the journal no longer reaches back */   \
-    X(ERR_TOO_LARGE, "too large")       /* over a configured limit */              \
-    X(ERR_UNAVAILABLE, "unavailable")   /* database or broker away: try again */   \
-    X(ERR_TIMEOUT, "timeout")           /* a deadline passed */                    \
-    X(ERR_AGAIN, "again")               /* nothing to read now */                  \
-    X(ERR_CLOSED, "closed")             /* the peer went away */                   \
-    X(ERR_SYSTEM, "system error")       /* errno tells */                          \
-    X(ERR_INTERNAL, "internal error")   /* a bug of ours, logged where seen */
+#define CARILLON_ERR_LIST(X)                                                                                 \
+    X(ERR_OK, "ok")                                                                                          \
+    X(ERR_INVALID, "invalid")         /* the caller's input is wrong */                                      \
+    X(ERR_NOT_FOUND, "not found")     /* no such row, user or route */                                       \
+    X(ERR_STALE, "stale")             /* If-Match names another version */                                   \
+    X(ERR_MISMATCH, "mismatch")       /* Idempotency-Key with another request */                             \
+    X(ERR_GONE, "gone")               /* the journal no longer reaches back */                               \
+    X(ERR_TOO_LARGE, "too large")     /* over a configured limit */                                          \
+    X(ERR_UNAVAILABLE, "unavailable") /* database or broker away: try again */                               \
+    X(ERR_TIMEOUT, "timeout")         /* a deadline passed */                                                \
+    X(ERR_AGAIN, "again")             /* nothing to read now */                                              \
+    X(ERR_CLOSED, "closed")           /* the peer went away */                                               \
+    X(ERR_SYSTEM, "system error")     /* errno tells */                                                      \
+    X(ERR_INTERNAL, "internal error") /* a bug of ours, logged where seen */
 
 enum err {
 #define X(name, text) name,

@@ -45,9 +45,9 @@ struct event_meta {
     uint32_t user_id;
     uint64_t seq;
     int64_t created_at_ms;
-    char type[EVENT_TYPE_KEY_MAX + 1];              /* routing key */
-    char request_id[EVENT_REQUEST_ID_MAX + 1];      /* may be empty */
-    char traceparent[EVENT_TRACEPARENT_MAX + 1];    /* may be empty */
+    char type[EVENT_TYPE_KEY_MAX + 1];           /* routing key */
+    char request_id[EVENT_REQUEST_ID_MAX + 1];   /* may be empty */
+    char traceparent[EVENT_TRACEPARENT_MAX + 1]; /* may be empty */
 };
 
 const char *event_type_key(enum event_type type);

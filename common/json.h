@@ -10,6 +10,7 @@
 #include "common/err.h"
 
 #define JSON_DEPTH_MAX 32
+#define JSON_KEYS_MAX  64 /* of one object: finding duplicates compares each with each */
 
 /* Parses the whole of text[0..length) as one object. On ERR_INVALID *why is a static sentence for
  * people ("the body is not valid UTF-8"-like, without subject: "is not valid UTF-8").

@@ -26,7 +26,8 @@ struct metrics; /* opaque */
 
 /* Opens (and creates) the shared file, or anonymous memory when `path` is "". The table must outlive
  * the result. A file of another table's shape is replaced. ERR_SYSTEM: errno tells why. */
-MUST_CHECK enum err metrics_open(const char *path, const struct metric_def *defs, size_t count, struct metrics **out);
+MUST_CHECK enum err metrics_open(const char *path, const struct metric_def *defs, size_t count,
+                                 struct metrics **out);
 void metrics_close(struct metrics **metrics);
 
 void metrics_add(struct metrics *metrics, size_t index, int64_t delta); /* counters and gauges */

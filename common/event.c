@@ -1,0 +1,61 @@
+/* The event contract's texts. */
+#include "common/event.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/strbuf.h"
+
+static const struct {
+    const char *key;
+    const char *verb;
+} event_types[] = {
+#define X(name, key, verb) {key, verb},
+    EVENT_TYPES(X)
+#undef X
+};
+
+#define EVENT_TYPE_COUNT (sizeof event_types / sizeof event_types[0])
+
+const char *event_type_key(enum event_type type)
+{
+    return event_types[type].key;
+}
+
+enum err event_type_parse(const char *key, enum event_type *type)
+{
+    for (size_t i = 0; i < EVENT_TYPE_COUNT; i++) {
+        if (strcmp(event_types[i].key, key) == 0) {
+            *type = (enum event_type)i;
+            return ERR_OK;
+        }
+    }
+    return ERR_NOT_FOUND;
+}
+
+void event_format_id(const struct event_meta *meta, char id[EVENT_ID_SIZE])
+{
+    snprintf(id, EVENT_ID_SIZE, "%s:%" PRIu32 ":%" PRIu64, meta->epoch, meta->user_id, meta->seq);
+}
+
+char *event_format_body(enum event_type type, const struct cursor *cursor, uint32_t task_id, int64_t at_ms,
+                        const char *task_json, size_t *length)
+{
+    struct strbuf body = {0};
+    struct cursor short_form = *cursor;
+    char cursor_text[CURSOR_TEXT_SIZE], at[CLOCK_JS_SIZE];
+
+    short_form.time_s = 0; /* an event's bytes never change */
+    cursor_format(&short_form, cursor_text);
+    clock_format_js(at_ms, at);
+    strbuf_printf(&body, "{\"type\":\"notification\",\"event\":\"%s\",\"cursor\":\"%s\",",
+                  event_types[type].key, cursor_text);
+    strbuf_printf(&body, "\"message\":\"task %" PRIu32 " has been %s at %s\",\"task\":", task_id,
+                  event_types[type].verb, at);
+    strbuf_add_text(&body, task_json);
+    strbuf_add(&body, "}", 1);
+    *length = body.length;
+    return body.text;
+}
