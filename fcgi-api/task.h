@@ -31,6 +31,10 @@ struct task_patch {
     const char *content; /* NULL: unchanged */
 };
 
+/* NULL when a task may have this content (valid UTF-8); else a static sentence for people that says
+ * what it must be, without subject. */
+const char *task_content_fault(const char *content);
+
 /* Applies the patch at that moment (status 1 sets completed_at, 0 clears it) and tells which event it makes:
  * the status decides when both are given. The version grows. */
 enum event_type task_apply(struct task *task, const struct task_patch *patch, int64_t now_ms);
