@@ -1,0 +1,81 @@
+/* What the files behind amqp_link.h share, and the only place that includes librabbitmq.
+ *
+ *   amqp_link.c      a connection's life: connect, log in, declare, consume, close
+ *   amqp_publish.c   sending, never more than the socket takes at once
+ *   amqp_frames.c    receiving: the frame state machine behind amqp_link_poll()
+ *   amqp_headers.c   a message's headers, whoever made them, as struct event_meta */
+#ifndef CARILLON_AMQP_INTERNAL_H
+#define CARILLON_AMQP_INTERNAL_H
+
+/* From 0.12 on the headers live in a folder and the old names warn. */
+#if __has_include(<rabbitmq-c/amqp.h>)
+#include <rabbitmq-c/amqp.h>
+#include <rabbitmq-c/tcp_socket.h>
+#else
+#include <amqp.h>
+#include <amqp_tcp_socket.h>
+#endif
+
+#include "common/amqp_link.h"
+
+#define AMQP_CHANNEL 1
+
+/* Where the reader stands between two frames of our channel. */
+enum amqp_reading { READING_METHOD, READING_HEADER, READING_BODY };
+
+/* The message being put together, and then the one last handed out. Everything is copied: the
+ * library's own memory is given back after every frame. */
+struct amqp_message {
+    struct event_meta meta;
+    bool has_meta;
+    uint64_t tag;
+    int64_t offset;
+    int64_t timestamp_s;
+    char type[256];
+    char message_id[256];
+    bool returned;  /* came back by basic.return */
+    bool too_large; /* the body is read away */
+    uint64_t body_size, body_read;
+    char *body; /* body_capacity bytes, kept from one message to the next */
+    size_t body_capacity;
+};
+
+struct amqp_link {
+    amqp_connection_state_t state;
+    char exchange[128];
+    char queue[128];
+    char name[64];
+    bool dead;     /* `why` is set; nothing works any more */
+    bool blocked;  /* between connection.blocked and .unblocked */
+    bool confirms; /* tags are being counted */
+    uint64_t tags; /* messages published since amqp_link_confirm() */
+    char why[256];
+    enum amqp_reading reading;
+    struct amqp_message message;
+};
+
+static inline amqp_bytes_t amqp_text(const char *text)
+{
+    return amqp_cstring_bytes(text);
+}
+
+/* Copies a text of the wire: cut to size, NUL-terminated. */
+void amqp_copy_text(char *text, size_t size, amqp_bytes_t bytes);
+
+/* Reads the headers we know out of a table of anything. Fields that are missing, of another type or
+ * out of range are as if absent; *has_meta only when user_id, seq and epoch are all there. */
+void amqp_headers_read(const amqp_table_t *headers, struct event_meta *meta, bool *has_meta, int64_t *offset);
+
+/* The one way a link dies: notes why (the first reason stays) and returns ERR_CLOSED. */
+enum err amqp_link_die(struct amqp_link *link, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same for a status of the library. */
+enum err amqp_link_fail(struct amqp_link *link, int status);
+
+/* Whether the socket takes a whole message now, so that sending cannot wait. */
+bool amqp_link_has_room(const struct amqp_link *link);
+
+/* "NOT_FOUND - no queue ... (404)", or what the library says. */
+void amqp_describe_reply(const amqp_rpc_reply_t *reply, char *text, size_t size);
+void amqp_describe_close(amqp_method_number_t id, const void *decoded, char *text, size_t size);
+
+#endif

@@ -1,0 +1,100 @@
+/* Sending. The library's basic_publish waits without a limit for room in the socket, which a broker
+ * under a memory alarm or a frozen one never gives; so a message is handed to it only when the socket
+ * takes the whole of it, and the caller is told to come back otherwise. */
+#include "common/amqp_internal.h"
+
+#include <poll.h>
+#include <string.h>
+
+#include "common/clock.h"
+
+/* The kernel calls a socket writable when at least a third of its buffer is free (amqp_link.c asks for
+ * one of 400 KiB): a message up to this size then fits, heartbeats and acknowledgements after it too. */
+#define PUBLISH_MAX (96 * 1024)
+
+#define HEADERS_MAX 4
+
+bool amqp_link_has_room(const struct amqp_link *link)
+{
+    struct pollfd socket = {.fd = amqp_get_sockfd(link->state), .events = POLLOUT};
+    /* An error counts as room: the send then finds out which. */
+    return poll(&socket, 1, 0) > 0;
+}
+
+static enum err send_message(struct amqp_link *link, const char *exchange, const char *key, bool mandatory,
+                             const amqp_basic_properties_t *properties, amqp_bytes_t body, uint64_t *tag)
+{
+    if (link->dead) return ERR_CLOSED;
+    if (body.len > PUBLISH_MAX) return ERR_TOO_LARGE;
+    if (link->blocked || !amqp_link_has_room(link)) return ERR_AGAIN;
+
+    int status = amqp_basic_publish(link->state, AMQP_CHANNEL, amqp_text(exchange), amqp_text(key), mandatory,
+                                    false, properties, body);
+    if (status != AMQP_STATUS_OK) return amqp_link_fail(link, status);
+    if (link->confirms) link->tags++;
+    if (tag) *tag = link->tags;
+    return ERR_OK;
+}
+
+static void add_number(amqp_table_t *table, const char *key, int64_t number)
+{
+    amqp_table_entry_t *entry = &table->entries[table->num_entries++];
+    *entry = (amqp_table_entry_t){.key = amqp_text(key), .value = {.kind = AMQP_FIELD_KIND_I64}};
+    entry->value.value.i64 = number;
+}
+
+static void add_text(amqp_table_t *table, const char *key, const char *text)
+{
+    amqp_table_entry_t *entry = &table->entries[table->num_entries++];
+    *entry = (amqp_table_entry_t){.key = amqp_text(key), .value = {.kind = AMQP_FIELD_KIND_UTF8}};
+    entry->value.value.bytes = amqp_text(text);
+}
+
+static amqp_basic_properties_t base_properties(const char *type, const char *message_id, int64_t wall_ms,
+                                               const amqp_table_t *headers)
+{
+    return (amqp_basic_properties_t){
+        ._flags = AMQP_BASIC_CONTENT_TYPE_FLAG | AMQP_BASIC_DELIVERY_MODE_FLAG | AMQP_BASIC_TYPE_FLAG |
+                  AMQP_BASIC_MESSAGE_ID_FLAG | AMQP_BASIC_TIMESTAMP_FLAG | AMQP_BASIC_HEADERS_FLAG,
+        .content_type = amqp_text("application/json"),
+        .delivery_mode = AMQP_DELIVERY_PERSISTENT,
+        .type = amqp_text(type),
+        .message_id = amqp_text(message_id),
+        .timestamp = (uint64_t)(wall_ms / 1000),
+        .headers = *headers,
+    };
+}
+
+enum err amqp_link_publish(struct amqp_link *link, const struct event_meta *meta, const char *body,
+                           size_t length, uint64_t *tag)
+{
+    char id[EVENT_ID_SIZE];
+    amqp_table_entry_t entries[HEADERS_MAX];
+    amqp_table_t headers = {.num_entries = 0, .entries = entries};
+
+    event_format_id(meta, id);
+    add_number(&headers, "user_id", meta->user_id);
+    add_number(&headers, "seq", (int64_t)meta->seq);
+    add_text(&headers, "epoch", meta->epoch);
+    if (meta->traceparent[0]) add_text(&headers, "traceparent", meta->traceparent);
+
+    amqp_basic_properties_t properties = base_properties(meta->type, id, meta->created_at_ms, &headers);
+    if (meta->request_id[0]) {
+        properties._flags |= AMQP_BASIC_CORRELATION_ID_FLAG;
+        properties.correlation_id = amqp_text(meta->request_id);
+    }
+    amqp_bytes_t bytes = {.len = length, .bytes = (void *)(uintptr_t)body};
+    return send_message(link, link->exchange, meta->type, true, &properties, bytes, tag);
+}
+
+enum err amqp_link_publish_control(struct amqp_link *link, const char *type, const char *message_id,
+                                   const char *epoch, uint64_t *tag)
+{
+    amqp_table_entry_t entries[HEADERS_MAX];
+    amqp_table_t headers = {.num_entries = 0, .entries = entries};
+    if (epoch) add_text(&headers, "epoch", epoch);
+
+    amqp_basic_properties_t properties = base_properties(type, message_id, clock_wall_ms(), &headers);
+    /* Through the default exchange, which knows every queue by its name. */
+    return send_message(link, "", link->queue, false, &properties, amqp_text("{}"), tag);
+}
