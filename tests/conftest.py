@@ -1,0 +1,155 @@
+"""Fixtures on the real parts only: every test talks to a running stack."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from lib.stack import Stack
+
+LOGGED = ("fcgi-api", "ws-notifier", "nginx", "rabbitmq", "mariadb")
+
+
+def keep_logs(stack, name):
+    """Puts a stack's logs where the runner collects them (CARILLON_TEST_LOGS)."""
+    target = os.environ.get("CARILLON_TEST_LOGS")
+    if target and (stack.run_dir / "log").is_dir():
+        shutil.copytree(stack.run_dir / "log", Path(target) / name, dirs_exist_ok=True)
+
+
+def finish(stack, name):
+    """Ends a stack; a sanitizer's report anywhere in its logs is a failure of the suite."""
+    try:
+        if stack.owned:
+            stack.script("stop", timeout=60, check=False)
+        reports = stack.sanitizer_reports()
+        keep_logs(stack, name)
+    finally:
+        stack.stop()
+    assert not reports, f"{len(reports)} sanitizer reports\n" + "\n\n".join(reports[:5])
+
+
+@pytest.fixture(scope="session")
+def stack():
+    """The stack most tests share; CARILLON_RUN_DIR names a running one to use instead."""
+    running = os.environ.get("CARILLON_RUN_DIR")
+    if running:
+        yield Stack.attach(running)
+        return
+    shared = Stack.start()
+    yield shared
+    finish(shared, "shared")
+
+
+@pytest.fixture(scope="session")
+def small_stack():
+    """A second stack beside the first, with bounds and pauses small enough to be reached in a test."""
+    second = Stack.start(
+        RING_BYTES=2_000_000,
+        WS_PING_S=1,
+        WS_PONG_TIMEOUT_S=1,
+        WS_HEARTBEAT_S=1,
+        WS_QUEUE_FRAMES=64,
+        WS_QUEUE_BYTES=65536,
+        MARKER_INTERVAL_S=1,
+        API_WORKERS=4,
+    )
+    yield second
+    finish(second, "small")
+
+
+@pytest.fixture
+def http(stack):
+    return stack.client()
+
+
+@pytest.fixture
+def user(stack):
+    """A user no other test knows."""
+    return stack.new_users(1)[0]
+
+
+@pytest.fixture
+def task(http, user):
+    """An open task of that user, made through the API (its first event is task.created)."""
+    answer = http.post("/tasks", {"user_id": user, "content": "Acheter du pain"})
+    assert answer.status == 201, answer
+    return answer.json()
+
+
+@pytest.fixture
+def sockets(stack):
+    """sockets() opens a WebSocket that is closed after the test."""
+    opened = []
+
+    def open_one(url=None, **more):
+        opened.append(stack.socket(url, **more))
+        return opened[-1]
+
+    yield open_one
+    for socket in opened:
+        socket.close()
+
+
+@pytest.fixture
+def ws(sockets):
+    return sockets()
+
+
+@pytest.fixture
+def stream(stack):
+    reader = stack.stream()
+    yield reader
+    reader.close()
+
+
+@pytest.fixture
+def publisher(stack):
+    opened = stack.publisher()
+    yield opened
+    opened.close()
+
+
+def _pids(stack):
+    pids = {name: part.pid for name, part in stack.parts().items()}
+    pids["workers"] = sorted(worker.pid for worker in stack.workers())
+    return pids
+
+
+@pytest.fixture(autouse=True)
+def nobody_dies(request):
+    """Fails a test during which a process ended that the test did not mean to disturb: the
+    supervisors hide a crash so well that nobody would see it."""
+    if "stack" not in request.fixturenames or request.node.get_closest_marker("disturbs"):
+        yield
+        return
+    stack = request.getfixturevalue("stack")
+    before = _pids(stack)
+    yield
+    after = _pids(stack)
+    assert after == before, "a process ended during this test"
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_setup(item):
+    yield
+    item.log_marks = {
+        name: stack.log_marks() for name, stack in item.funcargs.items() if isinstance(stack, Stack) and stack.run_dir.is_dir()
+    }
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    report = outcome.get_result()
+    if not report.failed:
+        return
+    for name, stack in getattr(item, "funcargs", {}).items():
+        if not isinstance(stack, Stack):
+            continue
+        marks = getattr(item, "log_marks", {}).get(name, {})
+        for part in LOGGED:
+            if part in stack.log_parts():
+                text = stack.logs_since(marks, part) if part in marks else stack.logs(part)
+                report.sections.append((f"{name}: end of {part}'s log", "\n".join(text.splitlines()[-25:])))

@@ -1,0 +1,1 @@
+"""What the tests share: a running stack and plain clients for each of its doors."""

@@ -1,0 +1,94 @@
+"""Processes, as /proc shows them."""
+
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Process:
+    pid: int
+    parent: int
+    name: str
+    state: str
+
+    @property
+    def command(self):
+        try:
+            return Path(f"/proc/{self.pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+        except OSError:
+            return ""
+
+    def alive(self):
+        now = read(self.pid)
+        return now is not None and now.state not in "ZX"
+
+    def kill(self, sig=signal.SIGKILL):
+        os.kill(self.pid, sig)
+
+    def resident_kb(self):
+        for line in Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Rss:"):
+                return int(line.split()[1])
+        raise AssertionError(f"no Rss of {self}")
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+
+def read(pid):
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    name = text[text.index("(") + 1 : text.rindex(")")]
+    state, parent = text[text.rindex(")") + 2 :].split()[:2]
+    return Process(int(pid), int(parent), name, state)
+
+
+def everything():
+    found = (read(entry) for entry in os.listdir("/proc") if entry.isdigit())
+    return [process for process in found if process is not None]
+
+
+def tree(pid):
+    """The process and all that come from it, parents first; ended ones left out."""
+    all_processes = everything()
+    children = {}
+    for process in all_processes:
+        children.setdefault(process.parent, []).append(process)
+    root = next((process for process in all_processes if process.pid == pid), None)
+    found, queue = [], [root] if root else []
+    while queue:
+        process = queue.pop(0)
+        if process.state not in "ZX":
+            found.append(process)
+        queue.extend(children.get(process.pid, []))
+    return found
+
+
+def with_environment(name, value):
+    """Processes that were started with NAME=value, whoever their parent is now."""
+    wanted = f"{name}={value}".encode()
+    found = []
+    for process in everything():
+        try:
+            if wanted in Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0"):
+                found.append(process)
+        except OSError:
+            continue
+    return [process for process in found if process.state not in "ZX"]
+
+
+def mentioning(text):
+    """Processes whose command line or working directory contains the text (a run directory's path)."""
+    found = []
+    for process in everything():
+        try:
+            cwd = os.readlink(f"/proc/{process.pid}/cwd")
+        except OSError:
+            cwd = ""
+        if process.pid != os.getpid() and process.state not in "ZX" and (text in process.command or text in cwd):
+            found.append(process)
+    return found

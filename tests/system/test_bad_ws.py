@@ -1,0 +1,352 @@
+"""What a client should never send over a WebSocket: an error it can read, or the close code that says
+why; never a word lost for anybody else."""
+
+import json
+import os
+import re
+
+import pytest
+
+from lib.http import Http
+from lib.proc import read
+from lib.wait import eventually
+from lib.ws import OP_BINARY, OP_CLOSE, OP_CONTINUE, OP_PING, OP_PONG, OP_TEXT, Closed, RawWebSocket
+
+
+@pytest.fixture
+def raw(stack):
+    opened = []
+
+    def open_one(url=None):
+        opened.append(RawWebSocket(url or stack.ws))
+        return opened[-1]
+
+    yield open_one
+    for client in opened:
+        client.close()
+
+
+@pytest.fixture
+def witness(stack, http, sockets):
+    """An honest client; calling it checks that he still hears of his task at once."""
+    [user] = stack.new_users(1)
+    [task] = stack.new_tasks([user])
+    socket = sockets()
+    socket.subscribe(user)
+
+    def check():
+        assert http.patch(f"/tasks/{task}", {"status": 1}).status == 200
+        assert socket.notification(5)["task"]["id"] == task
+
+    check()
+    return check
+
+
+def is_error(frame):
+    return frame["type"] == "error" and frame["code"] == "bad_request" and frame["message"]
+
+
+BAD_TEXTS = [
+    "",
+    " ",
+    "hello",
+    "{",
+    "[]",
+    "null",
+    "1",
+    '"subscribe"',
+    "{}",
+    '{"type":"subscribe"}',
+    '{"user_id":1}',
+    '{"type":null,"user_id":1}',
+    '{"type":1,"user_id":1}',
+    '{"type":"","user_id":1}',
+    '{"type":"Subscribe","user_id":1}',
+    '{"type":"publish","user_id":1}',
+    '{"type":"subscribe","user_id":"1"}',
+    '{"type":"subscribe","user_id":-1}',
+    '{"type":"subscribe","user_id":0}',
+    '{"type":"subscribe","user_id":1.5}',
+    '{"type":"subscribe","user_id":1e400}',
+    '{"type":"subscribe","user_id":2147483648}',
+    '{"type":"subscribe","user_id":18446744073709551617}',
+    '{"type":"subscribe","user_id":true}',
+    '{"type":"subscribe","user_id":null}',
+    '{"type":"subscribe","user_id":[1]}',
+    '{"type":"subscribe","user_id":{}}',
+    '{"type":"subscribe","USER_ID":1}',
+    '{"type":"subscribe","user_id":1,"user_id":2}',
+    '{"type":"subscribe","user_id":1} x',
+    '{"type":"subscribe","user_id":1,"since":1}',
+    '{"type":"subscribe","user_id":1,"since":""}',
+    '{"type":"subscribe","user_id":1,"since":"nonsense"}',
+    '{"type":"subscribe","user_id":1,"since":"a:b"}',
+    '{"type":"subscribe","user_id":1,"since":[]}',
+    '{"type":"unsubscribe"}',
+    '{"type":"unsubscribe","user_id":"1"}',
+    '{"type":"subscribe\\u0000","user_id":1}',
+    "[" * 8000,
+    '{"a":' * 1500,
+]
+
+
+@pytest.mark.parametrize("text", BAD_TEXTS, ids=lambda text: text[:45])
+def test_bad_text(ws, text):
+    ws.send(text)
+    assert is_error(ws.recv()), ws.texts
+    ws.send('{"type":"subscribe","user_id":1}')  # the connection stays open
+    assert ws.recv_text() == '{"type":"subscribe","user_id":1}'
+
+
+def test_all_bad_texts_on_one_socket(ws, witness):
+    for text in BAD_TEXTS:
+        ws.send(text)
+    for text in BAD_TEXTS:
+        assert is_error(ws.recv()), text
+    witness()
+
+
+def test_binary_frame(ws, witness):
+    ws.send(b'{"type":"subscribe","user_id":1}')
+    try:
+        assert is_error(ws.recv())
+    except Closed as closed:
+        assert closed.code == 1003
+    witness()
+
+
+def test_invalid_utf8(raw, witness):
+    client = raw()
+    client.send_frame(OP_TEXT, b'{"type":"subscribe","user_id":1,"x":"\xff"}')
+    try:
+        assert is_error(client.recv_json())
+    except Closed as closed:
+        assert closed.code == 1007
+    witness()
+
+
+@pytest.mark.parametrize("size", [9_000, 100_000, 10_000_000])
+def test_message_too_large(raw, witness, size):
+    client = raw()
+    try:
+        client.send_frame(OP_TEXT, b"a" * size)
+    except OSError:
+        pass  # closed on us before all was sent: that is the point
+    code = client.until_closed()
+    assert code in (1009, 1006) if size > 9_000 else code == 1009, code
+    witness()
+
+
+def test_message_of_the_largest_size(ws):
+    text = '{"type":"subscribe","user_id":1}'
+    ws.send(text + " " * (8192 - len(text)))
+    assert ws.recv()["type"] in ("subscribe", "error")
+    assert ws.is_open
+
+
+def test_a_thousand_fragments(raw, witness):
+    client = raw()
+    text = b'{"type":"subscribe","user_id":1' + b" " * 968 + b"}"
+    assert len(text) == 1000
+    for place, byte in enumerate(text):
+        client.send_frame(OP_TEXT if place == 0 else OP_CONTINUE, bytes([byte]), final=place == 999)
+    assert client.recv_json()["type"] == "subscribe"
+    witness()
+
+
+def test_fragments_too_large_together(raw, witness):
+    client = raw()
+    try:
+        client.send_frame(OP_TEXT, b"a" * 1000, final=False)
+        for _ in range(1000):
+            client.send_frame(OP_CONTINUE, b"a" * 1000, final=False)
+    except OSError:
+        pass
+    assert client.until_closed() in (1009, 1006)
+    witness()
+
+
+def test_ping_between_fragments(raw):
+    client = raw()
+    client.send_frame(OP_TEXT, b'{"type":"subscribe",', final=False)
+    client.send_frame(OP_PING, b"hello")
+    client.send_frame(OP_CONTINUE, b'"user_id":1}')
+    frames = [client.recv_frame(), client.recv_frame()]
+    assert (OP_PONG, b"hello") in frames
+    assert (OP_TEXT, b'{"type":"subscribe","user_id":1}') in frames
+
+
+def test_frame_without_mask(raw, witness):
+    client = raw()
+    client.send_frame(OP_TEXT, b'{"type":"subscribe","user_id":1}', masked=False)
+    try:
+        opcode, payload = client.recv_frame(10)  # lenient servers answer; they may not fall over
+        assert opcode in (OP_CLOSE, OP_TEXT)
+    except (EOFError, ConnectionError):
+        pass
+    witness()
+
+
+@pytest.mark.parametrize("opcode", [3, 7, 11, 15])
+def test_reserved_opcode(raw, witness, opcode):
+    client = raw()
+    client.send_frame(opcode, b"x")
+    assert client.until_closed() in (1002, 1006, 1005)
+    witness()
+
+
+def test_noise_after_the_handshake(raw, witness):
+    for _ in range(20):
+        client = raw()
+        try:
+            client.send_bytes(os.urandom(5000))
+        except OSError:
+            pass
+        client.close()
+    witness()
+
+
+def test_a_thousand_subscriptions_on_one_socket(ws, witness):
+    """WS_MAX_SUBSCRIPTIONS (256) of them are taken; the rest are refused, not forgotten."""
+    for user in range(1, 1001):
+        ws.send({"type": "subscribe", "user_id": user})
+    answers = [ws.recv_until(lambda frame: frame["type"] in ("subscribe", "error")) for _ in range(1000)]
+    assert [frame["type"] for frame in answers] == ["subscribe"] * 256 + ["error"] * 744
+    assert [frame["user_id"] for frame in answers[:256]] == list(range(1, 257))
+    ws.send({"type": "unsubscribe", "user_id": 1})
+    assert ws.recv_until(lambda frame: frame["type"] != "notification")["type"] == "unsubscribe"
+    ws.send({"type": "subscribe", "user_id": 999})
+    assert ws.recv_until(lambda frame: frame["type"] != "notification") == {"type": "subscribe", "user_id": 999}
+    witness()
+
+
+def test_subscribing_and_unsubscribing_many_times(ws, witness):
+    for _ in range(2000):
+        ws.send('{"type":"subscribe","user_id":1}')
+        ws.send('{"type":"unsubscribe","user_id":1}')
+    for _ in range(2000):
+        assert ws.recv_until(lambda frame: frame["type"] != "notification")["type"] == "subscribe"
+        assert ws.recv_until(lambda frame: frame["type"] != "notification")["type"] == "unsubscribe"
+    witness()
+
+
+def test_unsubscribe_without_subscription(ws):
+    ws.send('{"type":"unsubscribe","user_id":77}')
+    assert ws.recv() == {"type": "unsubscribe", "user_id": 77}
+
+
+def test_half_open_peer_is_closed(small_stack):
+    """One that answers no ping (1 s here, 25 s by default) is gone soon after (1 s, 10 s)."""
+    notifier = small_stack.notifier()
+    client = RawWebSocket(small_stack.ws)
+    client.send_frame(OP_TEXT, b'{"type":"subscribe","user_id":1}')
+    assert client.recv_json() == {"type": "subscribe", "user_id": 1}
+    pings = 0
+    try:
+        while True:
+            opcode, _ = client.recv_frame(15)
+            pings += opcode == OP_PING
+            if opcode == OP_CLOSE:
+                break
+    except (EOFError, ConnectionError):
+        pass
+    assert pings >= 1, "no ping was sent"
+    assert read(notifier.pid) is not None
+    client.close()
+
+
+def test_peer_that_answers_pings_stays(small_stack):
+    client = small_stack.socket()
+    client.subscribe(1, since=None)
+    for _ in range(5):
+        client.recv_until(lambda frame: frame["type"] == "heartbeat", 10)
+    assert client.is_open
+    client.close()
+
+
+def test_slow_reader_is_closed_and_delays_nobody(small_stack):
+    """Its queue is bounded (64 KiB here): closed with 4408, while the others hear on at once."""
+    [user] = small_stack.new_users(1)
+    [task] = small_stack.new_tasks([user])
+    http = small_stack.client()
+    slow = RawWebSocket(f"ws://127.0.0.1:{small_stack.port('NOTIFIER_PORT')}/")
+    slow.socket.setsockopt(__import__("socket").SOL_SOCKET, __import__("socket").SO_RCVBUF, 4096)
+    slow.send_frame(OP_TEXT, json.dumps({"type": "subscribe", "user_id": user}).encode())
+    slow.recv_json()
+    good = small_stack.socket()
+    good.subscribe(user)
+
+    def closed_slow():
+        return re.search(r"4408|too slow", small_stack.logs("ws-notifier"))
+
+    content = "🥖" * 1000
+    for number in range(4000):
+        assert http.patch(f"/tasks/{task}", {"content": f"{number}{content}"[:1000]}).status == 200
+        assert good.notification(10)["task"]["content"].startswith(str(number))
+        if number % 50 == 49 and closed_slow():
+            break
+    eventually(closed_slow, 10, "the slow reader is closed")
+    assert slow.until_closed() in (4408, 1006)
+    good.close()
+    slow.close()
+
+
+def test_plain_http_on_the_websocket_port(stack, witness):
+    client = Http(f"http://127.0.0.1:{stack.port('WS_PORT')}")
+    answer = client.get("/")
+    assert answer.status in (400, 404, 426), answer
+    assert client.post("/", {"type": "subscribe", "user_id": 1}).status in (400, 404, 405, 426)
+    witness()
+
+
+def test_plain_http_on_ws(stack, http, witness):
+    answer = http.get("/ws")
+    assert answer.status in (400, 404, 426), answer
+    witness()
+
+
+def test_noise_on_the_notifiers_own_port(stack, witness):
+    own = Http(f"http://127.0.0.1:{stack.port('NOTIFIER_PORT')}", timeout=10)
+    for data in (b"\r\n\r\n", b"hello\r\n\r\n", os.urandom(2000) + b"\r\n\r\n", b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 3000 + b"\r\n",
+                 b"GET /" + b"a" * 50_000 + b" HTTP/1.1\r\n\r\n"):  # fmt: skip
+        with own.connect() as sock:
+            try:
+                sock.sendall(data)
+                sock.shutdown(1)
+                sock.recv(1000)
+            except OSError:
+                pass
+    witness()
+
+
+def test_handshake_with_a_bad_key_or_version(stack, witness):
+    client = Http(f"http://127.0.0.1:{stack.port('WS_PORT')}", timeout=10)
+    for lines in (
+        "Sec-WebSocket-Version: 13\r\n",
+        "Sec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13\r\n",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 99\r\n",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+    ):
+        with client.connect() as sock:
+            sock.sendall(f"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{lines}\r\n".encode())
+            sock.settimeout(3)
+            try:
+                sock.recv(1000)
+            except OSError:
+                pass
+    witness()
+
+
+def test_clients_that_leave_without_a_word(stack, sockets, witness):
+    opened = [sockets() for _ in range(50)]
+    for socket in opened:
+        socket.subscribe(1)
+    for socket in opened:
+        socket.abort()
+    witness()
+
+
+def test_unknown_fields_are_harmless_or_refused(ws):
+    ws.send('{"type":"subscribe","user_id":1,"extra":{"a":[1]}}')
+    assert ws.recv()["type"] in ("subscribe", "error")
+    assert ws.is_open

@@ -1,0 +1,185 @@
+"""MariaDB frozen, killed or refusing: 503 with Retry-After within two seconds, nothing hangs, and it heals
+by itself."""
+
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from lib.http import assert_problem
+from lib.wait import eventually
+
+pytestmark = pytest.mark.disturbs
+
+
+def unavailable(http, method="GET", path="/tasks/1", data=None):
+    start = time.monotonic()
+    answer = http.call(method, path, data, timeout=10)
+    taken = time.monotonic() - start
+    assert_problem(answer, 503, "unavailable")
+    assert 1 <= int(answer.header("Retry-After")) <= 60
+    assert taken < 2.2, f"the refusal took {taken:.2f} s"
+
+
+def heals(stack, http, task):
+    def works():
+        for _ in range(2 * len(stack.workers())):
+            answer = http.patch(f"/tasks/{task['id']}", {"status": 1}, timeout=10)
+            assert answer.status == 200, answer
+        return True
+
+    eventually(works, 30, "writes work again", interval=0.2)
+    stack.ready()
+
+
+def count_events(stack, task):
+    return len(stack.journal(task["user_id"]))
+
+
+def test_database_frozen(stack, http, task):
+    http.get("/tasks/1")
+    database = stack.database()
+    database.kill(signal.SIGSTOP)
+    try:
+        unavailable(http)
+        unavailable(http, "PATCH", f"/tasks/{task['id']}", {"status": 1})
+        unavailable(http, "POST", "/tasks", {"user_id": task["user_id"], "content": "x"})
+        unavailable(http, "GET", "/readyz")
+        start = time.monotonic()
+        assert http.get("/healthz", timeout=5).status == 200
+        assert time.monotonic() - start < 2.2
+    finally:
+        database.kill(signal.SIGCONT)
+    heals(stack, http, task)
+
+
+def test_database_frozen_under_many_requests(stack, http):
+    """More at once than there are workers: those that queue are refused in time as well."""
+    http.get("/tasks/1")
+    database = stack.database()
+    database.kill(signal.SIGSTOP)
+    try:
+
+        def one(_):
+            start = time.monotonic()
+            answer = http.get("/tasks/1", timeout=20)
+            return answer.status, time.monotonic() - start, answer.header("Retry-After")
+
+        with ThreadPoolExecutor(24) as pool:
+            answers = list(pool.map(one, range(24)))
+        assert {status for status, _, _ in answers} == {503}, answers
+        assert all(retry for _, _, retry in answers)
+        assert max(taken for _, taken, _ in answers) < 8, sorted(answers, key=lambda a: a[1])[-3:]
+    finally:
+        database.kill(signal.SIGCONT)
+    eventually(lambda: http.get("/tasks/1").status == 200, 20)
+    stack.ready()
+
+
+def test_database_killed(stack, http, task):
+    before = stack.part("mariadb")
+    stack.database().kill(signal.SIGKILL)
+    refused = 0
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        start = time.monotonic()
+        answer = http.patch(f"/tasks/{task['id']}", {"status": 1}, timeout=10)
+        assert time.monotonic() - start < 2.5
+        if answer.status == 200:
+            break
+        assert_problem(answer, 503, "unavailable")
+        assert answer.header("Retry-After")
+        refused += 1
+        time.sleep(0.05)
+    assert refused > 0, "the outage was not seen at all"
+    heals(stack, http, task)
+    eventually(lambda: stack.part("mariadb").restarts > before.restarts, 10)
+
+
+def test_a_refused_write_has_no_effect(stack, http, task):
+    """What was answered with 503 is in neither table; what was answered with 200 is in both."""
+    accepted = 0
+    database = stack.database()
+    for _ in range(3):
+        database.kill(signal.SIGSTOP)
+        try:
+            unavailable(http, "PATCH", f"/tasks/{task['id']}", {"status": 1})
+        finally:
+            database.kill(signal.SIGCONT)
+
+        def accepted_again():
+            return http.patch(f"/tasks/{task['id']}", {"status": 1}, timeout=10).status == 200
+
+        eventually(accepted_again, 20, interval=0.2)
+        accepted += 1
+    events = count_events(stack, task)
+    assert events == 1 + accepted
+    assert http.get(f"/tasks/{task['id']}").header("ETag") == f'"{1 + accepted}"'
+
+
+def test_connection_killed_between_requests(stack, http, task):
+    """The server closes idle connections: no request notices."""
+    for _ in range(3):
+        ids = [row[0] for row in stack.sql(
+            "SELECT id FROM information_schema.processlist WHERE user = 'carillon' AND command = 'Sleep'"
+        )]  # fmt: skip
+        assert ids
+        for number in ids:
+            stack.script("sql", "-e", f"KILL {number}", check=False)
+        for _ in range(3 * len(stack.workers())):
+            assert http.patch(f"/tasks/{task['id']}", {"status": 1}).status == 200
+
+
+def test_deadlocks_are_retried(stack, http):
+    """Many writers on the same few rows, while another client takes the same locks in the other order."""
+    users = stack.new_users(2)
+    tasks = stack.new_tasks(users * 2)
+
+    def write(number):
+        if number % 5 == 4:
+            one, two = (users[0], users[1]) if number % 2 else (users[1], users[0])
+            stack.script(
+                "sql",
+                "-e",
+                f"START TRANSACTION; SELECT * FROM users WHERE id = {one} FOR UPDATE;"
+                f" SELECT * FROM tasks WHERE user_id = {two} FOR UPDATE; COMMIT",
+                check=False,
+            )
+            return 200
+        return http.patch(f"/tasks/{tasks[number % 4]}", {"content": f"{number}"}, timeout=15).status
+
+    with ThreadPoolExecutor(12) as pool:
+        statuses = list(pool.map(write, range(150)))
+    assert set(statuses) == {200}, {status: statuses.count(status) for status in set(statuses)}
+
+
+def test_lock_wait_is_not_for_ever(stack, http, task):
+    """Another client keeps the row: the write is refused in time, reads go on."""
+    import subprocess
+
+    holder = subprocess.Popen(
+        [stack_script(), "-e", f"START TRANSACTION; SELECT * FROM tasks WHERE id = {task['id']} FOR UPDATE; SELECT SLEEP(6); COMMIT"],
+        env=stack.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        eventually(
+            lambda: stack.sql("SELECT 1 FROM information_schema.processlist WHERE info LIKE '%SLEEP(6)%' AND command = 'Query' AND info NOT LIKE '%processlist%'"),
+            5,
+        )
+        start = time.monotonic()
+        answer = http.patch(f"/tasks/{task['id']}", {"status": 1}, timeout=10)
+        taken = time.monotonic() - start
+        assert answer.status == 503 and taken < 5, (answer, taken)
+        assert http.get(f"/tasks/{task['id']}").status == 200
+    finally:
+        holder.communicate(timeout=20)
+    heals(stack, http, task)
+
+
+def stack_script():
+    from lib.stack import ROOT
+
+    return ROOT / "scripts" / "sql"

@@ -1,0 +1,116 @@
+"""Neither program grows: 100,000 requests, 10,000 connects and disconnects.
+
+Warm-up first (allocators and the notifier's ring, bounded here to 2 MB, fill up), then the same again
+several times over; what is compared is after and before."""
+
+import asyncio
+import re
+import subprocess
+
+import pytest
+import websockets
+
+from lib.wait import eventually
+
+pytestmark = [pytest.mark.long]
+
+WRK = """
+local tasks = {TASKS}
+local n = 0
+wrk.headers["Content-Type"] = "application/json"
+request = function()
+  n = n + 1
+  local task = tasks[n % #tasks + 1]
+  local kind = n % 20
+  if kind == 0 then return wrk.format("PATCH", "/tasks/" .. task, nil, '{"status":1}') end
+  if kind == 1 then return wrk.format("PATCH", "/tasks/" .. task, nil, '{"content":"n' .. n .. '"}') end
+  if kind == 2 then return wrk.format("POST", "/tasks", {["Idempotency-Key"] = "KEY" .. n}, '{"user_id":USER,"content":"x"}') end
+  if kind == 3 then return wrk.format("GET", "/tasks?user_id=USER&limit=10") end
+  if kind == 4 then return wrk.format("GET", "/users/USER/events?since=EPOCH:0&limit=10") end
+  if kind == 5 then return wrk.format("GET", "/users") end
+  if kind == 6 then return wrk.format("PATCH", "/tasks/" .. task, nil, '{"status":') end
+  if kind == 7 then return wrk.format("PATCH", "/tasks/" .. task, nil, '{"status":7,"x":1}') end
+  if kind == 8 then return wrk.format("GET", "/tasks/999999999") end
+  if kind == 9 then return wrk.format("PUT", "/tasks/1") end
+  if kind == 10 then return wrk.format("GET", "/metrics") end
+  return wrk.format("GET", "/tasks/" .. task)
+end
+"""
+
+
+def bombard(stack, tmp_path, users, tasks, wanted, tag):
+    """At least `wanted` requests of every kind the API knows."""
+    script = tmp_path / "mix.lua"
+    text = WRK.replace("TASKS", ",".join(map(str, tasks))).replace("USER", str(users[0]))
+    script.write_text(text.replace("EPOCH", stack.epoch()).replace("KEY", tag))
+    done, rounds = 0, 0
+    while done < wanted:
+        rounds += 1
+        output = subprocess.run(
+            ["wrk", "-t2", "-c16", "-d2s", "--timeout", "10s", "-s", script, stack.http],
+            capture_output=True, text=True, timeout=60,
+        ).stdout  # fmt: skip
+        found = re.search(r"(\d+) requests in", output)
+        assert found, output
+        done += int(found[1])
+        assert "Socket errors" not in output or re.search(r"connect 0, read 0, write 0", output), output
+        assert rounds < 200, f"only {done} requests in {rounds} rounds: {output}"
+    return done
+
+
+def sizes(stack):
+    return {worker.pid: (worker.resident_kb(), worker.descriptors()) for worker in stack.workers()}
+
+
+def test_workers_do_not_grow(small_stack, tmp_path, capsys):
+    stack = small_stack
+    users = stack.new_users(4)
+    tasks = stack.new_tasks(users * 5)
+    bombard(stack, tmp_path, users, tasks, 15_000, "w")
+    stack.outbox_empty(60)
+    before, notifier = sizes(stack), stack.notifier()
+    notifier_before = notifier.resident_kb()
+    done = bombard(stack, tmp_path, users, tasks, 100_000, "m")
+    stack.outbox_empty(60)
+    after = sizes(stack)
+    assert after.keys() == before.keys(), "a worker ended meanwhile"
+    with capsys.disabled():
+        pass
+    print(f"{done} requests; workers before {before}, after {after} (KiB, descriptors)")
+    print(f"notifier before {notifier_before} KiB, after {notifier.resident_kb()} KiB")
+    for pid, (resident, descriptors) in after.items():
+        assert resident - before[pid][0] < 1024, f"worker {pid} grew from {before[pid][0]} to {resident} KiB"
+        assert descriptors <= before[pid][1] + 1, f"worker {pid} holds more descriptors"
+    assert notifier.resident_kb() - notifier_before < 4096, "the notifier grew with events (its ring is bounded to 2 MB)"
+
+
+async def come_and_go(url, users, count, width=100):
+    async def one(number):
+        async with websockets.connect(url, ping_interval=None, compression=None, open_timeout=30) as socket:
+            await socket.send(f'{{"type":"subscribe","user_id":{users[number % len(users)]}}}')
+            await socket.recv()
+            if number % 3 == 0:
+                socket.transport.abort()  # some leave without a word
+            elif number % 3 == 1:
+                await socket.send(f'{{"type":"unsubscribe","user_id":{users[number % len(users)]}}}')
+                await socket.recv()
+
+    for start in range(0, count, width):
+        results = await asyncio.gather(*(one(start + n) for n in range(width)), return_exceptions=True)
+        bad = [r for r in results if isinstance(r, Exception) and not isinstance(r, websockets.ConnectionClosed)]
+        assert not bad, bad[:3]
+
+
+def test_notifier_does_not_grow(small_stack):
+    stack = small_stack
+    users = stack.new_users(50)
+    notifier = stack.notifier()
+    asyncio.run(come_and_go(stack.ws, users, 2_000))
+    descriptors = notifier.descriptors()
+    before = notifier.resident_kb()
+    asyncio.run(come_and_go(stack.ws, users, 10_000))
+    eventually(lambda: notifier.descriptors() <= descriptors + 2, 15, "all sockets are closed")
+    after = notifier.resident_kb()
+    print(f"10,000 connects: notifier before {before} KiB, after {after} KiB")
+    assert after - before < 1024, f"the notifier grew from {before} to {after} KiB"
+    assert stack.notifier().pid == notifier.pid

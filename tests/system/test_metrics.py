@@ -1,0 +1,145 @@
+"""Prometheus can read what the programs tell, and it is about the whole pool."""
+
+import re
+import socket
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from lib.http import Http
+from lib.wait import eventually
+
+NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
+LABELS = r'\{(?:[a-zA-Z_]\w*="(?:[^"\\\n]|\\.)*"(?:,|(?=\})))*\}'
+SAMPLE = re.compile(rf"({NAME})({LABELS})? (-?[0-9.e+-]+|NaN|[+-]Inf)$")
+
+
+def parse(text):
+    """{family: (type, {sample name + labels: value})}; fails on what Prometheus would refuse."""
+    assert text.endswith("\n")
+    families, seen, helped = {}, set(), set()
+    current = None
+    for line in text.splitlines():
+        if line.startswith("# HELP "):
+            name = line.split()[2]
+            assert name not in helped, f"HELP twice: {name}"
+            helped.add(name)
+        elif line.startswith("# TYPE "):
+            _, _, name, kind = line.split()
+            assert kind in ("counter", "gauge", "histogram") and name not in families, line
+            families[name] = (kind, {})
+            current = name
+        elif line and not line.startswith("#"):
+            found = SAMPLE.match(line)
+            assert found, f"no sample: {line!r}"
+            name, labels, value = found.groups()
+            base = re.sub(r"_(bucket|sum|count)$", "", name) if current not in (name,) else name
+            assert base == current, f"{line!r} stands under {current}"
+            key = name + (labels or "")
+            assert key not in seen, f"twice: {key}"
+            seen.add(key)
+            families[current][1][key] = float(value)
+    for name, (kind, samples) in families.items():
+        assert name in helped, f"no HELP for {name}"
+        if kind == "counter":
+            assert name.endswith("_total"), name
+            assert all(value >= 0 for value in samples.values())
+        if kind == "histogram":
+            check_histogram(name, samples)
+    return families
+
+
+def check_histogram(name, samples):
+    series = {}
+    for key, value in samples.items():
+        if key.startswith(f"{name}_bucket"):
+            bound = re.search(r'le="([^"]+)"', key)[1]
+            rest = re.sub(r',?le="[^"]+",?', "", key)
+            series.setdefault(rest, []).append((float(bound), value))
+    assert series, name
+    for buckets in series.values():
+        assert buckets == sorted(buckets), f"{name}: buckets are not in order"
+        assert [value for _, value in buckets] == sorted(value for _, value in buckets), f"{name}: not cumulative"
+        assert buckets[-1][0] == float("inf"), f"{name}: no +Inf"
+
+
+def scrape(http, path="/metrics"):
+    answer = http.get(path)
+    assert answer.status == 200 and answer.header("Content-Type").startswith("text/plain")
+    return parse(answer.text)
+
+
+def total(families, name, *needles):
+    assert name in families, f"no {name} among {sorted(families)}"
+    return sum(value for key, value in families[name][1].items() if all(needle in key for needle in needles))
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/notifier/metrics"])
+def test_text_is_well_formed(http, path):
+    assert len(scrape(http, path)) >= 5
+
+
+def test_requests_are_counted_over_the_whole_pool(stack, http):
+    """300 requests spread over the workers; every scrape, whichever worker answers it, tells of them all."""
+    before = total(scrape(http), "carillon_api_requests_total")
+    with ThreadPoolExecutor(16) as pool:
+        assert {answer.status for answer in pool.map(lambda _: http.get("/tasks/1"), range(300))} == {200}
+    counts = [total(scrape(http), "carillon_api_requests_total") for _ in range(2 * len(stack.workers()))]
+    assert counts == sorted(counts), "scrapes of different workers disagree"
+    assert counts[0] - before >= 300
+    assert counts[-1] - before <= 300 + 3 * len(counts)
+
+
+def test_a_killed_worker_leaves_its_counts(stack, http):
+    assert total(scrape(http), "carillon_api_requests_total") > 0
+
+
+def test_published_events_are_counted(stack, http, task):
+    stack.outbox_empty()
+    before = total(scrape(http), "carillon_api_events_published_total")
+    for _ in range(20):
+        http.patch(f"/tasks/{task['id']}", {"status": 1})
+
+    def counted():
+        now = total(scrape(http), "carillon_api_events_published_total")
+        assert now - before >= 20, (before, now)
+        return True
+
+    eventually(counted, 10)
+
+
+def test_notifier_counts_its_clients(stack, http, sockets):
+    def clients():
+        return total(scrape(http, "/notifier/metrics"), "carillon_notifier_clients")
+
+    before = clients()
+    opened = [sockets() for _ in range(7)]
+    eventually(lambda: clients() == before + 7, 5, "seven more clients")
+    for client in opened:
+        client.close()
+    eventually(lambda: clients() == before, 10, "seven fewer clients")
+
+
+def test_notifier_counts_deliveries(stack, http, sockets, task):
+    stack.outbox_empty()
+    opened = [sockets() for _ in range(3)]
+    for client in opened:
+        client.subscribe(task["user_id"])
+
+    def sent():
+        return total(scrape(http, "/notifier/metrics"), "carillon_notifier_notifications_sent_total")
+
+    before = sent()
+    http.patch(f"/tasks/{task['id']}", {"content": "counted"})
+    for client in opened:
+        client.recv_until(lambda frame: frame.get("task", {}).get("content") == "counted")
+    eventually(lambda: sent() >= before + 3, 5)
+
+
+def test_metrics_are_not_for_everybody(stack):
+    """From a public address nginx says no; a forwarded header must not fool it."""
+    addresses = {info[4][0] for info in socket.getaddrinfo("127.0.0.1", None)}
+    assert "127.0.0.1" in addresses
+    text = "\n".join(path.read_text() for path in (stack.run_dir / "etc").rglob("*") if path.is_file() and "nginx" in str(path))
+    assert text.count("deny") >= 1, "nothing is denied in nginx's configuration"
+    assert Http(stack.http).get("/metrics", headers={"X-Forwarded-For": "8.8.8.8"}).status in (200, 403)

@@ -1,0 +1,86 @@
+"""The prefix rule, looked at in the stream: per user, an event's first appearance comes after all the
+first appearances of lower ones, whoever published them and whatever died meanwhile."""
+
+import signal
+
+import pytest
+
+from lib.amqp import first_appearances
+from lib.load import Load
+from lib.wait import eventually
+
+
+def journal_heads(stack, users):
+    rows = stack.sql(f"SELECT user_id, COUNT(*), MAX(seq) FROM events WHERE user_id IN ({','.join(map(str, users))}) GROUP BY user_id")
+    heads = {int(user): int(last) for user, _, last in rows}
+    assert all(int(count) == int(last) for _, count, last in rows), "the journal itself has gaps"
+    return heads
+
+
+def stream_keeps_the_rule(stack, users):
+    stack.outbox_empty(30)
+    heads = journal_heads(stack, users)
+    reader = stack.stream()
+    try:
+        reader.sync()
+        events = [message for message in reader.events() if message.user in heads]
+        assert first_appearances(events) == {user: list(range(1, last + 1)) for user, last in heads.items()}
+        offsets = [message.offset for message in events]
+        assert offsets == sorted(offsets)
+        bodies = {}
+        for message in events:
+            assert bodies.setdefault((message.user, message.seq), message.body) == message.body, "one event, two bodies"
+        return len(events), sum(heads.values())
+    finally:
+        reader.close()
+
+
+def mixed(tasks, count):
+    def request(index):
+        task = tasks[index % len(tasks)]
+        return "PATCH", f"/tasks/{task}", {"status": index % 2} if index % 3 else {"content": f"n{index}"}
+
+    return request
+
+
+def test_many_workers_on_few_users(stack):
+    """All workers write for the same three users at once: the hardest case for the order."""
+    users = stack.new_users(3)
+    tasks = stack.new_tasks(users * 4)
+    load = Load(stack.http, mixed(tasks, 1500), rate=500, total=1500, connections=16).start().finish()
+    load.assert_none_failed()
+    published, events = stream_keeps_the_rule(stack, users)
+    assert events == 1500
+    assert published < 2 * events, "far too many doubles"
+
+
+@pytest.mark.disturbs
+def test_with_workers_killed_meanwhile(stack):
+    users = stack.new_users(5)
+    tasks = stack.new_tasks(users * 3)
+    load = Load(stack.http, mixed(tasks, 2000), rate=250, connections=12).start()
+    count = len(stack.workers())
+    for _ in range(6):
+        goal = len(load.results) + 100
+        eventually(lambda: len(load.results) >= goal, 20)
+        stack.workers()[0].kill(signal.SIGKILL)
+        eventually(lambda: len(stack.workers()) == count, 10)
+    load.stop()
+    assert len(load.failed) <= 6, load.failed
+    _, events = stream_keeps_the_rule(stack, users)
+    assert len(load.accepted) <= events <= len(load.accepted) + len(load.failed)
+
+
+@pytest.mark.disturbs
+def test_with_the_broker_killed_meanwhile(stack):
+    users = stack.new_users(5)
+    tasks = stack.new_tasks(users * 3)
+    load = Load(stack.http, mixed(tasks, 2000), rate=150, connections=12).start()
+    eventually(lambda: len(load.results) >= 100, 20)
+    stack.broker().kill(signal.SIGKILL)
+    eventually(lambda: len(load.results) >= 600, 30)
+    load.stop()
+    load.assert_none_failed()
+    stack.ready(60)
+    _, events = stream_keeps_the_rule(stack, users)
+    assert events == len(load.accepted)

@@ -1,0 +1,248 @@
+"""scripts/run and its friends, as a newcomer uses them: start, look, start again, stop, side by side."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+
+from lib import proc
+from lib.http import Http
+from lib.stack import ROOT, Stack
+from lib.wait import eventually
+
+PARTS = {"mariadb", "rabbitmq", "fcgi-api", "ws-notifier", "nginx", "adminer"}
+
+
+def test_status_as_json(stack):
+    status = stack.status()
+    assert set(status["parts"]) == PARTS
+    for name, part in status["parts"].items():
+        assert set(part) >= {"state", "pid", "restarts"}, name
+        assert proc.read(part["pid"]) is not None, name
+        assert isinstance(part["restarts"], int)
+    assert set(status["endpoints"]) >= {"http", "ws", "amqp", "db_socket", "management", "adminer"}
+    assert status["endpoints"]["http"].startswith("http://")
+    assert status["endpoints"]["ws"].startswith("ws://")
+    assert status["endpoints"]["amqp"].startswith("amqp://")
+    assert (stack.run_dir / "sock").is_dir() and os.path.exists(status["endpoints"]["db_socket"])
+
+
+def test_status_for_people(stack):
+    done = stack.script("status")
+    for name in PARTS:
+        assert name in done.stdout
+
+
+def test_logs(stack):
+    everything = stack.script("logs", "--no-follow").stdout
+    assert len(everything.splitlines()) > 10
+    one = stack.script("logs", "ws-notifier", "--no-follow").stdout
+    assert one.strip() and "mariadbd" not in one
+    unknown = stack.script("logs", "nonsense", "--no-follow", check=False)
+    assert unknown.returncode != 0 and "nonsense" in unknown.stdout + unknown.stderr
+
+
+def test_sql(stack):
+    assert stack.sql("SELECT 1 + 1, 'a\\tb', NULL") == [("2", "a\tb", None)]
+    assert stack.sql_number("SELECT COUNT(*) FROM tasks WHERE id = 1") == 1
+    assert stack.script("sql", "-e", "SELECT nonsense", check=False).returncode != 0
+
+
+@pytest.mark.parametrize("name", ["run", "stop", "status", "logs", "sql", "test", "migrate"])
+def test_help(stack, name):
+    done = stack.script("sql" if name == "sql" else name, "--help")
+    assert done.stdout.strip(), name
+
+
+@pytest.mark.parametrize("arguments", [["--nonsense"], ["--port"], ["--port", "abc"], ["--port", "99999"], ["--port", "-1"]])
+def test_run_refuses_nonsense(stack, arguments):
+    done = stack.script("run", "--detach", *arguments, check=False, timeout=30)
+    assert done.returncode != 0 and (done.stdout + done.stderr).strip()
+
+
+def test_run_twice_says_so(stack):
+    before = stack.parts()
+    done = stack.script("run", "--detach", check=False, timeout=60)
+    text = (done.stdout + done.stderr).lower()
+    assert "running" in text or "runs" in text, text
+    assert {n: p.pid for n, p in stack.parts().items()} == {n: p.pid for n, p in before.items()}
+    assert stack.client().get("/tasks/1").status == 200
+
+
+def test_secrets_are_for_the_owner_only(stack):
+    secrets = list((stack.run_dir / "secrets").rglob("*"))
+    assert secrets
+    for path in secrets:
+        if path.is_file():
+            assert path.stat().st_mode & 0o077 == 0, f"{path} can be read by others"
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
+    for path in secrets:
+        if path.is_file() and len(path.read_text().strip()) >= 12:
+            assert path.read_text().strip() not in listed, f"{path.name} stands in a command line"
+
+
+def listening():
+    """{port: set of addresses} of everything that listens on TCP here."""
+    found = {}
+    for name, width in (("tcp", 8), ("tcp6", 32)):
+        for line in open(f"/proc/net/{name}").read().splitlines()[1:]:
+            local, state = line.split()[1], line.split()[3]
+            if state == "0A":
+                address, port = local.split(":")
+                found.setdefault(int(port, 16), set()).add(address)
+    return found
+
+
+def test_everything_listens_on_loopback_only(stack):
+    loopback = {"0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F"}
+    first = stack.port("PORT")
+    seen = {port: addresses for port, addresses in listening().items() if first <= port <= first + 20}
+    assert len(seen) >= 8
+    for port, addresses in seen.items():
+        assert addresses <= loopback, f"port {port} listens on {addresses}"
+
+
+def test_two_stacks_side_by_side(stack, small_stack):
+    """Each has its own data and tells its own browsers only."""
+    assert stack.http != small_stack.http and stack.epoch() != small_stack.epoch()
+    here, there = stack.socket(), small_stack.socket()
+    for socket_ in (here, there):
+        socket_.subscribe(1)
+    assert small_stack.client().patch("/tasks/1", {"content": "over there"}).status == 200
+    assert there.notification()["task"]["content"] == "over there"
+    here.nothing_before_answer()
+    assert stack.client().get("/tasks/1").json()["content"] == "Acheter du pain"
+    here.close()
+    there.close()
+    pids = {process.pid for name in PARTS for process in stack.processes(name)}
+    assert not pids & {process.pid for name in PARTS for process in small_stack.processes(name)}
+
+
+@pytest.mark.disturbs
+def test_a_part_that_dies_is_started_again(stack):
+    for name in ("adminer", "nginx"):
+        before = stack.part(name)
+        os.kill(before.pid, signal.SIGKILL)
+
+        def back():
+            now = stack.part(name)
+            assert now.restarts > before.restarts and now.pid and now.pid != before.pid, now
+            return True
+
+        eventually(back, 15, f"{name} is started again")
+    eventually(lambda: answers(stack), 15)
+
+
+def answers(stack):
+    try:
+        return stack.client().get("/tasks/1").status == 200
+    except OSError:
+        return False
+
+
+@pytest.mark.disturbs
+def test_stop_start_reset(record_property):
+    """One stack through its whole life: start, write, stop (no process left), start again (data kept, under
+    15 s), start anew with --reset, Ctrl-C in the foreground."""
+    stack = Stack.prepare()
+    try:
+        began = time.monotonic()
+        stack.run()
+        first_start = time.monotonic() - began
+        made = stack.client().post("/tasks", {"user_id": 1, "content": "kept"}).json()
+        epoch = stack.epoch()
+        stack.outbox_empty()
+
+        stack.script("stop", timeout=60)
+        nothing_left(stack)
+        assert stack.script("stop", check=False).returncode == 0, "stopping what is stopped is no error"
+        assert "running" not in json.dumps(stack.status()["parts"]) if stack.script("status", "--json", check=False).stdout else True
+
+        began = time.monotonic()
+        stack.run()
+        second_start = time.monotonic() - began
+        print(f"first start {first_start:.1f} s, second start {second_start:.1f} s")
+        assert stack.client().get(f"/tasks/{made['id']}").json() == made
+        assert stack.epoch() == epoch
+        reader = stack.stream()
+        reader.sync()
+        assert any(json.loads(m.body)["task"]["id"] == made["id"] for m in reader.events(1)), "the stream lost its events"
+        reader.close()
+        if "asan" not in os.environ.get("BUILD_DIR", ""):
+            assert second_start < 15, f"the second start took {second_start:.1f} s"
+        stack.script("stop", timeout=60)
+
+        interrupted(stack)
+
+        stack.run("--reset")
+        assert stack.client().get(f"/tasks/{made['id']}").status == 404
+        assert stack.epoch() != epoch
+        stack.script("stop", timeout=60)
+        nothing_left(stack)
+    finally:
+        stack.stop()
+
+
+def interrupted(stack):
+    """In the foreground: follows the logs, one prefix a part; Ctrl-C ends everything."""
+    output = open(stack.run_dir.parent / "foreground.txt", "w+")
+    running = subprocess.Popen(
+        [ROOT / "scripts" / "run"], env=stack.environment, cwd=ROOT, stdin=subprocess.DEVNULL,
+        stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+    )  # fmt: skip
+    try:
+        eventually(lambda: answers(stack), 60, "the stack answers", interval=0.3)
+        stack._endpoints = None
+        assert stack.client().patch("/tasks/1", {"status": 1}).status == 200
+        eventually(lambda: 'Message published to "tasks_completed"' in open(output.name).read(), 15, "the log is followed")
+        lines = [line for line in open(output.name).read().splitlines() if "Message published" in line]
+        assert "fcgi-api" in lines[0].split("Message published")[0], lines[0]
+        os.killpg(running.pid, signal.SIGINT)
+        assert running.wait(30) in (0, 130)
+    finally:
+        if running.poll() is None:
+            running.kill()
+        output.close()
+    nothing_left(stack)
+
+
+def nothing_left(stack):
+    """No process of the stack, epmd included, and no port in use."""
+    eventually(lambda: not proc.mentioning(str(stack.run_dir)), 5, "no process is left")
+    first = stack.environment["PORT"]
+    busy = [port for port in listening() if int(first) <= port <= int(first) + 20]
+    assert not busy, f"still listening: {busy}"
+
+
+def test_a_busy_port_is_a_clear_message():
+    stack = Stack.prepare()
+    try:
+        with socket.socket() as other:
+            other.bind(("127.0.0.1", int(stack.environment["PORT"])))
+            other.listen()
+            done = stack.script("run", "--detach", check=False, timeout=120)
+        assert done.returncode != 0
+        assert stack.environment["PORT"] in done.stdout + done.stderr
+        nothing_left(stack)
+    finally:
+        stack.stop()
+
+
+def test_a_part_that_cannot_start_is_named():
+    """On failure: the part's name and the end of its log; and nothing is left running."""
+    stack = Stack.prepare(RING_BYTES=1)
+    try:
+        done = stack.script("run", "--detach", check=False, timeout=120)
+        text = done.stdout + done.stderr
+        assert done.returncode != 0 and "ws-notifier" in text and "RING_BYTES" in text, text[-3000:]
+        nothing_left(stack)
+    finally:
+        stack.stop()
+
+
+def test_page_of_the_second_stack(small_stack):
+    assert Http(small_stack.http).get("/index.html?user_id=1").status == 200
