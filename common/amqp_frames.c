@@ -83,7 +83,8 @@ static void read_properties(struct amqp_message *message, const amqp_basic_prope
         amqp_headers_read(&properties->headers, &message->meta, &message->has_meta, &message->offset);
     if (flags & AMQP_BASIC_TYPE_FLAG) {
         amqp_copy_text(message->type, sizeof message->type, properties->type);
-        snprintf(message->meta.type, sizeof message->meta.type, "%.*s", EVENT_TYPE_KEY_MAX, message->type);
+        if (properties->type.len <= EVENT_TYPE_KEY_MAX)
+            amqp_copy_text(message->meta.type, sizeof message->meta.type, properties->type);
     }
     if (flags & AMQP_BASIC_MESSAGE_ID_FLAG)
         amqp_copy_text(message->message_id, sizeof message->message_id, properties->message_id);
