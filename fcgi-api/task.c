@@ -13,7 +13,8 @@ const char *task_content_fault(const char *content)
 {
     size_t length = strlen(content);
     if (length == 0) return "must not be empty";
-    if (utf8_count(content, length) > TASK_CONTENT_MAX) return "must have at most " TEXT(TASK_CONTENT_MAX) " characters";
+    if (utf8_count(content, length) > TASK_CONTENT_MAX)
+        return "must have at most " TEXT(TASK_CONTENT_MAX) " characters";
     if (utf8_blank(content, length)) return "must not be only white space";
     return NULL;
 }

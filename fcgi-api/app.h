@@ -1,0 +1,17 @@
+/* What the handlers of one worker work with. Made by main(), one a process, used by one thread. */
+#ifndef CARILLON_APP_H
+#define CARILLON_APP_H
+
+#include "common/config.h"
+#include "common/metrics.h"
+#include "fcgi-api/publisher.h"
+#include "fcgi-api/store.h"
+
+struct app {
+    const struct config *config;
+    struct metrics *metrics;
+    struct store *store;
+    struct publisher *publisher;
+};
+
+#endif

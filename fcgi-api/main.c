@@ -1,0 +1,85 @@
+/* fcgi-api: a worker of the FastCGI pool. HTTP in, one transaction, HTTP out; a thread beside it carries the
+ * events to the broker. Started by spawn-fcgi and multiwatch, as many times as the pool is large.
+ *
+ * Reading on: routes.c (every call), dispatch.c (what happens to a request), store.h (the database in our
+ * words), publisher.h (the thread). */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "fcgi-api/api_metrics.h"
+#include "fcgi-api/app.h"
+#include "fcgi-api/drain.h"
+#include "fcgi-api/fcgi_server.h"
+
+#define VERSION               "0.1.0"
+#define PUBLISHER_DEADLINE_MS 2000
+
+static void print_help(void)
+{
+    puts("fcgi-api: a worker of Carillon's FastCGI pool; listens on descriptor 0.\n"
+         "usage: spawn-fcgi -n -s SOCKET -M 0660 -- /usr/bin/multiwatch -f 8 -- fcgi-api\n"
+         "       fcgi-api --help | --version\n"
+         "Settings are environment variables:");
+    config_print_help(CONFIG_FOR_API);
+}
+
+static int answer_option(int count, char *const *arguments)
+{
+    if (count == 2 && strcmp(arguments[1], "--help") == 0)
+        print_help();
+    else if (count == 2 && strcmp(arguments[1], "--version") == 0)
+        puts("fcgi-api " VERSION);
+    else
+        return fprintf(stderr, "fcgi-api: unknown option %s; --help tells more\n", arguments[1]), 2;
+    return 0;
+}
+
+/* The setting's words begin with its default, the levels with the least. */
+static enum log_level least_level(const struct config *config)
+{
+    static const enum log_level levels[] = {LOG_INFO, LOG_DEBUG, LOG_WARN, LOG_ERROR};
+    return levels[config->log_level];
+}
+
+/* multiwatch starts a worker that ended at once again, so one that cannot start takes its time. */
+static int give_up(const char *why)
+{
+    log_error("cannot start: %s", why);
+    sleep(1);
+    return EXIT_FAILURE;
+}
+
+int main(int count, char **arguments)
+{
+    struct config config;
+    struct app app = {.config = &config};
+    char why[256];
+
+    if (count > 1) return answer_option(count, arguments);
+    if (config_load(CONFIG_FOR_API, &config, why, sizeof why) != ERR_OK) return give_up(why);
+    log_init("fcgi-api", (enum log_format)config.log_format, least_level(&config));
+    if (!fcgi_server_has_socket()) return give_up("descriptor 0 is no listening socket: use spawn-fcgi");
+    if (metrics_open(config.stats_file, api_metric_defs, API_METRIC_COUNT, &app.metrics) != ERR_OK)
+        return give_up("API_STATS_FILE cannot be opened");
+
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    drain_install(fcgi_server_wake);
+    app.store = store_new(&config);
+    if (publisher_start(&config, app.metrics, &app.publisher) != ERR_OK)
+        return give_up("no thread for the publisher");
+    metrics_add(app.metrics, API_WORKER_STARTS, 1);
+
+    enum err err = fcgi_server_run(&app);
+    if (err != ERR_OK) log_error("no request can be accepted any more: %s", strerror(errno));
+    publisher_stop(&app.publisher, PUBLISHER_DEADLINE_MS);
+    store_free(&app.store);
+    metrics_close(&app.metrics);
+    config_free(&config);
+    return err == ERR_OK ? EXIT_SUCCESS : EXIT_FAILURE;
+}
