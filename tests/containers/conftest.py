@@ -1,0 +1,124 @@
+"""The stack of compose.yml as podman-compose runs it; tests/containers/run has built what it needs."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from lib.http import Http  # noqa: E402
+from lib.wait import eventually  # noqa: E402
+from lib.ws import WebSocket  # noqa: E402
+
+
+def settings_of(path):
+    """NAME=value lines as a dictionary; of two the last counts."""
+    return dict(re.findall(r"^([A-Z_0-9]+)=(.*)$", path.read_text(), re.M))
+
+
+def podman(*arguments, check=True, timeout=60):
+    done = subprocess.run(["podman", *arguments], capture_output=True, text=True, timeout=timeout)
+    assert not check or done.returncode == 0, f"podman {' '.join(arguments)}: {done.stderr.strip()}"
+    return done.stdout.strip()
+
+
+class Compose:
+    SERVICES = ("nginx", "fcgi-api", "ws-notifier", "mariadb", "rabbitmq", "adminer")
+
+    def __init__(self, tree, project):
+        self.tree, self.project = Path(tree), project
+        self.env = settings_of(self.tree / ".env")
+
+    def compose(self, *arguments, timeout=90):
+        """podman-compose goes on after a failure and ends with 0: its own words tell."""
+        command = [
+            "podman-compose",
+            "--project-name",
+            self.project,
+            # Docker gives a read-only container nothing to write to but what compose.yml says.
+            "--podman-run-args=--read-only-tmpfs=false",
+            *arguments,
+        ]
+        done = subprocess.run(
+            command, cwd=self.tree, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout
+        )
+        failed = [code for code in re.findall(r"^exit code: (\d+)", done.stdout, re.M) if code != "0"]
+        assert done.returncode == 0 and not failed, f"{' '.join(arguments)}:\n{done.stdout}"
+
+    def up(self):
+        self.compose("up", "--detach", "--no-build")
+
+    def down(self):
+        self.compose("down", "--timeout", "20")
+
+    def container(self, service):
+        return f"{self.project}_{service}_1"
+
+    def inspect(self, service):
+        return json.loads(podman("inspect", self.container(service)))[0]
+
+    def state(self, service):
+        return self.inspect(service)["State"]
+
+    def exec(self, service, *command, check=True):
+        return podman("exec", self.container(service), *command, check=check)
+
+    def healthy(self, service):
+        """Runs the health check of compose.yml or of the image, as Docker would every few seconds."""
+        name = self.container(service)
+        done = subprocess.run(["podman", "healthcheck", "run", name], capture_output=True, text=True, timeout=60)
+        return done.returncode == 0
+
+    def wait_healthy(self, *services, deadline=60):
+        for service in services or self.SERVICES:
+            eventually(lambda: self.healthy(service), deadline, f"{service} is healthy", interval=0.3)
+
+    def crash(self, service):
+        """Kills process 1 from outside, as the kernel does when memory is short."""
+        pid = self.state(service)["Pid"]
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def logs(self, service):
+        done = subprocess.run(
+            ["podman", "logs", self.container(service)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        return done.stdout
+
+    def http(self, port="PORT"):
+        return Http(f"http://127.0.0.1:{self.env[port]}")
+
+    def websocket(self, port="PORT", path="/ws"):
+        return WebSocket(f"ws://127.0.0.1:{self.env[port]}{path}")
+
+    def say_what_happened(self):
+        keep = os.environ.get("CARILLON_TEST_LOGS")
+        print(podman("ps", "--all", check=False))
+        for service in self.SERVICES:
+            text = self.logs(service)
+            print(f"--- {service}, end of its log\n" + "\n".join(text.splitlines()[-25:]))
+            if keep:
+                Path(keep).mkdir(parents=True, exist_ok=True)
+                (Path(keep) / f"{service}.log").write_text(text)
+
+
+@pytest.fixture(scope="session")
+def stack():
+    if "CARILLON_TREE" not in os.environ or not shutil.which("podman-compose"):
+        pytest.skip("started by tests/containers/run only")
+    return Compose(os.environ["CARILLON_TREE"], os.environ["CARILLON_PROJECT"])
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failure is told together with what the containers said."""
+    report = (yield).get_result()
+    if report.when == "call" and report.failed and "stack" in item.funcargs:
+        item.funcargs["stack"].say_what_happened()

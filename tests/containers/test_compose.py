@@ -1,0 +1,341 @@
+"""The scenario in containers, in the order a day may bring it. Each test goes on where the one before ended.
+
+tests/containers/run starts this; after the first failure the rest makes no sense (-x)."""
+
+import base64
+import json
+import re
+import threading
+import time
+import urllib.parse
+
+import pytest
+
+from conftest import podman
+from lib.http import Http, assert_problem
+from lib.wait import eventually
+from lib.ws import Closed
+
+OURS = ("fcgi-api", "ws-notifier")
+
+
+def complete(stack, task, port="PORT"):
+    answer = stack.http(port).patch(f"/tasks/{task}", '{"status":1}')
+    assert answer.status == 200, answer
+    return answer.json()
+
+
+def hears_of_task(socket, task, timeout=15):
+    """Notifications of other tasks may come first."""
+    return socket.recv_until(
+        lambda frame: frame.get("event") == "task.completed" and frame["task"]["id"] == task, timeout
+    )
+
+
+def subscribed(stack, user=1, port="PORT", path="/ws", deadline=30, **more):
+    """A subscription, as soon as the notifier gives one."""
+
+    def attempt():
+        try:
+            socket = stack.websocket(port, path)
+        except Exception as error:  # refused, 502, 503: not there yet
+            raise AssertionError(f"no WebSocket: {error}") from None
+        try:
+            socket.answer = socket.subscribe(user, **more)
+        except Closed as closed:
+            raise AssertionError(str(closed)) from None
+        return socket
+
+    return eventually(attempt, deadline, "a subscription", interval=0.2)
+
+
+# --- It comes up
+
+
+def test_all_six_come_up_healthy(stack):
+    stack.up()
+    stack.wait_healthy()
+
+
+def test_page_is_served(stack):
+    for port in ("PORT", "CLIENT_PORT"):
+        page = stack.http(port).get("/index.html?user_id=1")
+        assert page.status == 200 and "<html" in page.text.lower(), page
+        assert page.header("Content-Type").startswith("text/html")
+        scripts = re.findall(r'<script[^>]* src="([^"]+)"', page.text)
+        assert scripts, "a page without a script"
+        for script in scripts:
+            assert stack.http(port).get("/" + script.lstrip("./")).status == 200, script
+
+
+def test_database_is_migrated_with_its_demo_data(stack):
+    for port in ("PORT", "API_PORT", "CLIENT_PORT"):
+        task = stack.http(port).get("/tasks/1")
+        assert task.status == 200, task
+        assert task.json()["content"] == "Acheter du pain" and task.json()["user_id"] == 1
+    ready = stack.http().get("/readyz")
+    assert ready.status == 200 and ready.json()["status"] == "ok", ready
+
+
+# --- The scenario
+
+
+@pytest.mark.parametrize("ws_port, ws_path, api_port", [("PORT", "/ws", "PORT"), ("WS_PORT", "/", "API_PORT")])
+def test_a_completed_task_is_heard(stack, ws_port, ws_path, api_port):
+    socket = subscribed(stack, port=ws_port, path=ws_path)
+    assert socket.answer == {"type": "subscribe", "user_id": 1}
+    complete(stack, 1, api_port)
+    assert socket.notification()["message"].startswith("task 1 has been completed at ")
+    socket.close()
+
+
+def test_log_tells_the_scenario(stack):
+    notifier, api = stack.logs("ws-notifier"), stack.logs("fcgi-api")
+    assert 'Subscribtion received : {"type":"subscribe","user_id":1}' in notifier
+    assert "Message received from MQ {" in notifier
+    assert 'Message published to "tasks_completed"' in api
+
+
+def test_events_by_server_sent_events(stack):
+    with stack.http().connect() as sock:
+        sock.sendall(b"GET /events?user_id=1 HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n")
+        sock.settimeout(15)
+        text = sock.recv(65536)
+        assert b" 200 " in text.split(b"\r\n")[0], text
+        time.sleep(0.5)
+        complete(stack, 1)
+        while b"task.completed" not in text:
+            more = sock.recv(65536)
+            assert more, text
+            text += more
+
+
+def test_management_page_shows_the_stream(stack):
+    user, password = "carillon", stack.env["AMQP_PASSWORD"]
+
+    def ask(path, password):
+        token = base64.b64encode(f"{user}:{password}".encode()).decode()
+        return stack.http("MANAGEMENT_PORT").get(path, headers={"Authorization": f"Basic {token}"})
+
+    assert stack.http("MANAGEMENT_PORT").get("/").status == 200
+    assert ask("/api/overview", "wrong").status == 401
+    assert ask("/api/overview", password).status == 200
+    queue = ask("/api/queues/%2F/tasks_completed", password).json()
+    assert queue["arguments"]["x-queue-type"] == "stream" and queue["durable"], queue
+    guest = base64.b64encode(b"guest:guest").decode()
+    assert stack.http("MANAGEMENT_PORT").get("/api/overview", headers={"Authorization": f"Basic {guest}"}).status == 401
+
+
+def test_adminer_shows_the_row(stack):
+    adminer = stack.http("ADMINER_PORT")
+    account = {"driver": "server", "server": "mariadb", "username": "carillon", "db": "carillon"}
+    form = {f"auth[{key}]": value for key, value in account.items()} | {"auth[password]": stack.env["DB_PASSWORD"]}
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    answer = adminer.post("/", urllib.parse.urlencode(form), headers=headers)
+    assert answer.status == 302, answer
+    cookies = "; ".join(value.split(";")[0] for value in answer.headers.get_all("Set-Cookie"))
+    query = urllib.parse.urlencode({"server": "mariadb", "username": "carillon", "db": "carillon", "select": "tasks"})
+    page = adminer.get(f"/?{query}", headers={"Cookie": cookies})
+    assert page.status == 200 and "Acheter du pain" in page.text
+
+
+# --- How the containers are made
+
+
+def test_nothing_listens_beyond_loopback(stack):
+    published = {}
+    for service in stack.SERVICES:
+        for bindings in (stack.inspect(service)["NetworkSettings"]["Ports"] or {}).values():
+            for binding in bindings or []:
+                published[int(binding["HostPort"])] = binding["HostIp"]
+    expected = {int(stack.env[name]) for name in stack.env if name.endswith("PORT")}
+    assert set(published) == expected and set(published.values()) == {"127.0.0.1"}, published
+
+
+def test_containers_may_do_little(stack):
+    for service in stack.SERVICES:
+        status = stack.exec(service, "cat", "/proc/1/status")
+        assert re.search(r"^Uid:\s+[1-9]", status, re.M), f"{service} runs as root"
+        for capabilities in ("CapPrm", "CapEff", "CapBnd"):
+            assert re.search(rf"^{capabilities}:\s+0+$", status, re.M), f"{service}: {capabilities}"
+        assert re.search(r"^NoNewPrivs:\s+1$", status, re.M), service
+        for path in ("/usr/bin/x", "/etc/x", "/x"):
+            done = stack.exec(service, "sh", "-c", f"touch {path} 2>&1 || true")
+            assert "Read-only" in done or "Permission denied" in done, f"{service} could write {path}: {done}"
+
+
+def test_nginx_does_not_see_the_data(stack):
+    for name in ("mariadb", "rabbitmq"):
+        assert stack.exec("nginx", "getent", "hosts", name, check=False) == "", name
+
+
+def test_our_images_hold_no_secret_and_no_tool_to_build(stack):
+    for service in OURS:
+        image = json.loads(podman("image", "inspect", f"localhost/{stack.project}_{service}"))[0]
+        told = json.dumps(image["Config"]) + json.dumps(image["History"])
+        assert not re.search(r"change-me|PASSWORD=", told), service
+        assert image["Config"]["User"] == "carillon" and image["HealthCheck" if "HealthCheck" in image else "Healthcheck"]
+        found = stack.exec(service, "sh", "-c", "ls /usr/bin/cc /usr/bin/gcc /usr/bin/make /src /.env 2>/dev/null || true")
+        assert found == "", f"{service}: {found}"
+        base = json.loads(podman("image", "inspect", "docker.io/library/debian:bookworm-slim"))[0]["Size"]
+        assert image["Size"] - base < 100_000_000, f"{service}: {(image['Size'] - base) // 1_000_000} MB above its base"
+
+
+def test_settings_reach_the_programs(stack):
+    """A value that makes no sense stops the program with its name: so the program did read it."""
+    for service, name in (("fcgi-api", "OUTBOX_BATCH"), ("ws-notifier", "RING_AGE_S"), ("ws-notifier", "LOG_FORMAT")):
+        program = {"fcgi-api": "/usr/local/bin/fcgi-api", "ws-notifier": "/usr/local/bin/ws-notifier"}[service]
+        done = stack.exec(service, "sh", "-c", f"{name}=nonsense timeout 10 {program} 2>&1 || true")
+        assert name in done and len(done.splitlines()) == 1, done
+        assert f"{name}=" in stack.exec(service, "cat", "/proc/1/environ")
+
+
+# --- Restarts
+
+
+def test_a_restarted_notifier_is_found_again(stack):
+    """It leaves cleanly, tells its browsers, and comes back under another address."""
+    socket = subscribed(stack)
+    began = time.monotonic()
+    stack.compose("restart", "--timeout", "10", "ws-notifier")
+    assert time.monotonic() - began < 9, "it did not leave by itself"
+    assert socket.wait_closed()[0] == 1012
+    stack.wait_healthy("ws-notifier")
+    again = subscribed(stack)
+    complete(stack, 1)
+    hears_of_task(again, 1)
+    again.close()
+
+
+def test_a_restarted_pool_is_found_again(stack):
+    """Requests that are under way are answered; while nobody is there nginx says 503, and nobody waits long."""
+    socket = subscribed(stack)
+    answers, stop = [], threading.Event()
+
+    def knock():
+        while not stop.is_set():
+            answers.append(stack.http().get("/tasks/1", timeout=10))
+            time.sleep(0.02)
+
+    thread = threading.Thread(target=knock)
+    thread.start()
+    try:
+        began = time.monotonic()
+        stack.compose("restart", "--timeout", "15", "fcgi-api")
+        assert time.monotonic() - began < 12, "it did not leave by itself"
+        stack.wait_healthy("fcgi-api")
+        eventually(lambda: stack.http().get("/tasks/1").status == 200, 15, "nginx finds the pool")
+    finally:
+        stop.set()
+        thread.join()
+    statuses = {answer.status for answer in answers}
+    assert statuses <= {200, 503}, statuses
+    for answer in answers:
+        if answer.status == 503:
+            assert_problem(answer, 503, "unavailable")
+            break
+    complete(stack, 1)
+    hears_of_task(socket, 1)
+    socket.close()
+
+
+@pytest.mark.parametrize("service", OURS)
+def test_a_killed_container_comes_back_by_itself(stack, service):
+    stack.crash(service)
+    eventually(
+        lambda: stack.state(service)["Running"] and stack.inspect(service)["RestartCount"] > 0, 30, f"{service} is back"
+    )
+    stack.wait_healthy(service)
+    eventually(lambda: stack.http().get("/tasks/1").status == 200, 15, "the pool answers")
+    socket = subscribed(stack)
+    complete(stack, 1)
+    hears_of_task(socket, 1)
+    socket.close()
+
+
+def test_a_killed_worker_is_replaced(stack):
+    def workers():
+        return set(stack.exec("fcgi-api", "sh", "-c", "grep -lx fcgi-api /proc/[0-9]*/comm | cut -d/ -f3").split())
+
+    before = workers()
+    victim = sorted(before)[0]
+    assert len(before) == 8, before
+    stack.exec("fcgi-api", "sh", "-c", f"kill -9 {victim}")
+    eventually(lambda: len(workers()) == 8 and victim not in workers(), 10, "eight workers again")
+
+
+def test_broker_away_and_back(stack):
+    """Writes go on while it is away, and everything arrives after, without another restart."""
+    socket = subscribed(stack, since=None)
+    podman("stop", "--time", "20", stack.container("rabbitmq"))
+    task = stack.http().post("/tasks", {"user_id": 1, "content": "Sonner les cloches"}, timeout=10)
+    assert task.status == 201, task
+    number = task.json()["id"]
+    complete(stack, number)
+    ready = stack.http().get("/readyz")
+    assert ready.status == 200 and ready.json()["status"] == "degraded", ready
+    podman("start", stack.container("rabbitmq"))
+    stack.wait_healthy("rabbitmq")
+    hears_of_task(socket, number, timeout=45)
+    socket.close()
+
+
+def test_database_away_and_back(stack):
+    podman("stop", "--time", "20", stack.container("mariadb"))
+    began = time.monotonic()
+    answer = stack.http().patch("/tasks/1", '{"status":1}', timeout=10)
+    assert time.monotonic() - began < 4
+    assert_problem(answer, 503)
+    assert answer.header("Retry-After")
+    podman("start", stack.container("mariadb"))
+    stack.wait_healthy("mariadb")
+    eventually(lambda: stack.http().patch("/tasks/1", '{"status":1}').status == 200, 15, "writes again")
+    assert stack.inspect("fcgi-api")["RestartCount"] == stack.inspect("fcgi-api")["RestartCount"]
+
+
+# --- The end, and the next day
+
+
+def test_everything_leaves_when_asked_to(stack):
+    """Every program is process 1 of its container and hears the signal: nobody has to be killed."""
+    for service in ("nginx", "ws-notifier", "fcgi-api", "adminer", "rabbitmq", "mariadb"):
+        began = time.monotonic()
+        podman("stop", "--time", "30", stack.container(service))
+        assert stack.state(service)["ExitCode"] in (0, 130, 143), f"{service}: {stack.state(service)}"
+        assert time.monotonic() - began < 20, service
+    for service in stack.SERVICES:
+        podman("start", stack.container(service))
+    stack.wait_healthy()
+
+
+def test_data_outlives_the_containers(stack):
+    task = stack.http().post("/tasks", {"user_id": 2, "content": "Garder ceci"}).json()
+    socket = subscribed(stack, user=2, since=None)
+    cursor = socket.answer["cursor"]
+    complete(stack, task["id"])
+    hears_of_task(socket, task["id"])
+    socket.close()
+
+    stack.down()
+    left = podman("ps", "--all", "--quiet", "--filter", f"label=io.podman.compose.project={stack.project}")
+    assert left == "", "containers stayed"
+    stack.up()
+    stack.wait_healthy()
+
+    kept = stack.http().get(f"/tasks/{task['id']}")
+    assert kept.status == 200 and kept.json()["content"] == "Garder ceci" and kept.json()["status"] == 1, kept
+    # The stream outlived them too: a browser that comes back gets what it missed.
+    socket = subscribed(stack, user=2, since=cursor)
+    assert socket.answer["recovered"] is True and socket.answer["replayed"] == 1, socket.answer
+    hears_of_task(socket, task["id"])
+    socket.close()
+
+
+def test_nothing_is_left_after_the_last_down(stack):
+    stack.compose("down", "--timeout", "20", "--volumes")
+    for network in ("edge", "data"):
+        podman("network", "rm", f"{stack.project}_{network}")
+    for what in (["ps", "--all"], ["volume", "ls"]):
+        assert podman(*what, "--quiet") == "", what
+    with pytest.raises(OSError):
+        Http(f"http://127.0.0.1:{stack.env['PORT']}").get("/")

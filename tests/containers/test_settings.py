@@ -1,0 +1,130 @@
+"""compose.yml, .env.example and common/config.h say the same. Needs no container."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+COMPOSE = (ROOT / "compose.yml").read_text()
+SERVICES = yaml.safe_load(COMPOSE)["services"]
+EXAMPLE = (ROOT / ".env.example").read_text()
+
+# What a container is told by compose.yml alone, whatever .env says: who listens where in its networks.
+WIRING = {"AMQP_HOST", "AMQP_PORT", "DB_HOST", "DB_PORT", "DB_SOCKET", "WS_HOST", "WS_PORT", "API_STATS_FILE"}
+REFERENCE = re.compile(r"\$\{([A-Z_0-9]+)(?::([-?])([^}]*))?\}")
+
+
+def declared(table):
+    """{NAME: default} of one table of common/config.h; None where the setting is required."""
+    text = (ROOT / "common/config.h").read_text()
+    body = re.search(rf"#define {table}\(X\)((?:.*\\\n)*.*)", text).group(1).replace("\\\n", " ")
+    rows = re.findall(r'X\((\w+), \w+, (\w+),\s*(NULL|"[^"]*")', body)
+    assert len(rows) == len(re.findall(r"\bX\(", body)), f"{table}: a row has a form this test does not know"
+    return {
+        name: None if default == "NULL" else default.strip('"').split("|")[0] if kind == "CHOICE" else default.strip('"')
+        for kind, name, default in rows
+    }
+
+
+COMMON, API, NOTIFIER = (declared(table) for table in ("CONFIG_COMMON", "CONFIG_API", "CONFIG_NOTIFIER"))
+SET = dict(re.findall(r"^([A-Z_0-9]+)=(.*)$", EXAMPLE, re.M))
+SHOWN = dict(re.findall(r"^#([A-Z_0-9]+)=(.*)$", EXAMPLE, re.M))
+
+
+def test_every_setting_is_documented():
+    missing = [name for name in (COMMON | API | NOTIFIER) if name not in SET | SHOWN]
+    assert not missing, f".env.example does not name {missing}"
+
+
+def test_nothing_else_is_documented():
+    known = set(COMMON | API | NOTIFIER) | {name for name, *_ in REFERENCE.findall(COMPOSE)} | {"COMPOSE_PROJECT_NAME"}
+    unknown = set(SET | SHOWN) - known
+    assert not unknown, f"nobody reads {unknown}"
+
+
+def test_defaults_shown_are_the_defaults():
+    for name, default in (COMMON | API | NOTIFIER).items():
+        if name in SHOWN:
+            assert SHOWN[name] == default, name
+
+
+@pytest.mark.parametrize("service, own", [("fcgi-api", API), ("ws-notifier", NOTIFIER)])
+def test_a_program_gets_every_setting_and_its_default(service, own):
+    environment = SERVICES[service]["environment"]
+    for name, default in (COMMON | own).items():
+        if name in WIRING:
+            continue
+        assert name in environment, f"{service} does not get {name}"
+        reference = REFERENCE.fullmatch(environment[name])
+        assert reference and reference[1] == name, f"{service}: {name} is {environment[name]}"
+        if default is None:
+            assert reference[2] == "?", f"{name} has no default and must be asked for"
+        else:
+            assert (reference[2], reference[3]) == ("-", default), f"{service}: {name} is {environment[name]}"
+    strangers = set(environment) - set(COMMON | own) - {"MIGRATE", "API_WORKERS", "FCGI_BACKLOG"}
+    assert not strangers, f"{service} does not know {strangers}"
+
+
+def test_one_name_has_one_default():
+    defaults = {}
+    for name, kind, default in REFERENCE.findall(COMPOSE):
+        assert defaults.setdefault(name, (kind, default)) == (kind, default), name
+        if kind == "-" and name in SET | SHOWN:
+            assert (SET | SHOWN)[name] == default, name
+
+
+def test_everything_compose_asks_for_is_documented():
+    missing = {name for name, *_ in REFERENCE.findall(COMPOSE)} - set(SET | SHOWN)
+    assert not missing, f".env.example does not name {missing}"
+
+
+def test_passwords_come_from_env_only():
+    secrets = [found for found in REFERENCE.findall(COMPOSE) if "PASSWORD" in found[0]]
+    assert secrets and all(kind == "?" for _, kind, _ in secrets), secrets
+    for name, *_ in secrets:
+        assert SET.get(name), f".env.example must have a value for {name} to work when copied"
+    for line in COMPOSE.splitlines():
+        assert not re.search(r"PASS(WORD)?: +[^$]", line), f"a password in compose.yml: {line.strip()}"
+
+
+def test_only_loopback_is_published():
+    ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
+    assert len(ports) == 6 and all(port.startswith("127.0.0.1:${") for port in ports), ports
+
+
+def test_every_service_is_confined():
+    for name, service in SERVICES.items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"] and not service.get("cap_add"), name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["restart"] == "unless-stopped", name
+        assert service["logging"]["options"]["max-size"], name
+
+
+def compose_client():
+    for command in (["docker", "compose"], ["docker-compose"]):
+        if shutil.which(command[0]) and subprocess.run([*command, "version"], capture_output=True).returncode == 0:
+            return command
+    pytest.skip("neither docker compose nor docker-compose is installed")
+
+
+def test_docker_compose_reads_it(tmp_path):
+    """Its own client agrees, and finds all it needs in a copied .env.example. Needs no engine."""
+    client = compose_client()
+    (tmp_path / "compose.yml").write_text(COMPOSE)
+    command = [*client, "-f", str(tmp_path / "compose.yml"), "config"]
+    environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(tmp_path)}
+    without = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert without.returncode != 0 and "cp .env.example .env" in without.stderr, without
+    (tmp_path / ".env").write_text(EXAMPLE)
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    services = yaml.safe_load(done.stdout)["services"]
+    assert len(services) == 6
+    assert "change-me-database" in json.dumps(services["fcgi-api"]["environment"])
+    assert services["nginx"]["depends_on"]["fcgi-api"]["condition"] == "service_healthy"
