@@ -67,12 +67,14 @@ static enum err read_text(const struct row *row, const char *value, const char *
                           struct message *message)
 {
     int64_t length = (int64_t)strlen(value);
-    if (length == 0 && row->min > 0) return COMPLAIN(message, "%s is empty", row->name);
+    if (length == 0 && row->min > 0)
+        return COMPLAIN(message, "%s is empty", row->name);
     if (length < row->min || length > row->max)
         return COMPLAIN(message, "%s has %" PRId64 " bytes, outside %" PRId64 " to %" PRId64, row->name,
                         length, row->min, row->max);
     *field = strdup(value);
-    if (*field == NULL) abort();
+    if (*field == NULL)
+        abort();
     return ERR_OK;
 }
 
@@ -112,14 +114,18 @@ static enum err read_secret_file(const char *variable, const char *path, char *v
                                  struct message *message)
 {
     FILE *file = fopen(path, "re");
-    if (file == NULL) return COMPLAIN(message, "%s: cannot open %.200s: %s", variable, path, strerror(errno));
+    if (file == NULL)
+        return COMPLAIN(message, "%s: cannot open %.200s: %s", variable, path, strerror(errno));
     size_t length = fread(value, 1, size - 1, file);
     bool failed = ferror(file) != 0;
     fclose(file);
-    if (failed) return COMPLAIN(message, "%s: cannot read %.200s", variable, path);
+    if (failed)
+        return COMPLAIN(message, "%s: cannot read %.200s", variable, path);
     value[length] = '\0';
-    if (length > 0 && value[length - 1] == '\n') value[length - 1] = '\0';
-    if (strlen(value) + 1 < length) return COMPLAIN(message, "%s: %.200s holds a NUL byte", variable, path);
+    if (length > 0 && value[length - 1] == '\n')
+        value[length - 1] = '\0';
+    if (strlen(value) + 1 < length)
+        return COMPLAIN(message, "%s: %.200s holds a NUL byte", variable, path);
     return ERR_OK;
 }
 
@@ -135,12 +141,15 @@ static enum err read_row(const struct row *row, struct config *config, struct me
             return COMPLAIN(message, "%s and %s are both set; keep one", row->name, file_variable);
         if (path != NULL) {
             enum err err = read_secret_file(file_variable, path, secret, sizeof secret, message);
-            if (err != ERR_OK) return err;
+            if (err != ERR_OK)
+                return err;
             value = secret;
         }
     }
-    if (value == NULL && row->kind == KIND_CHOICE) return ERR_OK; /* the first word: position 0 */
-    if (value == NULL) value = row->fallback;
+    if (value == NULL && row->kind == KIND_CHOICE)
+        return ERR_OK; /* the first word: position 0 */
+    if (value == NULL)
+        value = row->fallback;
     if (value == NULL)
         return COMPLAIN(message, "%s is not set (%s)%s", row->name, row->meaning,
                         row->kind == KIND_SECRET ? "; set it or its _FILE form" : "");
@@ -168,9 +177,11 @@ enum err config_load(enum config_program program, struct config *config, char *t
 static void free_texts(const struct row *rows, size_t count, struct config *config)
 {
     for (size_t i = 0; i < count; i++) {
-        if (rows[i].kind != KIND_TEXT && rows[i].kind != KIND_SECRET) continue;
+        if (rows[i].kind != KIND_TEXT && rows[i].kind != KIND_SECRET)
+            continue;
         char **field = (char **)((char *)config + rows[i].offset);
-        if (rows[i].kind == KIND_SECRET && *field != NULL) explicit_bzero(*field, strlen(*field));
+        if (rows[i].kind == KIND_SECRET && *field != NULL)
+            explicit_bzero(*field, strlen(*field));
         free(*field);
         *field = NULL;
     }
@@ -192,7 +203,8 @@ static void print_row(const struct row *row)
         printf(" (required)");
     else if (row->fallback[0] != '\0')
         printf(" (%s)", row->fallback);
-    if (row->kind == KIND_SECRET) printf("; or %s_FILE", row->name);
+    if (row->kind == KIND_SECRET)
+        printf("; or %s_FILE", row->name);
     putchar('\n');
 }
 

@@ -26,7 +26,7 @@
     X(INT, amqp_port, AMQP_PORT, "5672", 1, 65535, "RabbitMQ's port")                                        \
     X(TEXT, amqp_vhost, AMQP_VHOST, "/", 1, 255, "RabbitMQ's virtual host")                                  \
     X(TEXT, amqp_user, AMQP_USER, "carillon", 1, 255, "RabbitMQ's user")                                     \
-    X(SECRET, amqp_password, AMQP_PASSWORD, NULL, 1, 255, "his password")                                    \
+    X(SECRET, amqp_password, AMQP_PASSWORD, NULL, 1, 255, "password of AMQP_USER")                           \
     X(TEXT, amqp_exchange, AMQP_EXCHANGE, "tasks", 1, 127, "topic exchange every event goes to")             \
     X(TEXT, amqp_queue, AMQP_QUEUE, "tasks_completed", 1, 127, "stream queue the notifiers read")            \
     X(INT, amqp_heartbeat_s, AMQP_HEARTBEAT_S, "10", 2, 300, "AMQP heartbeat in seconds")                    \
@@ -45,7 +45,7 @@
     X(INT, db_port, DB_PORT, "3306", 1, 65535, "MariaDB's port")                                             \
     X(TEXT, db_name, DB_NAME, "carillon", 1, 64, "database")                                                 \
     X(TEXT, db_user, DB_USER, "carillon", 1, 80, "MariaDB's user")                                           \
-    X(SECRET, db_password, DB_PASSWORD, NULL, 1, 255, "his password")                                        \
+    X(SECRET, db_password, DB_PASSWORD, NULL, 1, 255, "password of DB_USER")                                 \
     X(INT, db_timeout_ms, DB_TIMEOUT_MS, "1500", 100, 60000, "limit of a connect or a statement, ms")        \
     X(INT, max_body_bytes, MAX_BODY_BYTES, "65536", 1024, 16777216, "largest request body")                  \
     X(INT, request_max_age_ms, REQUEST_MAX_AGE_MS, "10000", 100, 600000,                                     \

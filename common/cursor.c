@@ -24,7 +24,8 @@ static bool read_number(const char **at, const char *end, uint64_t *number)
     while (*at < end && is_digit(**at) && *at - start < 17)
         value = value * 10 + (uint64_t)(*(*at)++ - '0');
     size_t digits = (size_t)(*at - start);
-    if (digits == 0 || (digits > 1 && *start == '0') || value > CURSOR_SEQ_MAX) return false;
+    if (digits == 0 || (digits > 1 && *start == '0') || value > CURSOR_SEQ_MAX)
+        return false;
     *number = value;
     return true;
 }
@@ -37,10 +38,12 @@ enum err cursor_parse(const char *text, size_t length, struct cursor *cursor)
 
     while (at < end && is_epoch_char(*at) && epoch < CURSOR_EPOCH_MAX)
         parsed.epoch[epoch++] = *at++;
-    if (epoch == 0 || at == end || *at++ != ':' || !read_number(&at, end, &parsed.seq)) return ERR_INVALID;
+    if (epoch == 0 || at == end || *at++ != ':' || !read_number(&at, end, &parsed.seq))
+        return ERR_INVALID;
     if (at < end) {
         uint64_t time_s;
-        if (*at++ != ':' || !read_number(&at, end, &time_s) || at != end) return ERR_INVALID;
+        if (*at++ != ':' || !read_number(&at, end, &time_s) || at != end)
+            return ERR_INVALID;
         parsed.time_s = (int64_t)time_s;
     }
     *cursor = parsed;

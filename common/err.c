@@ -8,6 +8,7 @@ const char *err_name(enum err err)
         CARILLON_ERR_LIST(X)
 #undef X
     };
-    if ((unsigned)err >= sizeof names / sizeof names[0]) return "unknown error";
+    if ((unsigned)err >= sizeof names / sizeof names[0])
+        return "unknown error";
     return names[err];
 }

@@ -14,18 +14,23 @@ static const char *check_text(const char *text, size_t length)
     int depth = 0;
     bool in_string = false;
 
-    if (memchr(text, '\0', length) != NULL) return "contains a NUL byte";
-    if (!utf8_valid(text, length)) return "is not valid UTF-8";
+    if (memchr(text, '\0', length) != NULL)
+        return "contains a NUL byte";
+    if (!utf8_valid(text, length))
+        return "is not valid UTF-8";
     for (size_t i = 0; i < length; i++) {
         char c = text[i];
-        if (in_string && (unsigned char)c < 0x20) return "has a control character inside a string";
+        if (in_string && (unsigned char)c < 0x20)
+            return "has a control character inside a string";
         if (in_string && c == '\\') {
-            if (length - i >= 6 && memcmp(text + i, "\\u0000", 6) == 0) return "contains \\u0000";
+            if (length - i >= 6 && memcmp(text + i, "\\u0000", 6) == 0)
+                return "contains \\u0000";
             i++;
         } else if (c == '"') {
             in_string = !in_string;
         } else if (!in_string && (c == '{' || c == '[')) {
-            if (++depth > JSON_DEPTH_MAX) return "is nested too deeply";
+            if (++depth > JSON_DEPTH_MAX)
+                return "is nested too deeply";
         } else if (!in_string && (c == '}' || c == ']')) {
             depth--;
         }
@@ -36,7 +41,8 @@ static const char *check_text(const char *text, size_t length)
 static bool has_twin(const cJSON *item)
 {
     for (const cJSON *other = item->next; other != NULL; other = other->next)
-        if (strcmp(item->string, other->string) == 0) return true;
+        if (strcmp(item->string, other->string) == 0)
+            return true;
     return false;
 }
 
@@ -45,11 +51,15 @@ static const char *check_tree(const cJSON *parent) /* NOLINT(misc-no-recursion) 
 {
     int keys = 0;
     for (const cJSON *item = parent->child; item != NULL; item = item->next) {
-        if (cJSON_IsObject(parent) && ++keys > JSON_KEYS_MAX) return "has an object with too many keys";
-        if (cJSON_IsObject(parent) && has_twin(item)) return "has the same key twice in one object";
-        if (cJSON_IsNumber(item) && !isfinite(item->valuedouble)) return "has a number out of range";
+        if (cJSON_IsObject(parent) && ++keys > JSON_KEYS_MAX)
+            return "has an object with too many keys";
+        if (cJSON_IsObject(parent) && has_twin(item))
+            return "has the same key twice in one object";
+        if (cJSON_IsNumber(item) && !isfinite(item->valuedouble))
+            return "has a number out of range";
         const char *why = check_tree(item);
-        if (why != NULL) return why;
+        if (why != NULL)
+            return why;
     }
     return NULL;
 }
@@ -67,17 +77,20 @@ static size_t number_length(const char *text, size_t length)
 {
     size_t at = text[0] == '-';
     size_t whole = digits(text + at, length - at);
-    if (whole == 0 || (whole > 1 && text[at] == '0')) return 0;
+    if (whole == 0 || (whole > 1 && text[at] == '0'))
+        return 0;
     at += whole;
     if (at < length && text[at] == '.') {
         size_t fraction = digits(text + at + 1, length - at - 1);
-        if (fraction == 0) return 0;
+        if (fraction == 0)
+            return 0;
         at += 1 + fraction;
     }
     if (at < length && (text[at] == 'e' || text[at] == 'E')) {
         at += 1 + (at + 1 < length && (text[at + 1] == '+' || text[at + 1] == '-'));
         size_t exponent = digits(text + at, length - at);
-        if (exponent == 0) return 0;
+        if (exponent == 0)
+            return 0;
         at += exponent;
     }
     return at;
@@ -93,9 +106,11 @@ static const char *check_numbers(const char *text, size_t length)
             in_string = !in_string;
         else if (in_string && c == '\\')
             i++;
-        if (in_string || !((c >= '0' && c <= '9') || c == '-' || c == '+' || c == '.')) continue;
+        if (in_string || !((c >= '0' && c <= '9') || c == '-' || c == '+' || c == '.'))
+            continue;
         size_t size = number_length(text + i, length - i);
-        if (size == 0) return "has a malformed number";
+        if (size == 0)
+            return "has a malformed number";
         i += size - 1;
     }
     return NULL;
@@ -108,9 +123,11 @@ enum err json_parse_object(const char *text, size_t length, cJSON **object, cons
 
     *object = NULL;
     *why = length == 0 ? "is empty" : check_text(text, length);
-    if (*why != NULL) return ERR_INVALID;
+    if (*why != NULL)
+        return ERR_INVALID;
     *why = check_numbers(text, length);
-    if (*why != NULL) return ERR_INVALID;
+    if (*why != NULL)
+        return ERR_INVALID;
 
     tree = cJSON_ParseWithLengthOpts(text, length, &end, false);
     if (tree == NULL) {
@@ -135,7 +152,8 @@ enum err json_parse_object(const char *text, size_t length, cJSON **object, cons
 
 enum err json_whole_number(const cJSON *item, int64_t min, int64_t max, int64_t *number)
 {
-    if (!cJSON_IsNumber(item)) return ERR_INVALID;
+    if (!cJSON_IsNumber(item))
+        return ERR_INVALID;
     double value = item->valuedouble;
     if (!isfinite(value) || floor(value) != value || value < (double)min || value > (double)max)
         return ERR_INVALID;

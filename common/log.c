@@ -50,9 +50,11 @@ static void add_text_line(struct strbuf *out, enum log_level level, const char *
         size_t plain = strcspn(c, CONTROL_CHARACTERS);
         strbuf_add(out, c, plain);
         c += plain;
-        if (*c != '\0') strbuf_printf(out, "\\x%02x", (unsigned char)*c++);
+        if (*c != '\0')
+            strbuf_printf(out, "\\x%02x", (unsigned char)*c++);
     }
-    if (request_id[0] != '\0') strbuf_printf(out, " request_id=%s", request_id);
+    if (request_id[0] != '\0')
+        strbuf_printf(out, " request_id=%s", request_id);
 }
 
 static void add_json_line(struct strbuf *out, enum log_level level, const char *time, const char *text)
@@ -70,10 +72,13 @@ static void add_json_line(struct strbuf *out, enum log_level level, const char *
 /* Cuts a text that did not fit, and makes what is not UTF-8 (or was cut in the middle) harmless. */
 static void tidy(char text[LINE_MAX_BYTES], bool cut)
 {
-    if (cut) strcpy(text + LINE_MAX_BYTES - 4, "...");
-    if (utf8_valid(text, strlen(text))) return;
+    if (cut)
+        strcpy(text + LINE_MAX_BYTES - 4, "...");
+    if (utf8_valid(text, strlen(text)))
+        return;
     for (char *c = text; *c != '\0'; c++)
-        if ((unsigned char)*c >= 0x80) *c = '?';
+        if ((unsigned char)*c >= 0x80)
+            *c = '?';
 }
 
 void log_line(enum log_level level, const char *format, ...)
@@ -82,7 +87,8 @@ void log_line(enum log_level level, const char *format, ...)
     char text[LINE_MAX_BYTES], time[CLOCK_ISO_SIZE];
     va_list arguments;
 
-    if (!log_enabled(level)) return;
+    if (!log_enabled(level))
+        return;
     va_start(arguments, format);
     int length = vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);

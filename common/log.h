@@ -23,7 +23,8 @@ void log_line(enum log_level level, const char *format, ...) __attribute__((form
 
 #define log_debug(...)                                                                                       \
     do {                                                                                                     \
-        if (log_enabled(LOG_DEBUG)) log_line(LOG_DEBUG, __VA_ARGS__);                                        \
+        if (log_enabled(LOG_DEBUG))                                                                          \
+            log_line(LOG_DEBUG, __VA_ARGS__);                                                                \
     } while (0)
 #define log_info(...)  log_line(LOG_INFO, __VA_ARGS__)
 #define log_warn(...)  log_line(LOG_WARN, __VA_ARGS__)

@@ -54,17 +54,21 @@ static int open_shared(const char *path, size_t bytes, int64_t shape)
     struct stat info;
     int64_t found = 0;
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0660);
-    if (fd < 0) return -1;
-    if (flock(fd, LOCK_EX) != 0 || fstat(fd, &info) != 0) goto fail;
+    if (fd < 0)
+        return -1;
+    if (flock(fd, LOCK_EX) != 0 || fstat(fd, &info) != 0)
+        goto fail;
     if (info.st_size == (off_t)bytes && pread(fd, &found, sizeof found, 0) == sizeof found && found == shape)
         return fd;
     if (info.st_size != 0) {
         /* Another table's file may still be mapped by its workers: leave it to them, make a new one. */
-        if (unlink(path) != 0) goto fail;
+        if (unlink(path) != 0)
+            goto fail;
         close(fd);
         return open_shared(path, bytes, shape);
     }
-    if (ftruncate(fd, (off_t)bytes) != 0 || pwrite(fd, &shape, sizeof shape, 0) != sizeof shape) goto fail;
+    if (ftruncate(fd, (off_t)bytes) != 0 || pwrite(fd, &shape, sizeof shape, 0) != sizeof shape)
+        goto fail;
     return fd;
 fail:
     close(fd);
@@ -75,10 +79,14 @@ static cell *map_cells(const char *path, size_t bytes, int64_t shape)
 {
     bool shared = path[0] != '\0';
     int fd = shared ? open_shared(path, bytes, shape) : -1;
-    if (shared && fd < 0) return NULL;
+    if (shared && fd < 0)
+        return NULL;
     void *memory =
         mmap(NULL, bytes, PROT_READ | PROT_WRITE, shared ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS, fd, 0);
-    if (fd >= 0) close(fd); /* the mapping stays; the lock goes */
+    if (fd >= 0) {
+        flock(fd, LOCK_UN); /* not by close(): the mapping keeps the open file, and so its lock, alive */
+        close(fd);
+    }
     return memory == MAP_FAILED ? NULL : memory;
 }
 
@@ -108,8 +116,10 @@ enum err metrics_open(const char *path, const struct metric_def *defs, size_t co
 void metrics_close(struct metrics **metrics)
 {
     int saved = errno;
-    if (*metrics == NULL) return;
-    if ((*metrics)->cells != NULL) munmap((*metrics)->cells, (*metrics)->bytes);
+    if (*metrics == NULL)
+        return;
+    if ((*metrics)->cells != NULL)
+        munmap((*metrics)->cells, (*metrics)->bytes);
     free((*metrics)->first_cell);
     free(*metrics);
     *metrics = NULL;
@@ -146,7 +156,8 @@ void metrics_observe_us(struct metrics *metrics, size_t index, int64_t microseco
         limit *= 2;
         bucket++;
     }
-    if (bucket < BUCKETS) atomic_fetch_add_explicit(&cells[bucket], 1, memory_order_relaxed);
+    if (bucket < BUCKETS)
+        atomic_fetch_add_explicit(&cells[bucket], 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&cells[BUCKETS], 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&cells[BUCKETS + 1], microseconds, memory_order_relaxed);
 }

@@ -12,7 +12,8 @@ void random_id_hex(char *text, size_t digits)
 
     assert(digits <= sizeof bytes);
     /* Up to 256 bytes are never cut short once the generator is seeded: getrandom(2). */
-    if (getrandom(bytes, digits, 0) != (ssize_t)digits) abort();
+    if (getrandom(bytes, digits, 0) != (ssize_t)digits)
+        abort();
     for (size_t i = 0; i < digits; i++)
         text[i] = hex[bytes[i] & 15];
     text[digits] = '\0';

@@ -10,19 +10,22 @@
 static void reserve(struct strbuf *buf, size_t more)
 {
     size_t needed = buf->length + more + 1;
-    if (needed <= buf->capacity) return;
+    if (needed <= buf->capacity)
+        return;
     size_t capacity = buf->capacity ? buf->capacity : 256;
     while (capacity < needed)
         capacity *= 2;
     buf->text = realloc(buf->text, capacity);
-    if (buf->text == NULL) abort();
+    if (buf->text == NULL)
+        abort();
     buf->capacity = capacity;
 }
 
 void strbuf_add(struct strbuf *buf, const void *bytes, size_t length)
 {
     reserve(buf, length);
-    if (length > 0) memcpy(buf->text + buf->length, bytes, length);
+    if (length > 0)
+        memcpy(buf->text + buf->length, bytes, length);
     buf->length += length;
     buf->text[buf->length] = '\0';
 }
@@ -78,7 +81,8 @@ void strbuf_add_json_string(struct strbuf *buf, const char *text, size_t length)
     strbuf_add(buf, "\"", 1);
     for (size_t i = 0; i < length; i++) {
         unsigned char c = (unsigned char)text[i];
-        if (c >= 0x20 && c != '"' && c != '\\' && c != 0x7f) continue;
+        if (c >= 0x20 && c != '"' && c != '\\' && c != 0x7f)
+            continue;
         strbuf_add(buf, text + start, i - start);
         add_escape(buf, c);
         start = i + 1;
@@ -90,7 +94,8 @@ void strbuf_add_json_string(struct strbuf *buf, const char *text, size_t length)
 void strbuf_clear(struct strbuf *buf)
 {
     buf->length = 0;
-    if (buf->text != NULL) buf->text[0] = '\0';
+    if (buf->text != NULL)
+        buf->text[0] = '\0';
 }
 
 void strbuf_free(struct strbuf *buf)

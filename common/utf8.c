@@ -26,12 +26,15 @@ static size_t decode(const unsigned char *s, size_t length, uint32_t *point)
     } else {
         return 0;
     }
-    if (size > length) return 0;
+    if (size > length)
+        return 0;
     for (size_t i = 1; i < size; i++) {
-        if ((s[i] & 0xc0) != 0x80) return 0;
+        if ((s[i] & 0xc0) != 0x80)
+            return 0;
         value = value << 6 | (s[i] & 0x3fu);
     }
-    if (value < least[size] || value > 0x10ffff || (value >= 0xd800 && value <= 0xdfff)) return 0;
+    if (value < least[size] || value > 0x10ffff || (value >= 0xd800 && value <= 0xdfff))
+        return 0;
     *point = value;
     return size;
 }
@@ -42,7 +45,8 @@ bool utf8_valid(const char *text, size_t length)
     uint32_t point;
     while (length > 0) {
         size_t size = decode(s, length, &point);
-        if (size == 0) return false;
+        if (size == 0)
+            return false;
         s += size;
         length -= size;
     }
@@ -71,7 +75,8 @@ bool utf8_blank(const char *text, size_t length)
     uint32_t point;
     while (length > 0) {
         size_t size = decode(s, length, &point);
-        if (size == 0 || !is_blank(point)) return false;
+        if (size == 0 || !is_blank(point))
+            return false;
         s += size;
         length -= size;
     }

@@ -1,0 +1,62 @@
+/* The event contract: the frame's bytes, ids, and times as the original wrote them. */
+#include "tests/unit/unit.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/event.h"
+
+#define FEB_2024_MS 1706907323000 /* 2024-02-02T20:55:23Z */
+
+static void test_body_is_the_frame(void **state)
+{
+    (void)state;
+    struct cursor cursor = {.epoch = "k3f9a1c2", .seq = 42, .time_s = 5};
+    size_t length = 0;
+    char *body = event_format_body(EVENT_TASK_COMPLETED, &cursor, 1, FEB_2024_MS, "{\"id\":1}", &length);
+    assert_string_equal(body,
+                        "{\"type\":\"notification\",\"event\":\"task.completed\",\"cursor\":\"k3f9a1c2:42\","
+                        "\"message\":\"task 1 has been completed at Fri Feb 02 2024 20:55:23 GMT+0000 "
+                        "(Coordinated Universal Time)\",\"task\":{\"id\":1}}");
+    assert_int_equal(length, strlen(body));
+    free(body);
+}
+
+static void test_types_have_keys(void **state)
+{
+    (void)state;
+    enum event_type type;
+    assert_int_equal(event_type_parse("task.deleted", &type), ERR_OK);
+    assert_int_equal(type, EVENT_TASK_DELETED);
+    assert_string_equal(event_type_key(type), "task.deleted");
+    assert_int_equal(event_type_parse("task.exploded", &type), ERR_NOT_FOUND);
+}
+
+static void test_id(void **state)
+{
+    (void)state;
+    struct event_meta meta = {.epoch = "ABCdef0123456789", .user_id = UINT32_MAX, .seq = UINT64_MAX};
+    char id[EVENT_ID_SIZE];
+    event_format_id(&meta, id);
+    assert_string_equal(id, "ABCdef0123456789:4294967295:18446744073709551615");
+}
+
+static void test_iso_time(void **state)
+{
+    (void)state;
+    char text[CLOCK_ISO_SIZE];
+    clock_format_iso(FEB_2024_MS + 7, text);
+    assert_string_equal(text, "2024-02-02T20:55:23.007Z");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_body_is_the_frame),
+        cmocka_unit_test(test_types_have_keys),
+        cmocka_unit_test(test_id),
+        cmocka_unit_test(test_iso_time),
+    };
+    return cmocka_run_group_tests_name("event", tests, NULL, NULL);
+}

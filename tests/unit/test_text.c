@@ -1,0 +1,143 @@
+/* Small text tools: UTF-8, growing buffers, log lines, random names, pauses. */
+#include "tests/unit/unit.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/backoff.h"
+#include "common/log.h"
+#include "common/random_id.h"
+#include "common/strbuf.h"
+#include "common/utf8.h"
+
+static void test_utf8(void **state)
+{
+    (void)state;
+    assert_true(utf8_valid("", 0));
+    assert_true(utf8_valid("h\xc3\xa9\xe2\x82\xac\xf0\x9f\x8d\x9e", 10));
+    assert_int_equal(utf8_count("h\xc3\xa9\xe2\x82\xac\xf0\x9f\x8d\x9e", 10), 4);
+    assert_false(utf8_valid("\x80", 1));
+    assert_false(utf8_valid("\xc3", 1));
+    assert_false(utf8_valid("\xe2\x82", 2));
+    assert_false(utf8_valid("\xe0\x80\xaf", 3));     /* overlong */
+    assert_false(utf8_valid("\xed\xbf\xbf", 3));     /* surrogate */
+    assert_false(utf8_valid("\xf4\x90\x80\x80", 4)); /* above U+10FFFF */
+    assert_false(utf8_valid("\xff", 1));
+}
+
+static void test_blank(void **state)
+{
+    (void)state;
+    assert_true(utf8_blank("", 0));
+    assert_true(utf8_blank(" \t\r\n", 4));
+    assert_true(utf8_blank("\xc2\xa0\xe2\x80\x8b\xe3\x80\x80", 8)); /* NBSP, zero width space, ideographic */
+    assert_false(utf8_blank(" x ", 3));
+    assert_false(utf8_blank("\xf0\x9f\x8d\x9e", 4));
+}
+
+static void test_json_string(void **state)
+{
+    (void)state;
+    struct strbuf buf = {0};
+    strbuf_add_json_string(&buf, "a\"b\\c\n\r\t\x01\x7f\xc3\xa9", 12);
+    assert_string_equal(buf.text, "\"a\\\"b\\\\c\\n\\r\\t\\u0001\\u007f\xc3\xa9\"");
+    strbuf_free(&buf);
+    assert_null(buf.text);
+}
+
+static void test_growth(void **state)
+{
+    (void)state;
+    struct strbuf buf = {0};
+    for (int i = 0; i < 1000; i++)
+        strbuf_printf(&buf, "%03d,", i);
+    assert_int_equal(buf.length, 4000);
+    assert_memory_equal(buf.text + 3996, "999,", 5);
+    strbuf_clear(&buf);
+    assert_string_equal(buf.text, "");
+    strbuf_free(&buf);
+}
+
+/* Runs one log_line() with standard error going to a pipe; returns what was written. */
+static const char *logged(enum log_format format, const char *text)
+{
+    static char line[20000];
+    int ends[2], saved = dup(STDERR_FILENO);
+    assert_int_equal(pipe(ends), 0);
+    dup2(ends[1], STDERR_FILENO);
+    log_init("unit", format, LOG_INFO);
+    log_debug("not shown");
+    log_info("%s", text);
+    dup2(saved, STDERR_FILENO);
+    close(ends[1]);
+    ssize_t length = read(ends[0], line, sizeof line - 1);
+    close(ends[0]);
+    close(saved);
+    line[length] = '\0';
+    return line;
+}
+
+static void test_log_lines_cannot_be_forged(void **state)
+{
+    (void)state;
+    log_set_request_id("abc-1");
+    const char *line = logged(LOG_TEXT, "one\ntwo");
+    assert_non_null(strstr(line, " info unit["));
+    assert_non_null(strstr(line, "] one\\x0atwo request_id=abc-1\n"));
+    assert_ptr_equal(strchr(line, '\n'), line + strlen(line) - 1);
+    line = logged(LOG_JSON, "say \"hi\"\n\xff");
+    assert_non_null(strstr(line, "\"message\":\"say \\\"hi\\\"\\n?\",\"request_id\":\"abc-1\"}\n"));
+    log_set_request_id(NULL);
+    assert_null(strstr(logged(LOG_TEXT, "x"), "request_id"));
+}
+
+static void test_log_cuts_long_lines(void **state)
+{
+    (void)state;
+    char text[9000];
+    memset(text, 'x', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    const char *line = logged(LOG_TEXT, text);
+    assert_true(strlen(line) < 8400);
+    assert_non_null(strstr(line, "xxx...\n"));
+}
+
+static void test_random_ids_differ(void **state)
+{
+    (void)state;
+    char a[33], b[33];
+    random_id_hex(a, 32);
+    random_id_hex(b, 32);
+    assert_int_equal(strspn(a, "0123456789abcdef"), 32);
+    assert_string_not_equal(a, b);
+}
+
+static void test_backoff_grows_and_jitters(void **state)
+{
+    (void)state;
+    struct backoff backoff = BACKOFF_INIT(100, 1000);
+    const int64_t limits[] = {100, 200, 400, 800, 1000, 1000};
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+        int64_t pause = backoff_next_ms(&backoff);
+        assert_in_range(pause, limits[i] / 2, limits[i]);
+    }
+    backoff_reset(&backoff);
+    assert_in_range(backoff_next_ms(&backoff), 50, 100);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_utf8),
+        cmocka_unit_test(test_blank),
+        cmocka_unit_test(test_json_string),
+        cmocka_unit_test(test_growth),
+        cmocka_unit_test(test_log_lines_cannot_be_forged),
+        cmocka_unit_test(test_log_cuts_long_lines),
+        cmocka_unit_test(test_random_ids_differ),
+        cmocka_unit_test(test_backoff_grows_and_jitters),
+    };
+    return cmocka_run_group_tests_name("text", tests, NULL, NULL);
+}
