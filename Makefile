@@ -11,8 +11,7 @@ CC       ?= cc
 PREFIX   ?= /usr/local
 DESTDIR  ?=
 
-PACKAGES := libcjson libmariadb libuv
-LDLIBS   := $(shell pkg-config --libs $(PACKAGES)) -lm -lpthread
+PACKAGES := libcjson libmariadb libuv fcgi librabbitmq libwebsockets libcrypto
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
             -Wwrite-strings -Wformat=2 -Wvla
 CFLAGS   ?= -O2 -g
@@ -30,8 +29,9 @@ ARCHIVES         := $(BUILD)/libapi.a $(BUILD)/libnotifier.a $(BUILD)/libcommon.
 UNIT_TESTS       := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 SOURCES          := $(wildcard common/*.[ch] fcgi-api/*.[ch] ws-notifier/*.[ch] tests/unit/*.[ch] bench/*.[ch])
 
-API_LIBS      := -lfcgi -lrabbitmq -lcrypto
-NOTIFIER_LIBS := -lwebsockets -lrabbitmq
+COMMON_LIBS   := $(shell pkg-config --libs libcjson librabbitmq) -lm -lpthread
+API_LIBS      := $(shell pkg-config --libs fcgi libmariadb libcrypto)
+NOTIFIER_LIBS := $(shell pkg-config --libs libwebsockets libuv)
 
 .PHONY: all check asan lint format format-check run test bench install clean help
 .DELETE_ON_ERROR:
@@ -40,10 +40,10 @@ NOTIFIER_LIBS := -lwebsockets -lrabbitmq
 all: $(BUILD)/fcgi-api $(BUILD)/ws-notifier ## build both programs
 
 $(BUILD)/fcgi-api: $(BUILD)/obj/fcgi-api/main.o $(BUILD)/libapi.a $(BUILD)/libcommon.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(API_LIBS) $(LDLIBS)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(API_LIBS) $(COMMON_LIBS)
 
 $(BUILD)/ws-notifier: $(BUILD)/obj/ws-notifier/main.o $(BUILD)/libnotifier.a $(BUILD)/libcommon.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(NOTIFIER_LIBS) $(LDLIBS)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(NOTIFIER_LIBS) $(COMMON_LIBS)
 
 $(BUILD)/libcommon.a: $(COMMON_OBJECTS)
 $(BUILD)/libapi.a: $(API_OBJECTS)
@@ -58,7 +58,7 @@ $(BUILD)/obj/%.o: %.c
 
 $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(ARCHIVES)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(ARCHIVES) -lcmocka $(API_LIBS) $(NOTIFIER_LIBS) $(LDLIBS)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(ARCHIVES) -lcmocka $(API_LIBS) $(NOTIFIER_LIBS) $(COMMON_LIBS)
 
 check: $(UNIT_TESTS) ## build and run the unit tests
 	@set -e; for test in $(UNIT_TESTS); do $$test; done
