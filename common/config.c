@@ -197,9 +197,7 @@ void config_free(struct config *config)
 static void print_row(const struct row *row)
 {
     printf("  %-26s %s", row->name, row->meaning);
-    if (row->kind == KIND_CHOICE)
-        printf(" (%s)", row->fallback);
-    else if (row->fallback == NULL)
+    if (row->fallback == NULL)
         printf(" (required)");
     else if (row->fallback[0] != '\0')
         printf(" (%s)", row->fallback);

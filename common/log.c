@@ -73,7 +73,7 @@ static void add_json_line(struct strbuf *out, enum log_level level, const char *
 static void tidy(char text[LINE_MAX_BYTES], bool cut)
 {
     if (cut)
-        strcpy(text + LINE_MAX_BYTES - 4, "...");
+        memcpy(text + LINE_MAX_BYTES - 4, "...", 4);
     if (utf8_valid(text, strlen(text)))
         return;
     for (char *c = text; *c != '\0'; c++)
