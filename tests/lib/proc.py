@@ -68,27 +68,16 @@ def tree(pid):
     return found
 
 
-def with_environment(name, value):
-    """Processes that were started with NAME=value, whoever their parent is now."""
-    wanted = f"{name}={value}".encode()
-    found = []
-    for process in everything():
-        try:
-            if wanted in Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0"):
-                found.append(process)
-        except OSError:
-            continue
-    return [process for process in found if process.state not in "ZX"]
-
-
-def mentioning(text):
-    """Processes whose command line or working directory contains the text (a run directory's path)."""
-    found = []
+def of_stack(run_dir):
+    """Everything that belongs to a stack, whoever its parent is now: by the mark scripts/run gives its
+    parts, by the command line, or by where it works (some overwrite their environment)."""
+    text, mark, found = str(run_dir), f"CARILLON_RUN_DIR={run_dir}".encode(), []
     for process in everything():
         try:
             cwd = os.readlink(f"/proc/{process.pid}/cwd")
-        except OSError:
-            cwd = ""
-        if process.pid != os.getpid() and process.state not in "ZX" and (text in process.command or text in cwd):
+            environment = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
+        except OSError:  # it has just ended
+            continue
+        if process.pid != os.getpid() and (mark in environment or text in process.command or text in cwd):
             found.append(process)
     return found

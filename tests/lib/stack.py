@@ -104,7 +104,7 @@ class Stack:
         return done
 
     def run(self, *arguments, timeout=180):
-        done = self.script("run", "--detach", *arguments, timeout=timeout)
+        done = self.script("run", "--detach", "--no-build", *arguments, timeout=timeout)
         self._endpoints = None
         return done
 

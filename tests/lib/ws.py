@@ -53,8 +53,11 @@ class WebSocket:
         options.setdefault("max_size", None)
         options.setdefault("open_timeout", 15)
         options.setdefault("compression", None)
-        self._socket = self._loop.run(websockets.connect(url, **options).__aenter__())
-        self._loop.loop.call_soon_threadsafe(lambda: self._loop.loop.create_task(self._read()))
+        self._loop.run(self._open(url, options))
+
+    async def _open(self, url, options):
+        self._socket = await websockets.connect(url, **options)
+        self._reader = asyncio.create_task(self._read())
 
     async def _read(self):
         try:
