@@ -1,12 +1,12 @@
 // The page's words in English and French, chosen by the browser's languages, and its dates through Intl.
 
 const en = {
-  skip: 'Skip to the tasks',
+  skip: 'Skip to the content',
   tagline: 'Tasks that ring when they change',
   user: 'User',
   chooseUser: 'Choose a user…',
   unknownUser: 'User {id}',
-  welcome: 'Choose a user to see his tasks and to hear of every change as it happens.',
+  welcome: 'Choose a user to see their tasks and to hear of every change as it happens.',
   connecting: 'Connecting…',
   live: 'Live',
   offline: 'Offline.',
@@ -17,7 +17,7 @@ const en = {
   loadingTasks: 'Reading the tasks…',
   noTasks: 'Nothing to do. Write the first task above.',
   newTask: 'New task',
-  newTaskExample: 'Buy bread, for example',
+  newTaskExample: 'Buy bread…',
   add: 'Add',
   added: 'Added {date}',
   done: 'Done {date}',
@@ -59,7 +59,7 @@ const en = {
 };
 
 const fr = {
-  skip: 'Aller aux tâches',
+  skip: 'Aller au contenu',
   tagline: 'Des tâches qui sonnent quand elles changent',
   user: 'Utilisateur',
   chooseUser: 'Choisir un utilisateur…',
@@ -79,7 +79,7 @@ const fr = {
   loadingTasks: 'Lecture des tâches…',
   noTasks: 'Rien à faire. Écrivez la première tâche ci-dessus.',
   newTask: 'Nouvelle tâche',
-  newTaskExample: 'Acheter du pain, par exemple',
+  newTaskExample: 'Acheter du pain…',
   add: 'Ajouter',
   added: 'Ajoutée le {date}',
   done: 'Terminée le {date}',

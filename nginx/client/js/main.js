@@ -21,7 +21,6 @@ const view = new View(words, {
   retry: () => feed?.retryNow(),
 });
 
-let users = [];
 let list = null; // the chosen user's tasks
 let feed = null; // and the feed that keeps them true
 
@@ -36,7 +35,6 @@ function show(userId) {
   feed = null;
   list = userId === null ? null : new TaskList(userId);
   draft = null;
-  view.users(users, userId);
   view.choose(userId);
   if (userId !== null) listen(list);
 }
@@ -65,6 +63,7 @@ function listen(tasks) {
         view.notification(message);
         if (!tasks.apply(message)) return;
         view.tasks(tasks.all());
+        view.taskError(message.task.id, null);
         view.flash(message.task.id);
       },
       state({ name, retryAt, error }) {
@@ -79,8 +78,7 @@ function listen(tasks) {
 
 async function loadUsers() {
   try {
-    users = await api.listUsers();
-    view.users(users, chosenUser());
+    view.users(await api.listUsers(), chosenUser());
     if (list === null) view.pageError(null);
   } catch (error) {
     if (list === null) view.pageError(words.say('failed.users', { why: words.why(error) }));

@@ -37,16 +37,23 @@ export class View {
 
   users(users, chosen) {
     const select = find('user');
-    const known = users.some(({ id }) => id === chosen);
-    const all = chosen && !known ? [...users, { id: chosen, name: this.#words.say('unknownUser', { id: chosen }) }] : users;
-    select.replaceChildren(select.options[0], ...all.map(({ id, name }) => new Option(name, id)));
-    select.value = chosen ?? '';
-    const name = all.find(({ id }) => id === chosen)?.name;
-    document.title = name ? `${name} · Carillon` : 'Carillon';
+    select.replaceChildren(select.options[0], ...users.map(({ id, name }) => new Option(name, id)));
+    this.#mark(chosen);
+  }
+
+  /** Shows who is chosen, also somebody the list does not know (yet). */
+  #mark(chosen) {
+    const select = find('user');
+    const value = String(chosen ?? '');
+    if (![...select.options].some((option) => option.value === value))
+      select.add(new Option(this.#words.say('unknownUser', { id: chosen }), value));
+    select.value = value;
+    document.title = chosen === null ? 'Carillon' : `${select.selectedOptions[0].text} · Carillon`;
   }
 
   /** Empties everything for another user, or for nobody. */
   choose(userId) {
+    this.#mark(userId);
     find('welcome').hidden = userId !== null;
     for (const id of ['tasks', 'notifications', 'connection']) find(id).hidden = userId === null;
     find('content').value = '';

@@ -1,0 +1,206 @@
+"""The page in a real browser, in the words of the tests: what is seen, what can be done, what was logged."""
+
+import json
+import os
+import shutil
+import tempfile
+
+from selenium import webdriver
+from selenium.webdriver.chrome.options import Options
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from lib.wait import eventually
+
+ARGUMENTS = (
+    "--headless --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --disable-default-apps --disable-extensions --mute-audio"
+)
+
+# Runs in every tab before the page's own code: keeps what it logs, the sockets it opens and what the
+# content security policy stopped.
+WITNESS = """
+window.witness = { logged: [], sockets: [], violations: [], started: Math.random() };
+const log = console.log;
+console.log = (...things) => {
+  window.witness.logged.push(JSON.parse(JSON.stringify(things)));
+  log.apply(console, things);
+};
+addEventListener('securitypolicyviolation', (event) => window.witness.violations.push(event.violatedDirective));
+window.WebSocket = class extends WebSocket {
+  constructor(...how) { super(...how); window.witness.sockets.push(this); }
+};
+"""
+
+
+class Browser:
+    """One Chromium with a profile of its own, made for one language."""
+
+    def __init__(self, language):
+        self._profile = tempfile.mkdtemp(prefix="carillon-browser-")
+        options = Options()
+        options.binary_location = shutil.which("chromium") or "/usr/bin/chromium"
+        for argument in ARGUMENTS.split():
+            options.add_argument(argument)
+        options.add_argument(f"--user-data-dir={self._profile}")
+        options.add_argument(f"--lang={language}")
+        options.add_experimental_option("prefs", {"intl.accept_languages": language})
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+        service = Service(shutil.which("chromedriver") or "/usr/bin/chromedriver")
+        self.driver = webdriver.Chrome(service=service, options=options)
+        self.driver.set_page_load_timeout(30)
+        self._first = self.driver.current_window_handle
+
+    def open(self, address, **look):
+        self.driver.switch_to.new_window("tab")
+        tab = Tab(self.driver, self.driver.current_window_handle)
+        tab.look(**look)
+        tab.go(address)
+        return tab
+
+    def requests(self):
+        """Every address asked for since the last call, WebSockets too."""
+        addresses = []
+        for entry in self.driver.get_log("performance"):
+            message = json.loads(entry["message"])["message"]
+            if message["method"] == "Network.requestWillBeSent":
+                addresses.append(message["params"]["request"]["url"])
+            elif message["method"] == "Network.webSocketCreated":
+                addresses.append(message["params"]["url"])
+        return addresses
+
+    def console(self):
+        """What the browser's console got since the last call: [(level, text), ...]."""
+        return [(entry["level"], entry["message"]) for entry in self.driver.get_log("browser")]
+
+    def close_tabs(self):
+        for handle in self.driver.window_handles:
+            if handle != self._first:
+                self.driver.switch_to.window(handle)
+                self.driver.close()
+        self.driver.switch_to.window(self._first)
+        self.console()
+        self.requests()
+
+    def quit(self):
+        try:
+            self.driver.quit()
+        finally:
+            shutil.rmtree(self._profile, ignore_errors=True)
+
+
+class Tab:
+    """One tab with the page in it."""
+
+    def __init__(self, driver, handle):
+        self.driver, self.handle = driver, handle
+        self._cdp("Page.addScriptToEvaluateOnNewDocument", source=WITNESS)
+
+    def _cdp(self, command, **parameters):
+        return self.driver.execute_cdp_cmd(command, parameters)
+
+    def here(self):
+        if self.driver.current_window_handle != self.handle:
+            self.driver.switch_to.window(self.handle)
+        return self
+
+    def go(self, address):
+        self.here().driver.get(address)
+
+    def look(self, width=1280, height=900, dark=False, still=False):
+        self.here()
+        self._cdp("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        motion = {"name": "prefers-reduced-motion", "value": "reduce" if still else "no-preference"}
+        self._cdp("Emulation.setEmulatedMedia", features=[scheme, motion])
+
+    def run(self, script, *arguments):
+        return self.here().driver.execute_script(script, *arguments)
+
+    def one(self, selector):
+        return self.here().driver.find_element(By.CSS_SELECTOR, selector)
+
+    def every(self, selector):
+        return self.here().driver.find_elements(By.CSS_SELECTOR, selector)
+
+    def text(self, selector):
+        return self.run("return document.querySelector(arguments[0])?.innerText.trim() ?? null", selector)
+
+    def press(self, *keys):
+        webdriver.ActionChains(self.here().driver).send_keys(*keys).perform()
+
+    def focused(self):
+        return self.here().driver.switch_to.active_element
+
+    def screenshot(self, path):
+        self.here().driver.save_screenshot(str(path))
+
+    # -- what is seen
+
+    @property
+    def state(self):
+        return self.run("return document.getElementById('connection').dataset.state")
+
+    def live(self, deadline=30):
+        eventually(lambda: self.state == "live", deadline, "the page is live")
+        return self
+
+    def tasks(self):
+        """The task rows from the top: [(id, content, done), ...]."""
+        rows = self.run(
+            """return [...document.querySelectorAll('#task-list > li')].map((row) => [
+                 Number(row.dataset.task), row.querySelector('.content').textContent, row.querySelector('input').checked])"""
+        )
+        return [tuple(row) for row in rows]
+
+    def is_done(self, task):
+        return dict((number, done) for number, _, done in self.tasks()).get(task)
+
+    def notifications(self):
+        """The newest first: [(kind, subject, the server's sentence), ...]."""
+        rows = self.run(
+            """return [...document.querySelectorAll('#notification-list > li')].map((row) => [row.dataset.kind,
+                 row.querySelector('.subject').textContent, row.querySelector('.raw').textContent])"""
+        )
+        return [tuple(row) for row in rows]
+
+    def errors(self):
+        return [text for text in self.run("return [...document.querySelectorAll('.error')].map((e) => e.innerText)") if text]
+
+    def logged(self):
+        """The objects given to console.log."""
+        return [thing for (thing,) in self.run("return window.witness.logged")]
+
+    def violations(self):
+        return self.run("return window.witness.violations")
+
+    def same_document(self):
+        """A value that changes when the page is loaded anew."""
+        return self.run("return window.witness.started")
+
+    # -- what can be done
+
+    def write(self, content):
+        """Types a new task and presses Enter. (Typing letter by letter is slow and fails beyond the BMP.)"""
+        field = self.one("#content")
+        self.run("arguments[0].value = arguments[1]", field, content)
+        field.send_keys(Keys.ENTER)
+
+    def tick(self, task):
+        self.one(f'[data-task="{task}"] .tick').click()
+
+    def delete(self, task):
+        self.one(f'[data-task="{task}"] .delete').click()
+        self.one('#confirm [value="delete"]').click()
+
+    def server_says(self, message):
+        """A frame as if the server had sent it on the page's newest socket."""
+        self.run("window.witness.sockets.at(-1).onmessage({ data: arguments[0] })", json.dumps(message))
+
+
+def picture(name):
+    """Where a screenshot goes: into docs/ only when asked for."""
+    folder = os.environ.get("CARILLON_TEST_LOGS") or tempfile.mkdtemp(prefix="carillon-pictures-")
+    os.makedirs(folder, exist_ok=True)
+    return os.path.join(folder, name)
