@@ -110,7 +110,7 @@ static void answer_created(struct response *response, const struct store_created
 static void answer_not_created(struct response *response, struct request *request, enum err err)
 {
     if (err == ERR_NOT_FOUND) {
-        field_errors_add(&request->errors, "user_id", "is nobody: there is no such user");
+        field_errors_add(&request->errors, "user_id", "is not the id of any user");
         problem_answer_fields(response, request);
     } else {
         problem_answer_err(response, request, err);

@@ -1,0 +1,506 @@
+/* Whole requests through gates and handlers, with a store of one task in place of the database: what the
+ * client reads, to the byte where it matters. */
+#include "tests/unit/unit.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "fcgi-api/api_metrics.h"
+#include "fcgi-api/dispatch.h"
+#include "fcgi-api/task_json.h"
+
+/* ---- a store and a publisher to order ------------------------------------------------------------ */
+
+static struct {
+    enum err err; /* what every function answers */
+    bool more;
+    bool repeated;
+    bool broker;
+    int hints;
+    struct store_task_filter filter;
+    struct store_match match;
+    struct cursor since;
+    char key[256];
+} fake;
+
+static const struct task the_task = {.id = 1,
+                                     .user_id = 1,
+                                     .status = TASK_COMPLETED,
+                                     .content = "Acheter du pain",
+                                     .created_at_ms = 1704214800000,
+                                     .completed_at_ms = 1706907263000,
+                                     .version = 3};
+
+#define TASK_JSON                                                                                            \
+    "{\"id\":1,\"user_id\":1,\"status\":1,\"content\":\"Acheter du pain\","                                  \
+    "\"createdAt\":\"2024-01-02T17:00:00.000Z\",\"completedAt\":\"2024-02-02T20:54:23.000Z\"}"
+
+enum err store_ping(struct store *store)
+{
+    (void)store;
+    return fake.err;
+}
+
+enum err store_epoch(struct store *store, char epoch[CURSOR_EPOCH_MAX + 1])
+{
+    (void)store;
+    strcpy(epoch, "k3");
+    return fake.err;
+}
+
+enum err store_task_insert(struct store *store, uint32_t user_id, const char *content,
+                           const struct store_origin *origin, const struct store_idempotency *idempotency,
+                           struct store_created *created)
+{
+    struct strbuf body = {0};
+    (void)store, (void)user_id, (void)content, (void)origin;
+    if (idempotency != NULL)
+        strcpy(fake.key, idempotency->key);
+    if (fake.err != ERR_OK)
+        return fake.err;
+    task_json_add(&body, &the_task);
+    *created = (struct store_created){.repeated = fake.repeated, .task = the_task, .body = body.text};
+    return ERR_OK;
+}
+
+enum err store_task_get(struct store *store, uint32_t id, uint32_t only_user, struct task *task)
+{
+    (void)store, (void)id, (void)only_user;
+    *task = the_task;
+    return fake.err;
+}
+
+enum err store_task_update(struct store *store, uint32_t id, const struct task_patch *patch,
+                           const struct store_match *match, const struct store_origin *origin,
+                           struct task *task)
+{
+    (void)store, (void)id, (void)patch, (void)origin;
+    fake.match = *match;
+    *task = the_task;
+    return fake.err;
+}
+
+enum err store_task_delete(struct store *store, uint32_t id, const struct store_match *match,
+                           const struct store_origin *origin, struct task *task)
+{
+    (void)store, (void)id, (void)origin;
+    fake.match = *match;
+    *task = the_task;
+    return fake.err;
+}
+
+enum err store_task_list(struct store *store, const struct store_task_filter *filter, store_task_visit *visit,
+                         void *context, bool *more, struct cursor *cursor)
+{
+    (void)store;
+    fake.filter = *filter;
+    visit(context, &the_task);
+    visit(context, &the_task);
+    *more = fake.more;
+    if (cursor != NULL)
+        *cursor = (struct cursor){.epoch = "k3", .seq = 42, .time_s = 1700000000};
+    return fake.err;
+}
+
+enum err store_user_list(struct store *store, uint32_t only_user, uint32_t after, int limit,
+                         store_user_visit *visit, void *context, bool *more)
+{
+    struct user user = {.id = 7,
+                        .name = "L\xc3\xa9"
+                                "a \"x\"",
+                        .created_at_ms = 1704214800000};
+    (void)store, (void)only_user, (void)after, (void)limit;
+    visit(context, &user);
+    *more = fake.more;
+    return fake.err;
+}
+
+enum err store_user_get(struct store *store, uint32_t id, struct user *user)
+{
+    (void)store;
+    *user = (struct user){.id = id, .name = "Ana", .created_at_ms = 1704214800000};
+    return fake.err;
+}
+
+enum err store_event_list(struct store *store, uint32_t user_id, const struct cursor *since, int limit,
+                          store_event_visit *visit, void *context, bool *more, struct cursor *last)
+{
+    (void)store, (void)user_id, (void)limit;
+    fake.since = *since;
+    visit(context, 1, "{\"a\":1}", 7);
+    visit(context, 2, "{\"b\":2}", 7);
+    *more = fake.more;
+    *last = (struct cursor){.epoch = "k3", .seq = 2};
+    return fake.err;
+}
+
+void publisher_hint(struct publisher *publisher, uint32_t user_id)
+{
+    (void)publisher, (void)user_id;
+    fake.hints++;
+}
+
+bool publisher_connected(const struct publisher *publisher)
+{
+    (void)publisher;
+    return fake.broker;
+}
+
+/* ---- one exchange -------------------------------------------------------------------------------- */
+
+static const struct config config = {.max_body_bytes = 65536, .request_max_age_ms = 10000};
+static struct app app = {.config = &config};
+static struct request request;
+static struct response response;
+static struct strbuf wire;
+
+static int give_text(void *context, char *buffer, int size)
+{
+    const char **text = context;
+    size_t length = strlen(*text);
+    if (length > (size_t)size)
+        length = (size_t)size;
+    memcpy(buffer, *text, length);
+    *text += length;
+    return (int)length;
+}
+
+/* Sends a request and returns the status; the whole answer is in wire. */
+static int send_with(const char *method, const char *uri, const char *body, const char *header)
+{
+    char method_entry[64], uri_entry[URI_MAX + 64];
+    snprintf(method_entry, sizeof method_entry, "REQUEST_METHOD=%s", method);
+    snprintf(uri_entry, sizeof uri_entry, "REQUEST_URI=%s", uri);
+    const char *parameters[] = {method_entry, uri_entry, "REQUEST_ID=test-1", header, NULL};
+
+    request_begin(&request, (char *const *)parameters);
+    request_read_body(&request, 65536, give_text, &body);
+    dispatch(&app, &request, &response);
+    strbuf_clear(&wire);
+    response_render(&response, request.method == METHOD_HEAD, &wire);
+    request_end(&request);
+    return response.status;
+}
+
+static int send(const char *method, const char *uri, const char *body)
+{
+    return send_with(method, uri, body, NULL);
+}
+
+static bool has(const char *text)
+{
+    return strstr(wire.text, text) != NULL;
+}
+
+static const char *body_text(void)
+{
+    return strstr(wire.text, "\r\n\r\n") + 4;
+}
+
+static int reset(void **state)
+{
+    (void)state;
+    memset(&fake, 0, sizeof fake);
+    fake.broker = true;
+    return 0;
+}
+
+/* ---- tests --------------------------------------------------------------------------------------- */
+
+static void test_get(void **state)
+{
+    (void)state;
+    send("GET", "/tasks/1", "");
+    assert_string_equal(wire.text, "Status: 200 OK\r\n"
+                                   "Content-Type: application/json\r\n"
+                                   "Content-Length: 139\r\n"
+                                   "Cache-Control: private, no-cache\r\n"
+                                   "ETag: \"3\"\r\n"
+                                   "X-Request-Id: test-1\r\n"
+                                   "\r\n" TASK_JSON);
+}
+
+static void test_head_and_304(void **state)
+{
+    (void)state;
+    assert_int_equal(send("HEAD", "/tasks/1", ""), 200);
+    assert_true(has("Content-Length: 139\r\n"));
+    assert_string_equal(body_text(), "");
+    assert_int_equal(send_with("GET", "/tasks/1", "", "HTTP_IF_NONE_MATCH=\"3\""), 304);
+    assert_true(has("ETag: \"3\"\r\n"));
+    assert_false(has("Content-"));
+    assert_string_equal(body_text(), "");
+}
+
+static void test_problem(void **state)
+{
+    (void)state;
+    send("GET", "/tasks/%22x%22/..?a=b", "");
+    assert_string_equal(wire.text,
+                        "Status: 404 Not Found\r\n"
+                        "Content-Type: application/problem+json\r\n"
+                        "Content-Length: 161\r\n"
+                        "Cache-Control: no-store\r\n"
+                        "X-Request-Id: test-1\r\n"
+                        "\r\n"
+                        "{\"type\":\"/problems/not-found\",\"title\":\"Not found\",\"status\":404,"
+                        "\"detail\":\"There is nothing at this address.\",\"instance\":\"/tasks/%22x%22/..\","
+                        "\"request_id\":\"test-1\"}");
+}
+
+static void test_ids_nobody_has(void **state)
+{
+    static const char *const ids[] = {"0",   "-1",   "01", "2147483648", "18446744073709551617",
+                                      "abc", "1%0a", "%ff"};
+    char uri[64];
+    (void)state;
+    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
+        snprintf(uri, sizeof uri, "/tasks/%s", ids[i]);
+        int expected = strcmp(ids[i], "%ff") == 0 ? 400 : 404;
+        assert_int_equal(send("PATCH", uri, "{\"status\":1}"), expected);
+    }
+    send("GET", "/users/abc", "");
+    assert_true(has("There is no user \\\"abc\\\"."));
+    fake.err = ERR_NOT_FOUND;
+    send("DELETE", "/tasks/12", "");
+    assert_true(has("There is no task 12."));
+    assert_int_equal(fake.hints, 0);
+}
+
+static void test_methods(void **state)
+{
+    (void)state;
+    assert_int_equal(send("PUT", "/tasks/1", "{}"), 405);
+    assert_true(has("\r\nAllow: GET, HEAD, PATCH, DELETE, OPTIONS\r\n"));
+    assert_true(has("PUT is not possible here"));
+    assert_int_equal(send("OPTIONS", "/tasks", ""), 204);
+    assert_true(has("\r\nAllow: GET, HEAD, POST, OPTIONS\r\n"));
+    assert_int_equal(send("OPTIONS", "/nowhere", ""), 404);
+}
+
+static void test_create(void **state)
+{
+    (void)state;
+    assert_int_equal(send("POST", "/tasks", "{\"user_id\":1,\"content\":\"x\"}"), 201);
+    assert_true(has("\r\nLocation: /tasks/1\r\nETag: \"3\"\r\n"));
+    assert_string_equal(body_text(), TASK_JSON);
+    assert_int_equal(fake.hints, 1);
+    assert_string_equal(fake.key, "");
+
+    fake.repeated = true;
+    assert_int_equal(
+        send_with("POST", "/tasks", "{\"user_id\":1,\"content\":\"x\"}", "HTTP_IDEMPOTENCY_KEY=k"), 201);
+    assert_string_equal(fake.key, "k");
+    assert_true(has("\r\nIdempotency-Replayed: true\r\n"));
+    assert_int_equal(fake.hints, 1);
+}
+
+static void test_create_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        send_with("POST", "/tasks", "{\"user_id\":1,\"content\":\"x\"}", "HTTP_IDEMPOTENCY_KEY="), 400);
+    fake.err = ERR_NOT_FOUND;
+    assert_int_equal(send("POST", "/tasks", "{\"user_id\":9,\"content\":\"x\"}"), 422);
+    assert_true(has("\"errors\":[{\"field\":\"user_id\",\"message\":\"is not the id of any user\"}]"));
+    fake.err = ERR_MISMATCH;
+    assert_int_equal(send("POST", "/tasks", "{\"user_id\":9,\"content\":\"x\"}"), 422);
+    assert_true(has("/problems/idempotency-mismatch"));
+    assert_int_equal(fake.hints, 0);
+}
+
+static void test_bodies(void **state)
+{
+    (void)state;
+    assert_int_equal(send("POST", "/tasks", ""), 400);
+    assert_true(has("/problems/not-json"));
+    assert_true(has("The body is empty."));
+    assert_int_equal(send("PATCH", "/tasks/1", "{\"status\":1}x"), 400);
+    assert_int_equal(send("PATCH", "/tasks/1", "{}"), 422);
+    assert_int_equal(send("PATCH", "/tasks/1", "{\"status\":\"1\",\"x\":1}"), 422);
+    assert_true(has("\"detail\":\"2 values are wrong: see errors.\""));
+    assert_int_equal(send_with("POST", "/tasks", "<a/>", "CONTENT_TYPE=text/xml"), 415);
+    assert_true(has("\r\nAccept: application/json\r\n"));
+    assert_int_equal(send_with("POST", "/tasks", "x", "HTTP_CONTENT_ENCODING=gzip"), 415);
+    assert_int_equal(send_with("POST", "/tasks", "{}", "CONTENT_LENGTH=9"), 400);
+}
+
+static void test_body_too_large(void **state)
+{
+    static char body[65538];
+    (void)state;
+    memset(body, ' ', sizeof body - 1);
+    assert_int_equal(send("POST", "/tasks", body), 413);
+    assert_true(has("at most 65536 bytes"));
+}
+
+static void test_if_match(void **state)
+{
+    (void)state;
+    assert_int_equal(send_with("PATCH", "/tasks/1", "{\"status\":1}", "HTTP_IF_MATCH=\"2\", \"3\""), 200);
+    assert_int_equal(fake.match.count, 2);
+    assert_int_equal(send("DELETE", "/tasks/1", ""), 204);
+    assert_true(fake.match.any);
+    assert_int_equal(fake.hints, 2);
+    assert_int_equal(send_with("DELETE", "/tasks/1", "", "HTTP_IF_MATCH=3"), 400);
+    fake.err = ERR_STALE;
+    assert_int_equal(send_with("DELETE", "/tasks/1", "", "HTTP_IF_MATCH=\"2\""), 412);
+    assert_true(has("/problems/stale"));
+}
+
+static void test_list(void **state)
+{
+    (void)state;
+    assert_int_equal(send("GET", "/tasks", ""), 200);
+    assert_string_equal(body_text(), "[" TASK_JSON "," TASK_JSON "]");
+    assert_false(has("Event-Cursor"));
+    assert_false(has("Link"));
+    assert_int_equal(fake.filter.limit, 50);
+    assert_int_equal(fake.filter.status, -1);
+
+    fake.more = true;
+    assert_int_equal(send("GET", "/tasks?user_id=1&status=0&limit=2", ""), 200);
+    assert_true(has("\r\nLink: </tasks?user_id=1&status=0&limit=2&after=1>; rel=\"next\"\r\n"));
+    assert_true(has("\r\nEvent-Cursor: k3:42:1700000000\r\n"));
+    assert_int_equal(fake.filter.user_id, 1);
+    assert_int_equal(fake.filter.status, 0);
+}
+
+static void test_queries_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(send("GET", "/tasks?limit=0", ""), 422);
+    assert_true(has("{\"field\":\"limit\",\"message\":\"must be a whole number from 1 to 200\"}"));
+    assert_int_equal(send("GET", "/tasks/1?x=1", ""), 422);
+    assert_true(has("this call takes no parameters"));
+    assert_int_equal(send("GET", "/healthz?x=1", ""), 200);
+    assert_int_equal(send("GET", "/users?user_id=1", ""), 422);
+}
+
+static void test_users(void **state)
+{
+    (void)state;
+    fake.more = true;
+    assert_int_equal(send("GET", "/users?limit=1", ""), 200);
+    assert_string_equal(body_text(), "[{\"id\":7,\"name\":\"L\xc3\xa9"
+                                     "a \\\"x\\\"\",\"createdAt\":\"2024-01-02T17:00:00.000Z\"}]");
+    assert_true(has("Link: </users?limit=1&after=7>; rel=\"next\""));
+    assert_int_equal(send("GET", "/users/12", ""), 200);
+    assert_string_equal(body_text(),
+                        "{\"id\":12,\"name\":\"Ana\",\"createdAt\":\"2024-01-02T17:00:00.000Z\"}");
+}
+
+static void test_events(void **state)
+{
+    (void)state;
+    fake.more = true;
+    assert_int_equal(send("GET", "/users/1/events?limit=2&since=k3:40", ""), 200);
+    assert_string_equal(body_text(), "[{\"a\":1},{\"b\":2}]");
+    assert_int_equal(fake.since.seq, 40);
+    assert_true(
+        has("\r\nEvent-Cursor: k3:2\r\nLink: </users/1/events?limit=2&since=k3:2>; rel=\"next\"\r\n"));
+    assert_int_equal(send("GET", "/users/1/events?since=nonsense", ""), 422);
+    assert_int_equal(send("GET", "/users/1/events?since=", ""), 422);
+    fake.err = ERR_GONE;
+    assert_int_equal(send("GET", "/users/1/events?since=k3:1", ""), 410);
+    assert_true(has("/problems/cursor-gone"));
+}
+
+static void test_database_away(void **state)
+{
+    (void)state;
+    fake.err = ERR_UNAVAILABLE;
+    assert_int_equal(send("GET", "/tasks", ""), 503);
+    assert_true(has("\r\nRetry-After: 1\r\n"));
+    assert_true(has("/problems/unavailable"));
+    assert_false(has("Acheter")); /* what the list had begun is gone */
+    assert_int_equal(send("GET", "/users/1/events", ""), 503);
+    assert_int_equal(send("GET", "/readyz", ""), 503);
+    assert_true(has("\"database\":\"down\",\"broker\":\"up\"}"));
+    assert_int_equal(send("GET", "/healthz", ""), 200);
+    fake.err = ERR_INTERNAL;
+    assert_int_equal(send("GET", "/tasks/1", ""), 500);
+    assert_true(has("/problems/internal"));
+}
+
+static void test_ready(void **state)
+{
+    (void)state;
+    assert_int_equal(send("GET", "/readyz", ""), 200);
+    assert_string_equal(body_text(), "{\"status\":\"ok\",\"database\":\"up\",\"broker\":\"up\"}");
+    fake.broker = false;
+    assert_int_equal(send("GET", "/readyz", ""), 200);
+    assert_string_equal(body_text(), "{\"status\":\"degraded\",\"database\":\"up\",\"broker\":\"down\"}");
+}
+
+static void test_waited_too_long(void **state)
+{
+    char start[64];
+    (void)state;
+    snprintf(start, sizeof start, "REQUEST_START=%lld.000", (long long)(clock_wall_ms() / 1000 - 12));
+    int64_t before = metrics_get(app.metrics, API_REQUESTS_STALE);
+    assert_int_equal(send_with("DELETE", "/tasks/1", "", start), 503);
+    assert_true(has("/problems/timeout"));
+    assert_int_equal(fake.hints, 0);
+    assert_int_equal(metrics_get(app.metrics, API_REQUESTS_STALE), before + 1);
+    snprintf(start, sizeof start, "REQUEST_START=%lld.000", (long long)(clock_wall_ms() / 1000 - 2));
+    assert_int_equal(send_with("DELETE", "/tasks/1", "", start), 204);
+}
+
+static void test_counts(void **state)
+{
+    (void)state;
+    int64_t before = metrics_get(app.metrics, API_REQUESTS_4XX);
+    send("GET", "/nowhere", "");
+    assert_int_equal(metrics_get(app.metrics, API_REQUESTS_4XX), before + 1);
+    assert_int_equal(send("GET", "/metrics", ""), 200);
+    assert_true(has("Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"));
+    assert_true(has("carillon_api_requests_total{code=\"4xx\"}"));
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    log_init("test", LOG_TEXT, LOG_ERROR + 1);
+    return metrics_open("", api_metric_defs, API_METRIC_COUNT, &app.metrics) == ERR_OK ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    request_free(&request);
+    response_free(&response);
+    strbuf_free(&wire);
+    metrics_close(&app.metrics);
+    return 0;
+}
+
+#define TEST(function) cmocka_unit_test_setup(function, reset)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_get),
+        TEST(test_head_and_304),
+        TEST(test_problem),
+        TEST(test_ids_nobody_has),
+        TEST(test_methods),
+        TEST(test_create),
+        TEST(test_create_refused),
+        TEST(test_bodies),
+        TEST(test_body_too_large),
+        TEST(test_if_match),
+        TEST(test_list),
+        TEST(test_queries_refused),
+        TEST(test_users),
+        TEST(test_events),
+        TEST(test_database_away),
+        TEST(test_ready),
+        TEST(test_waited_too_long),
+        TEST(test_counts),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
