@@ -229,20 +229,14 @@ static void test_if_match(void **state)
     assert_int_equal(match.count, 0);
 }
 
+#define MANY_TAGS                                                                                            \
+    "\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\",\"10\",\"11\",\"12\",\"13\",\"14\",\"15\","       \
+    "\"16\",\"17\""
+
 static void test_if_match_malformed(void **state)
 {
-    static const char *const wrong[] = {"",
-                                        "3",
-                                        "\"3",
-                                        "\"3\" \"4\"",
-                                        "**",
-                                        "*, \"3\"",
-                                        "w/\"3\"",
-                                        "\"3\"x",
-                                        ", ,",
-                                        "W/",
-                                        "\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\",\"10\",\"11\","
-                                        "\"12\",\"13\",\"14\",\"15\",\"16\",\"17\""};
+    static const char *const wrong[] = {"",        "3",      "\"3", "\"3\" \"4\"", "**",     "*, \"3\"",
+                                        "w/\"3\"", "\"3\"x", ", ,", "W/",          MANY_TAGS};
     struct store_match match;
     (void)state;
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
