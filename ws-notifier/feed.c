@@ -1,0 +1,333 @@
+/* The stream's reader.
+ *
+ * While history is read back at the start, events only fill the ring. From the first time that the end of
+ * the stream was reached they are news: logged, and other programs' messages, which have no number to tell
+ * old from new, are delivered only then. */
+#include "ws-notifier/feed.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/utf8.h"
+#include "ws-notifier/notifier_metrics.h"
+#include "ws-notifier/protocol.h"
+
+#define EPOCHS_REMEMBERED 8
+
+struct feed {
+    const struct config *config;
+    struct hub *hub;
+    struct metrics *metrics;
+    struct ring *ring;
+    char epoch[CURSOR_EPOCH_MAX + 1]; /* "": not known yet */
+    char earlier[EPOCHS_REMEMBERED][CURSOR_EPOCH_MAX + 1];
+    unsigned next_earlier;
+    bool broker_up;
+    bool caught_up;
+    bool news; /* what comes now is not history */
+    bool ever_caught_up;
+    int64_t marker_s;      /* everything before it has been read */
+    int64_t stream_time_s; /* the latest time seen on a message that is stamped when it is sent */
+};
+
+struct feed *feed_new(const struct config *config, struct hub *hub, struct metrics *metrics)
+{
+    struct feed *feed = calloc(1, sizeof *feed);
+    if (!feed)
+        abort();
+    feed->config = config;
+    feed->hub = hub;
+    feed->metrics = metrics;
+    feed->ring = ring_new((size_t)config->ring_bytes, config->ring_age_s, INT64_MIN);
+    return feed;
+}
+
+void feed_free(struct feed **feed)
+{
+    if (!*feed)
+        return;
+    ring_free(&(*feed)->ring);
+    free(*feed);
+    *feed = NULL;
+}
+
+static int64_t now_s(void)
+{
+    return clock_wall_ms() / 1000;
+}
+
+/* ---- where the stream is being read -------------------------------------------------------------- */
+
+int64_t feed_history_s(const struct feed *feed)
+{
+    const struct config *config = feed->config;
+    return config->ring_age_s < config->stream_max_age_s ? config->ring_age_s : config->stream_max_age_s;
+}
+
+void feed_connected(struct feed *feed, bool resumed)
+{
+    feed->broker_up = true;
+    metrics_set(feed->metrics, NOTIFIER_BROKER_UP, 1);
+    metrics_add(feed->metrics, NOTIFIER_BROKER_CONNECTS, 1);
+    feed->news = resumed;
+    if (!resumed) {
+        /* At first the ring will hold all that is read back. Later, what came between then and now may have
+         * been in a stream that is gone. */
+        ring_begin(feed->ring, feed->ever_caught_up ? now_s() : now_s() - feed_history_s(feed));
+        feed->stream_time_s = 0;
+    }
+}
+
+void feed_disconnected(struct feed *feed)
+{
+    feed->broker_up = feed->caught_up = false;
+    metrics_set(feed->metrics, NOTIFIER_BROKER_UP, 0);
+    metrics_set(feed->metrics, NOTIFIER_CAUGHT_UP, 0);
+}
+
+void feed_caught_up(struct feed *feed, int64_t marker_s)
+{
+    feed->news = true;
+    feed->marker_s = marker_s;
+    if (feed->caught_up)
+        return;
+    feed->caught_up = feed->ever_caught_up = true;
+    metrics_set(feed->metrics, NOTIFIER_CAUGHT_UP, 1);
+    log_info("caught up with the stream: %zu recent events of %zu users, epoch %s", ring_count(feed->ring),
+             ring_users(feed->ring), feed->epoch[0] ? feed->epoch : "not known yet");
+}
+
+/* ---- epochs -------------------------------------------------------------------------------------- */
+
+static bool is_earlier(const struct feed *feed, const char *epoch)
+{
+    for (unsigned i = 0; i < EPOCHS_REMEMBERED; i++)
+        if (strcmp(feed->earlier[i], epoch) == 0)
+            return true;
+    return false;
+}
+
+static void send_reset(void *context, struct subscription *subscription)
+{
+    struct feed *feed = context;
+    struct strbuf text = {0};
+    struct cursor cursor = feed_cursor(feed, 0);
+
+    subscription->last_seq = 0;
+    protocol_reset(&text, subscription_user(subscription), &cursor, "epoch");
+    struct frame *frame = frame_new(text.text, text.length);
+    client_send(subscription->client, frame);
+    frame_unref(&frame);
+    strbuf_free(&text);
+    metrics_add(feed->metrics, NOTIFIER_RESETS, 1);
+}
+
+/* Another life of the data begins: the numbers start anew, nothing from before means anything. */
+static void change_epoch(struct feed *feed, const char *epoch)
+{
+    char before[CURSOR_EPOCH_MAX + 1];
+    memcpy(before, feed->epoch, sizeof before);
+    snprintf(feed->epoch, sizeof feed->epoch, "%s", epoch);
+    if (!before[0]) {
+        log_info("the epoch is %s", epoch);
+        return;
+    }
+    log_warn("the epoch was %s and is %s: the database was restored", before, epoch);
+    memcpy(feed->earlier[feed->next_earlier++ % EPOCHS_REMEMBERED], before, sizeof before);
+    ring_clear(feed->ring);
+    hub_each(feed->hub, send_reset, feed);
+}
+
+/* The API's own word, which counts more than any event's. */
+static void take_beacon(struct feed *feed, const struct amqp_delivery *delivery)
+{
+    const char *epoch = delivery->meta.epoch;
+    if (!epoch[0] || strcmp(epoch, feed->epoch) == 0)
+        return;
+    for (unsigned i = 0; i < EPOCHS_REMEMBERED; i++)
+        if (strcmp(feed->earlier[i], epoch) == 0)
+            feed->earlier[i][0] = '\0';
+    change_epoch(feed, epoch);
+}
+
+/* ---- events -------------------------------------------------------------------------------------- */
+
+static void skip(struct feed *feed, const struct amqp_delivery *delivery, const char *why)
+{
+    metrics_add(feed->metrics, NOTIFIER_SKIPPED, 1);
+    log_warn("skipped a message from MQ at offset %lld: it %s", (long long)delivery->offset, why);
+}
+
+/* A broken text would make browsers drop their connection, again and again. */
+static bool could_be_object(const struct amqp_delivery *delivery)
+{
+    const char *body = delivery->body;
+    size_t length = delivery->body_length;
+    return length >= 2 && body[0] == '{' && body[length - 1] == '}' && utf8_valid(body, length);
+}
+
+static struct frame *lost_events_frame(void *context, uint32_t user_id, uint64_t seq)
+{
+    const struct feed *feed = context;
+    struct strbuf text = {0};
+    struct cursor cursor = feed_cursor(feed, seq - 1);
+
+    protocol_reset(&text, user_id, &cursor, "lost");
+    struct frame *frame = frame_new(text.text, text.length);
+    strbuf_free(&text);
+    return frame;
+}
+
+/* When the event reached the stream, as ring_add() wants it: live it is now; of history the broker does not
+ * tell, but whatever was stamped before it and its own creation were earlier. */
+static int64_t reached_s(const struct feed *feed, const struct event_meta *meta)
+{
+    int64_t now = now_s(), time_s = meta->created_at_ms / 1000;
+    if (feed->news)
+        return now;
+    if (feed->stream_time_s > time_s)
+        time_s = feed->stream_time_s;
+    return time_s < now ? time_s : now;
+}
+
+static void announce(struct feed *feed, const struct amqp_delivery *delivery)
+{
+    log_set_request_id(delivery->meta.request_id);
+    log_info("Message received from MQ %s", delivery->body);
+    log_set_request_id(NULL);
+    if (delivery->meta.created_at_ms) {
+        int64_t lag_ms = clock_wall_ms() - delivery->meta.created_at_ms;
+        metrics_observe_us(feed->metrics, NOTIFIER_EVENT_LAG, lag_ms > 0 ? lag_ms * 1000 : 0);
+    }
+}
+
+static void deliver_event(struct feed *feed, const struct amqp_delivery *delivery, struct frame *frame)
+{
+    const struct event_meta *meta = &delivery->meta;
+    struct hub_event event = {meta->user_id, meta->seq, meta->created_at_ms, frame};
+
+    switch (ring_add(feed->ring, meta->user_id, meta->seq, reached_s(feed, meta), frame)) {
+    case RING_DUPLICATE:
+        metrics_add(feed->metrics, NOTIFIER_DUPLICATES, 1);
+        return;
+    case RING_AFTER_HOLE:
+        metrics_add(feed->metrics, NOTIFIER_HOLES, 1);
+        log_warn("user %u: the stream lacks what came before event %llu", (unsigned)meta->user_id,
+                 (unsigned long long)meta->seq);
+        break;
+    case RING_NEW:
+        break;
+    }
+    metrics_add(feed->metrics, NOTIFIER_EVENTS, 1);
+    if (feed->news)
+        announce(feed, delivery);
+    hub_deliver(feed->hub, &event, lost_events_frame, feed);
+}
+
+static void take_event(struct feed *feed, const struct amqp_delivery *delivery)
+{
+    const struct event_meta *meta = &delivery->meta;
+    enum event_type type;
+
+    if (event_type_parse(meta->type, &type) != ERR_OK) {
+        skip(feed, delivery, "is of a type that is not known here");
+        return;
+    }
+    if (!could_be_object(delivery)) {
+        skip(feed, delivery, "is not a JSON object");
+        return;
+    }
+    if (strcmp(meta->epoch, feed->epoch) != 0) {
+        if (is_earlier(feed, meta->epoch)) {
+            metrics_add(feed->metrics, NOTIFIER_STALE, 1);
+            return;
+        }
+        change_epoch(feed, meta->epoch);
+    }
+    struct frame *frame = frame_new(delivery->body, delivery->body_length);
+    deliver_event(feed, delivery, frame);
+    frame_unref(&frame);
+}
+
+/* Another program's message: no number, so it can only be heard at the moment it comes. */
+static void take_foreign(struct feed *feed, const struct amqp_delivery *delivery)
+{
+    struct strbuf text = {0};
+    struct hub_event event = {0};
+    const char *why = NULL;
+
+    if (protocol_adopt(delivery->body, delivery->body_length, &event.user_id, &text, &why) != ERR_OK) {
+        skip(feed, delivery, why);
+    } else if (feed->news) {
+        announce(feed, delivery);
+        event.frame = frame_new(text.text, text.length);
+        hub_deliver(feed->hub, &event, NULL, NULL);
+        frame_unref(&event.frame);
+        metrics_add(feed->metrics, NOTIFIER_FOREIGN, 1);
+    }
+    strbuf_free(&text);
+}
+
+void feed_take(struct feed *feed, const struct amqp_delivery *delivery)
+{
+    bool marker = strcmp(delivery->type, EVENT_MARKER_TYPE) == 0;
+    bool beacon = strcmp(delivery->type, EVENT_BEACON_TYPE) == 0;
+
+    if (marker || beacon) {
+        if (delivery->timestamp_s > feed->stream_time_s)
+            feed->stream_time_s = delivery->timestamp_s;
+        if (beacon)
+            take_beacon(feed, delivery);
+    } else if (delivery->too_large) {
+        skip(feed, delivery, "is too large");
+    } else if (delivery->has_meta) {
+        take_event(feed, delivery);
+    } else {
+        take_foreign(feed, delivery);
+    }
+}
+
+/* ---- what it knows ------------------------------------------------------------------------------- */
+
+bool feed_broker_up(const struct feed *feed)
+{
+    return feed->broker_up;
+}
+
+bool feed_is_caught_up(const struct feed *feed)
+{
+    return feed->caught_up;
+}
+
+const char *feed_epoch(const struct feed *feed)
+{
+    return feed->epoch;
+}
+
+bool feed_ready(const struct feed *feed)
+{
+    return feed->caught_up && feed->epoch[0];
+}
+
+struct cursor feed_cursor(const struct feed *feed, uint64_t seq)
+{
+    struct cursor cursor = {.seq = seq, .time_s = feed->marker_s};
+    memcpy(cursor.epoch, feed->epoch, sizeof cursor.epoch);
+    return cursor;
+}
+
+const struct ring *feed_ring(const struct feed *feed)
+{
+    return feed->ring;
+}
+
+void feed_tick(struct feed *feed)
+{
+    ring_age(feed->ring, now_s());
+    metrics_set(feed->metrics, NOTIFIER_RING_EVENTS, (int64_t)ring_count(feed->ring));
+    metrics_set(feed->metrics, NOTIFIER_RING_BYTES, (int64_t)ring_bytes(feed->ring));
+    metrics_set(feed->metrics, NOTIFIER_RING_USERS, (int64_t)ring_users(feed->ring));
+}

@@ -1,0 +1,54 @@
+/* What the stream says, made into what browsers hear: each message is told apart (event, another program's,
+ * marker, beacon, nonsense), events enter the ring and go to the hub. Knows the epoch, how far the stream
+ * has been read, and what can be promised because of it.
+ *
+ * The consumer feeds it; the reception asks it. No I/O here. */
+#ifndef CARILLON_FEED_H
+#define CARILLON_FEED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/amqp_link.h"
+#include "common/config.h"
+#include "common/cursor.h"
+#include "common/metrics.h"
+#include "ws-notifier/hub.h"
+#include "ws-notifier/ring.h"
+
+struct feed; /* opaque */
+
+struct feed *feed_new(const struct config *config, struct hub *hub, struct metrics *metrics);
+void feed_free(struct feed **feed);
+
+/* How far back the stream must be read to fill the ring, in seconds. */
+int64_t feed_history_s(const struct feed *feed);
+
+/* The stream is being read from now on, right after where it was left (`resumed`), or from
+ * feed_history_s() back: then it may be another stream, or one that lost its end. */
+void feed_connected(struct feed *feed, bool resumed);
+void feed_disconnected(struct feed *feed);
+
+/* Takes one message. What cannot be understood is logged and skipped. */
+void feed_take(struct feed *feed, const struct amqp_delivery *delivery);
+
+/* All that reached the stream before `marker_s` has been taken, and nothing is left to read. */
+void feed_caught_up(struct feed *feed, int64_t marker_s);
+
+bool feed_broker_up(const struct feed *feed);
+bool feed_is_caught_up(const struct feed *feed);
+const char *feed_epoch(const struct feed *feed); /* "" while unknown */
+
+/* Whether cursors can be judged: caught up, and the epoch is known. */
+bool feed_ready(const struct feed *feed);
+
+/* "Everything of this user up to seq, and whatever reached the stream before ..." as of now. */
+struct cursor feed_cursor(const struct feed *feed, uint64_t seq);
+
+const struct ring *feed_ring(const struct feed *feed);
+
+/* Lets what is too old leave, and brings the ring's metrics up to date. About once a second. */
+void feed_tick(struct feed *feed);
+
+#endif

@@ -1,0 +1,35 @@
+/* Frames: one allocation each, counted references. An event for a thousand sockets is one frame and a
+ * thousand references, so what a storm costs in memory is pointers. */
+#include "ws-notifier/frame.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct frame *frame_new(const char *text, size_t length)
+{
+    assert(length < UINT32_MAX - FRAME_HEADROOM - 1);
+    struct frame *frame = malloc(sizeof *frame + FRAME_HEADROOM + length + 1);
+    if (!frame)
+        abort();
+    frame->references = 1;
+    frame->length = (uint32_t)length;
+    memset(frame->bytes, 0, FRAME_HEADROOM);
+    memcpy(frame->bytes + FRAME_HEADROOM, text, length);
+    frame->bytes[FRAME_HEADROOM + length] = '\0';
+    return frame;
+}
+
+struct frame *frame_ref(struct frame *frame)
+{
+    assert(frame->references > 0);
+    frame->references++;
+    return frame;
+}
+
+void frame_unref(struct frame **frame)
+{
+    if (*frame && --(*frame)->references == 0)
+        free(*frame);
+    *frame = NULL;
+}

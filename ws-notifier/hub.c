@@ -1,0 +1,274 @@
+/* Two ways lead to a subscription: from its user (a hash, then a list: an event arrives) and from its client
+ * (a list: a message arrives, or the socket goes). A third list holds those that wait for their answer; the
+ * same links serve, once it is live, to share out the heartbeats over time. */
+#include "ws-notifier/hub.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <uthash.h>
+#include <utlist.h>
+
+#include "ws-notifier/notifier_metrics.h"
+
+#define NO_ROUND      (-1)
+#define WAITING_ROUND (-2)
+
+/* An event's time is known to the second, and two clocks are compared. */
+#define NOT_BEFORE_MARGIN_MS 2000
+
+struct audience {
+    uint32_t user_id;
+    struct subscription *subscriptions;
+    UT_hash_handle hh;
+};
+
+struct hub {
+    struct audience *audiences;
+    size_t max_per_client;
+    struct metrics *metrics;
+    struct subscription *waiting;
+    uint16_t beats, next_beat, next_round;
+    struct subscription *rounds[]; /* `beats` of them */
+};
+
+struct hub *hub_new(uint16_t beats, size_t max_per_client, struct metrics *metrics)
+{
+    assert(beats > 0 && beats <= INT16_MAX);
+    struct hub *hub = calloc(1, sizeof *hub + beats * sizeof *hub->rounds);
+    if (!hub)
+        abort();
+    hub->beats = beats;
+    hub->max_per_client = max_per_client;
+    hub->metrics = metrics;
+    return hub;
+}
+
+void hub_free(struct hub **hub)
+{
+    if (!*hub)
+        return;
+    assert(!(*hub)->audiences);
+    free(*hub);
+    *hub = NULL;
+}
+
+/* ---- waiting, and taking turns ------------------------------------------------------------------- */
+
+static struct subscription **round_of(struct hub *hub, int16_t round)
+{
+    return round == WAITING_ROUND ? &hub->waiting : &hub->rounds[round];
+}
+
+static void leave_round(struct hub *hub, struct subscription *subscription)
+{
+    if (subscription->round == NO_ROUND)
+        return;
+    if (subscription->round == WAITING_ROUND)
+        metrics_add(hub->metrics, NOTIFIER_WAITING, -1);
+    struct subscription **round = round_of(hub, subscription->round);
+    DL_DELETE2(*round, subscription, round_prev, round_next);
+    subscription->round = NO_ROUND;
+    free(subscription->since);
+    subscription->since = NULL;
+}
+
+static void enter_round(struct hub *hub, struct subscription *subscription, int16_t round)
+{
+    leave_round(hub, subscription);
+    struct subscription **head = round_of(hub, round);
+    DL_APPEND2(*head, subscription, round_prev, round_next);
+    subscription->round = round;
+}
+
+void hub_wait(struct hub *hub, struct subscription *subscription, const struct cursor *since)
+{
+    enter_round(hub, subscription, WAITING_ROUND);
+    metrics_add(hub->metrics, NOTIFIER_WAITING, 1);
+    if (!since)
+        return;
+    subscription->since = malloc(sizeof *since);
+    if (!subscription->since)
+        abort();
+    *subscription->since = *since;
+}
+
+struct subscription *hub_first_waiting(struct hub *hub)
+{
+    return hub->waiting;
+}
+
+void hub_go_live(struct hub *hub, struct subscription *subscription, uint64_t last_seq, bool with_cursor)
+{
+    leave_round(hub, subscription);
+    subscription->live = true;
+    subscription->last_seq = last_seq;
+    subscription->with_cursor = with_cursor;
+    if (!with_cursor)
+        return;
+    /* Those who come together beat apart. */
+    enter_round(hub, subscription, (int16_t)hub->next_round);
+    hub->next_round = (uint16_t)((hub->next_round + 1) % hub->beats);
+}
+
+/* ---- coming and going ---------------------------------------------------------------------------- */
+
+static struct audience *find_audience(struct hub *hub, uint32_t user_id)
+{
+    struct audience *audience;
+    HASH_FIND(hh, hub->audiences, &user_id, sizeof user_id, audience);
+    return audience;
+}
+
+static struct audience *need_audience(struct hub *hub, uint32_t user_id)
+{
+    struct audience *audience = find_audience(hub, user_id);
+    if (audience)
+        return audience;
+    audience = calloc(1, sizeof *audience);
+    if (!audience)
+        abort();
+    audience->user_id = user_id;
+    HASH_ADD(hh, hub->audiences, user_id, sizeof audience->user_id, audience);
+    return audience;
+}
+
+static void end(struct hub *hub, struct subscription *subscription)
+{
+    struct audience *audience = subscription->audience;
+    struct subscription **of_client = client_subscriptions(subscription->client);
+
+    leave_round(hub, subscription);
+    LL_DELETE2(*of_client, subscription, client_next);
+    DL_DELETE2(audience->subscriptions, subscription, audience_prev, audience_next);
+    if (!audience->subscriptions) {
+        HASH_DEL(hub->audiences, audience);
+        free(audience);
+    }
+    free(subscription);
+    metrics_add(hub->metrics, NOTIFIER_SUBSCRIPTIONS, -1);
+}
+
+/* Along the client's list: it is bounded, while a user may have any number of listeners. */
+static struct subscription *find_subscription(struct client *client, uint32_t user_id, size_t *count)
+{
+    struct subscription *subscription;
+    *count = 0;
+    LL_FOREACH2(*client_subscriptions(client), subscription, client_next)
+    {
+        if (subscription->audience->user_id == user_id)
+            return subscription;
+        ++*count;
+    }
+    return NULL;
+}
+
+struct subscription *hub_subscribe(struct hub *hub, struct client *client, uint32_t user_id)
+{
+    size_t count;
+    struct subscription *earlier = find_subscription(client, user_id, &count);
+    if (earlier)
+        end(hub, earlier);
+    else if (count >= hub->max_per_client)
+        return NULL;
+
+    struct subscription *subscription = calloc(1, sizeof *subscription);
+    if (!subscription)
+        abort();
+    subscription->client = client;
+    subscription->round = NO_ROUND;
+    subscription->audience = need_audience(hub, user_id);
+    DL_APPEND2(subscription->audience->subscriptions, subscription, audience_prev, audience_next);
+    LL_PREPEND2(*client_subscriptions(client), subscription, client_next);
+    metrics_add(hub->metrics, NOTIFIER_SUBSCRIPTIONS, 1);
+    return subscription;
+}
+
+void hub_unsubscribe(struct hub *hub, struct client *client, uint32_t user_id)
+{
+    size_t count;
+    struct subscription *subscription = find_subscription(client, user_id, &count);
+    if (subscription)
+        end(hub, subscription);
+}
+
+void hub_forget(struct hub *hub, struct client *client)
+{
+    while (*client_subscriptions(client))
+        end(hub, *client_subscriptions(client));
+}
+
+uint32_t subscription_user(const struct subscription *subscription)
+{
+    return subscription->audience->user_id;
+}
+
+/* ---- delivering ---------------------------------------------------------------------------------- */
+
+static bool wants(const struct subscription *subscription, const struct hub_event *event)
+{
+    return subscription->live && (event->seq == 0 || event->seq > subscription->last_seq);
+}
+
+static bool too_old(const struct subscription *subscription, const struct hub_event *event)
+{
+    return event->created_at_ms && event->created_at_ms + NOT_BEFORE_MARGIN_MS < subscription->not_before_ms;
+}
+
+static bool lost_something(const struct subscription *subscription, const struct hub_event *event)
+{
+    return event->seq != 0 && subscription->last_seq != 0 && event->seq != subscription->last_seq + 1;
+}
+
+void hub_deliver(struct hub *hub, const struct hub_event *event, hub_reset_maker *make_reset, void *context)
+{
+    struct audience *audience = find_audience(hub, event->user_id);
+    struct subscription *subscription;
+    struct frame *reset = NULL; /* made when the first one needs it */
+    int64_t deliveries = 0;
+
+    if (!audience)
+        return;
+    DL_FOREACH2(audience->subscriptions, subscription, audience_next)
+    {
+        if (!wants(subscription, event))
+            continue;
+        bool old = too_old(subscription, event), lost = lost_something(subscription, event);
+        if (event->seq)
+            subscription->last_seq = event->seq;
+        if (old)
+            continue;
+        if (lost) {
+            if (!reset)
+                reset = make_reset(context, event->user_id, event->seq);
+            client_send(subscription->client, reset);
+            metrics_add(hub->metrics, NOTIFIER_RESETS, 1);
+        }
+        deliveries += client_send(subscription->client, event->frame);
+    }
+    frame_unref(&reset);
+    metrics_add(hub->metrics, NOTIFIER_DELIVERIES, deliveries);
+}
+
+void hub_each(struct hub *hub, hub_visitor *visit, void *context)
+{
+    struct audience *audience, *next;
+    struct subscription *subscription;
+    HASH_ITER(hh, hub->audiences, audience, next)
+    {
+        DL_FOREACH2(audience->subscriptions, subscription, audience_next)
+        {
+            if (subscription->live)
+                visit(context, subscription);
+        }
+    }
+}
+
+void hub_beat(struct hub *hub, hub_visitor *visit, void *context)
+{
+    struct subscription *subscription;
+    DL_FOREACH2(hub->rounds[hub->next_beat], subscription, round_next)
+    {
+        visit(context, subscription);
+    }
+    hub->next_beat = (uint16_t)((hub->next_beat + 1) % hub->beats);
+}

@@ -1,0 +1,167 @@
+/* One thread, one loop: browsers, broker, timers and signals take turns, so nothing needs a lock.
+ *
+ * Leaving: the door is closed and everybody asked to go; when they have, or time is up, the broker is let
+ * go too; the loop then runs until every handle is closed, and what is left is freed. A second signal
+ * skips the courtesy, and a deadline ends it in any case. */
+#include "ws-notifier/loop.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "common/log.h"
+#include "ws-notifier/consumer.h"
+#include "ws-notifier/feed.h"
+#include "ws-notifier/hub.h"
+#include "ws-notifier/notifier_metrics.h"
+#include "ws-notifier/reception.h"
+#include "ws-notifier/server.h"
+
+#define FEED_TICK_MS 1000
+#define DEADLINE_MS  4700 /* from the signal to the end */
+
+struct loop {
+    uv_loop_t uv;
+    const struct config *config;
+    struct metrics *metrics;
+    struct hub *hub;
+    struct feed *feed;
+    struct reception *reception;
+    struct consumer *consumer;
+    struct server *server;
+    uv_timer_t beat, feed_tick, deadline;
+    uv_signal_t sigterm, sigint;
+    bool leaving, stopped;
+};
+
+/* ---- leaving ------------------------------------------------------------------------------------- */
+
+static void stop(void *context)
+{
+    struct loop *loop = context;
+    uv_handle_t *handles[] = {(uv_handle_t *)&loop->beat, (uv_handle_t *)&loop->feed_tick,
+                              (uv_handle_t *)&loop->sigterm, (uv_handle_t *)&loop->sigint};
+    if (loop->stopped)
+        return;
+    loop->stopped = true;
+    if (loop->server)
+        server_stop(loop->server);
+    if (loop->consumer)
+        consumer_stop(loop->consumer);
+    for (size_t i = 0; i < sizeof handles / sizeof *handles; i++)
+        uv_close(handles[i], NULL);
+}
+
+static void on_deadline(uv_timer_t *timer)
+{
+    uv_stop(timer->loop);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct loop *loop = handle->data;
+    if (loop->leaving) {
+        stop(loop);
+        return;
+    }
+    loop->leaving = true;
+    log_info("stopping on %s", number == SIGTERM ? "SIGTERM" : "SIGINT");
+    uv_timer_start(&loop->deadline, on_deadline, DEADLINE_MS, 0);
+    uv_unref((uv_handle_t *)&loop->deadline);
+    server_drain(loop->server, stop, loop);
+}
+
+/* ---- running ------------------------------------------------------------------------------------- */
+
+static void on_beat(uv_timer_t *timer)
+{
+    reception_beat(((struct loop *)timer->data)->reception);
+}
+
+static void on_feed_tick(uv_timer_t *timer)
+{
+    feed_tick(((struct loop *)timer->data)->feed);
+}
+
+static void start_timer(struct loop *loop, uv_timer_t *timer, uv_timer_cb callback, uint64_t every_ms)
+{
+    uv_timer_init(&loop->uv, timer);
+    timer->data = loop;
+    if (callback)
+        uv_timer_start(timer, callback, every_ms, every_ms);
+}
+
+static void start_signal(struct loop *loop, uv_signal_t *handle, int number)
+{
+    uv_signal_init(&loop->uv, handle);
+    handle->data = loop;
+    uv_signal_start(handle, on_signal, number);
+}
+
+static enum err start(struct loop *loop)
+{
+    const struct config *config = loop->config;
+    char why[256] = "";
+
+    if (metrics_open("", notifier_metric_defs, NOTIFIER_METRIC_COUNT, &loop->metrics))
+        abort();
+    loop->hub = hub_new((uint16_t)RECEPTION_BEATS(config->ws_heartbeat_s),
+                        (size_t)config->ws_max_subscriptions, loop->metrics);
+    loop->feed = feed_new(config, loop->hub, loop->metrics);
+    loop->reception = reception_new(loop->feed, loop->hub, loop->metrics);
+    start_timer(loop, &loop->beat, on_beat, RECEPTION_BEAT_MS);
+    start_timer(loop, &loop->feed_tick, on_feed_tick, FEED_TICK_MS);
+    start_timer(loop, &loop->deadline, NULL, 0);
+    start_signal(loop, &loop->sigterm, SIGTERM);
+    start_signal(loop, &loop->sigint, SIGINT);
+
+    enum err err = server_open(&loop->uv, config, loop->reception, loop->feed, loop->metrics, &loop->server,
+                               why, sizeof why);
+    if (err) {
+        log_error("cannot listen: %s", why);
+        return err;
+    }
+    loop->consumer = consumer_new(&loop->uv, config, loop->feed, loop->reception, loop->metrics);
+    consumer_start(loop->consumer);
+    log_info("listening on %s port %d", config->ws_host, (int)config->ws_port);
+    return ERR_OK;
+}
+
+static void free_all(struct loop *loop)
+{
+    server_free(&loop->server);
+    consumer_free(&loop->consumer);
+    reception_free(&loop->reception);
+    feed_free(&loop->feed);
+    hub_free(&loop->hub);
+    metrics_close(&loop->metrics);
+    uv_close((uv_handle_t *)&loop->deadline, NULL);
+    uv_run(&loop->uv, UV_RUN_DEFAULT);
+    uv_loop_close(&loop->uv);
+}
+
+int loop_run(const struct config *config)
+{
+    struct loop loop = {.config = config};
+
+    signal(SIGPIPE, SIG_IGN);
+    setenv("UV_THREADPOOL_SIZE", "1", 0); /* only links are opened there, one at a time */
+    if (uv_loop_init(&loop.uv))
+        return EXIT_FAILURE;
+    enum err err = start(&loop);
+    if (err)
+        stop(&loop);
+    uv_run(&loop.uv, UV_RUN_DEFAULT);
+
+    if (uv_loop_alive(&loop.uv)) {
+        /* A link is still being opened, or a peer holds on: the kernel will clean up. */
+        log_warn("stopped at the deadline");
+        _exit(EXIT_SUCCESS);
+    }
+    free_all(&loop);
+    if (!err)
+        log_info("stopped");
+    return err ? EXIT_FAILURE : EXIT_SUCCESS;
+}

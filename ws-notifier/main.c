@@ -1,0 +1,50 @@
+/* ws-notifier: pushes what happens to tasks into browsers. Reading order: this file, loop.c (what there is
+ * and how it is joined), then the way of an event: consumer, feed, ring, hub, client, server; then the way of
+ * a browser's message: server, reception, protocol. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/config.h"
+#include "common/log.h"
+#include "ws-notifier/loop.h"
+
+#define VERSION "0.1.0"
+
+static void print_help(void)
+{
+    puts("usage: ws-notifier [--help | --version]\n\n"
+         "Reads the stream of task events from RabbitMQ and sends each to the browsers of its user.\n"
+         "Settings are environment variables:\n");
+    config_print_help(CONFIG_FOR_NOTIFIER);
+}
+
+/* In the order of LOG_LEVEL's words in common/config.h. */
+static const enum log_level levels[] = {LOG_INFO, LOG_DEBUG, LOG_WARN, LOG_ERROR};
+
+int main(int argc, char **argv)
+{
+    struct config config;
+    char message[256];
+
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+        print_help();
+        return EXIT_SUCCESS;
+    }
+    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+        puts("ws-notifier " VERSION);
+        return EXIT_SUCCESS;
+    }
+    if (argc > 1) {
+        fprintf(stderr, "ws-notifier: unknown argument %s (try --help)\n", argv[1]);
+        return 2;
+    }
+    if (config_load(CONFIG_FOR_NOTIFIER, &config, message, sizeof message) != ERR_OK) {
+        fprintf(stderr, "ws-notifier: %s\n", message);
+        return 2;
+    }
+    log_init("ws-notifier", (enum log_format)config.log_format, levels[config.log_level]);
+    int status = loop_run(&config);
+    config_free(&config);
+    return status;
+}

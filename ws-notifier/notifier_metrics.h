@@ -1,0 +1,76 @@
+/* The notifier's metrics: one table. */
+#ifndef CARILLON_NOTIFIER_METRICS_H
+#define CARILLON_NOTIFIER_METRICS_H
+
+#include "common/metrics.h"
+
+/* X(index, kind, name, labels, help); rows of one family stand together */
+#define NOTIFIER_METRICS(X)                                                                                  \
+    X(NOTIFIER_CLIENTS, METRIC_GAUGE, "carillon_notifier_clients", "", "Open WebSockets")                    \
+    X(NOTIFIER_CONNECTS, METRIC_COUNTER, "carillon_notifier_connects_total", "", "WebSockets accepted")      \
+    X(NOTIFIER_SUBSCRIPTIONS, METRIC_GAUGE, "carillon_notifier_subscriptions", "", "Users being heard")      \
+    X(NOTIFIER_WAITING, METRIC_GAUGE, "carillon_notifier_subscriptions_waiting", "",                         \
+      "Subscriptions that are answered once the stream is caught up with")                                   \
+    X(NOTIFIER_REFUSED, METRIC_COUNTER, "carillon_notifier_messages_refused_total", "",                      \
+      "Messages of browsers answered with an error")                                                         \
+    X(NOTIFIER_DELIVERIES, METRIC_COUNTER, "carillon_notifier_deliveries_total", "",                         \
+      "Events queued for a socket")                                                                          \
+    X(NOTIFIER_FRAMES, METRIC_COUNTER, "carillon_notifier_frames_total", "", "Frames written to sockets")    \
+    X(NOTIFIER_QUEUE_BYTES, METRIC_GAUGE, "carillon_notifier_queue_bytes", "",                               \
+      "Bytes waiting for sockets, a shared frame counted for each")                                          \
+    X(NOTIFIER_CLOSED_SLOW, METRIC_COUNTER, "carillon_notifier_closed_total", "reason=\"slow\"",             \
+      "Sockets closed by the notifier")                                                                      \
+    X(NOTIFIER_CLOSED_DEAD, METRIC_COUNTER, "carillon_notifier_closed_total", "reason=\"dead\"",             \
+      "Sockets closed by the notifier")                                                                      \
+    X(NOTIFIER_CLOSED_TOO_MANY, METRIC_COUNTER, "carillon_notifier_closed_total", "reason=\"too_many\"",     \
+      "Sockets closed by the notifier")                                                                      \
+    X(NOTIFIER_CLOSED_TOO_BIG, METRIC_COUNTER, "carillon_notifier_closed_total", "reason=\"too_big\"",       \
+      "Sockets closed by the notifier")                                                                      \
+    X(NOTIFIER_CLOSED_RESTART, METRIC_COUNTER, "carillon_notifier_closed_total", "reason=\"restart\"",       \
+      "Sockets closed by the notifier")                                                                      \
+    X(NOTIFIER_RESUMED, METRIC_COUNTER, "carillon_notifier_resumes_total", "result=\"recovered\"",           \
+      "Subscriptions with a cursor")                                                                         \
+    X(NOTIFIER_TRUNCATED, METRIC_COUNTER, "carillon_notifier_resumes_total", "result=\"truncated\"",         \
+      "Subscriptions with a cursor")                                                                         \
+    X(NOTIFIER_OTHER_EPOCH, METRIC_COUNTER, "carillon_notifier_resumes_total", "result=\"epoch\"",           \
+      "Subscriptions with a cursor")                                                                         \
+    X(NOTIFIER_OVER_LIMIT, METRIC_COUNTER, "carillon_notifier_resumes_total", "result=\"limit\"",            \
+      "Subscriptions with a cursor")                                                                         \
+    X(NOTIFIER_REPLAYED, METRIC_COUNTER, "carillon_notifier_replayed_events_total", "",                      \
+      "Events given to those who came back")                                                                 \
+    X(NOTIFIER_RESETS, METRIC_COUNTER, "carillon_notifier_resets_total", "",                                 \
+      "Subscriptions told that events were lost")                                                            \
+    X(NOTIFIER_EVENTS, METRIC_COUNTER, "carillon_notifier_events_total", "", "New events read")              \
+    X(NOTIFIER_DUPLICATES, METRIC_COUNTER, "carillon_notifier_events_duplicate_total", "",                   \
+      "Events read again and dropped")                                                                       \
+    X(NOTIFIER_STALE, METRIC_COUNTER, "carillon_notifier_events_stale_total", "",                            \
+      "Events of an earlier epoch, dropped")                                                                 \
+    X(NOTIFIER_HOLES, METRIC_COUNTER, "carillon_notifier_holes_total", "",                                   \
+      "Gaps found in a user's events: the stream lost something")                                            \
+    X(NOTIFIER_FOREIGN, METRIC_COUNTER, "carillon_notifier_foreign_messages_total", "",                      \
+      "Messages of other programs delivered")                                                                \
+    X(NOTIFIER_SKIPPED, METRIC_COUNTER, "carillon_notifier_skipped_messages_total", "",                      \
+      "Messages that could not be understood")                                                               \
+    X(NOTIFIER_EVENT_LAG, METRIC_HISTOGRAM, "carillon_notifier_event_lag_seconds", "",                       \
+      "Commit to delivery; the commit's time is known to the second")                                        \
+    X(NOTIFIER_RING_EVENTS, METRIC_GAUGE, "carillon_notifier_ring_events", "", "Recent events kept")         \
+    X(NOTIFIER_RING_BYTES, METRIC_GAUGE, "carillon_notifier_ring_bytes", "", "Memory they take")             \
+    X(NOTIFIER_RING_USERS, METRIC_GAUGE, "carillon_notifier_ring_users", "", "Users they belong to")         \
+    X(NOTIFIER_BROKER_UP, METRIC_GAUGE, "carillon_notifier_broker_up", "", "Whether the stream is read")     \
+    X(NOTIFIER_CAUGHT_UP, METRIC_GAUGE, "carillon_notifier_caught_up", "",                                   \
+      "Whether all of the stream has been read")                                                             \
+    X(NOTIFIER_BROKER_CONNECTS, METRIC_COUNTER, "carillon_notifier_broker_connects_total", "",               \
+      "Connections made to the broker")                                                                      \
+    X(NOTIFIER_MARKER_LAG, METRIC_HISTOGRAM, "carillon_notifier_marker_seconds", "",                         \
+      "A marker's way through the stream and back")
+
+enum notifier_metric {
+#define X(index, ...) index,
+    NOTIFIER_METRICS(X)
+#undef X
+        NOTIFIER_METRIC_COUNT
+};
+
+extern const struct metric_def notifier_metric_defs[NOTIFIER_METRIC_COUNT];
+
+#endif

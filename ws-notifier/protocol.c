@@ -1,0 +1,210 @@
+/* The dialogue with a browser. Everything that comes in is refused unless it is exactly what the contract
+ * knows: a field that is misspelt should be found by its author at once. */
+#include "ws-notifier/protocol.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/json.h"
+
+#define USER_ID_MAX 2147483647
+
+/* ---- in ------------------------------------------------------------------------------------------ */
+
+static const char *parse_kind(const cJSON *item, struct protocol_message *message)
+{
+    if (!cJSON_IsString(item))
+        return "\"type\" must be a string";
+    if (strcmp(item->valuestring, "subscribe") == 0)
+        message->kind = PROTOCOL_SUBSCRIBE;
+    else if (strcmp(item->valuestring, "unsubscribe") == 0)
+        message->kind = PROTOCOL_UNSUBSCRIBE;
+    else
+        return "\"type\" must be \"subscribe\" or \"unsubscribe\"";
+    return NULL;
+}
+
+static const char *parse_user_id(const cJSON *item, struct protocol_message *message)
+{
+    int64_t number;
+    if (json_whole_number(item, 1, USER_ID_MAX, &number) != ERR_OK)
+        return "\"user_id\" must be a whole number from 1 to 2147483647";
+    message->user_id = (uint32_t)number;
+    return NULL;
+}
+
+static const char *parse_since(const cJSON *item, struct protocol_message *message)
+{
+    if (cJSON_IsNull(item)) {
+        message->since_kind = SINCE_NULL;
+        return NULL;
+    }
+    if (!cJSON_IsString(item) ||
+        cursor_parse(item->valuestring, strlen(item->valuestring), &message->since) != ERR_OK)
+        return "\"since\" must be null or a cursor";
+    message->since_kind = SINCE_CURSOR;
+    return NULL;
+}
+
+static const char *parse_token(const cJSON *item, struct protocol_message *message)
+{
+    (void)message; /* while the service is open, a token opens nothing */
+    return cJSON_IsString(item) ? NULL : "\"token\" must be a string";
+}
+
+static const struct {
+    const char *name;
+    bool required, only_subscribe;
+    const char *(*parse)(const cJSON *item, struct protocol_message *message);
+} fields[] = {
+    {"type", true, false, parse_kind}, /* first: the others depend on it */
+    {"user_id", true, false, parse_user_id},
+    {"since", false, true, parse_since},
+    {"token", false, true, parse_token},
+};
+#define FIELDS (sizeof fields / sizeof *fields)
+
+static enum err check_known(const cJSON *object, char why[PROTOCOL_WHY_SIZE])
+{
+    for (const cJSON *item = object->child; item; item = item->next) {
+        size_t i = 0;
+        while (i < FIELDS && strcmp(fields[i].name, item->string) != 0)
+            i++;
+        if (i == FIELDS) {
+            snprintf(why, PROTOCOL_WHY_SIZE, "there is a field that is not known here");
+            return ERR_INVALID;
+        }
+    }
+    return ERR_OK;
+}
+
+static enum err parse_fields(const cJSON *object, struct protocol_message *message,
+                             char why[PROTOCOL_WHY_SIZE])
+{
+    for (size_t i = 0; i < FIELDS; i++) {
+        const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, fields[i].name);
+        const char *wrong = NULL;
+        if (!item) {
+            if (!fields[i].required)
+                continue;
+            snprintf(why, PROTOCOL_WHY_SIZE, "\"%s\" is missing", fields[i].name);
+            return ERR_INVALID;
+        }
+        if (fields[i].only_subscribe && message->kind != PROTOCOL_SUBSCRIBE)
+            wrong = "only \"subscribe\" takes \"since\" and \"token\"";
+        else
+            wrong = fields[i].parse(item, message);
+        if (wrong) {
+            snprintf(why, PROTOCOL_WHY_SIZE, "%s", wrong);
+            return ERR_INVALID;
+        }
+    }
+    return check_known(object, why);
+}
+
+enum err protocol_parse(const char *text, size_t length, struct protocol_message *message,
+                        char why[PROTOCOL_WHY_SIZE])
+{
+    cJSON *object = NULL;
+    const char *not_json;
+
+    memset(message, 0, sizeof *message);
+    if (json_parse_object(text, length, &object, &not_json) != ERR_OK) {
+        snprintf(why, PROTOCOL_WHY_SIZE, "the message %s", not_json);
+        return ERR_INVALID;
+    }
+    enum err err = parse_fields(object, message, why);
+    if (err == ERR_OK) {
+        cJSON_DeleteItemFromObjectCaseSensitive(object, "token");
+        message->text = cJSON_PrintUnformatted(object);
+        if (!message->text)
+            abort();
+    }
+    cJSON_Delete(object);
+    return err;
+}
+
+void protocol_clear(struct protocol_message *message)
+{
+    free(message->text);
+    message->text = NULL;
+}
+
+/* ---- out ----------------------------------------------------------------------------------------- */
+
+void protocol_error(struct strbuf *out, const char *code, const char *message)
+{
+    strbuf_printf(out, "{\"type\":\"error\",\"code\":\"%s\",\"message\":", code);
+    strbuf_add_json_string(out, message, strlen(message));
+    strbuf_add(out, "}", 1);
+}
+
+/* Opens an object; the caller adds what else there is to say, and the brace. */
+static void begin(struct strbuf *out, const char *type, uint32_t user_id, const struct cursor *cursor)
+{
+    char text[CURSOR_TEXT_SIZE];
+    cursor_format(cursor, text);
+    strbuf_printf(out, "{\"type\":\"%s\",\"user_id\":%u,\"cursor\":\"%s\"", type, (unsigned)user_id, text);
+}
+
+void protocol_heartbeat(struct strbuf *out, uint32_t user_id, const struct cursor *cursor)
+{
+    begin(out, "heartbeat", user_id, cursor);
+    strbuf_add(out, "}", 1);
+}
+
+void protocol_reset(struct strbuf *out, uint32_t user_id, const struct cursor *cursor, const char *reason)
+{
+    begin(out, "reset", user_id, cursor);
+    strbuf_printf(out, ",\"reason\":\"%s\"}", reason);
+}
+
+void protocol_subscribed(struct strbuf *out, uint32_t user_id, const struct cursor *cursor, size_t replayed,
+                         const char *reason)
+{
+    begin(out, "subscribe", user_id, cursor);
+    strbuf_printf(out, ",\"recovered\":%s,\"replayed\":%zu", reason ? "false" : "true", replayed);
+    if (reason)
+        strbuf_printf(out, ",\"reason\":\"%s\"", reason);
+    strbuf_add(out, "}", 1);
+}
+
+/* ---- messages of other programs ------------------------------------------------------------------ */
+
+static void add_item(struct strbuf *out, const cJSON *item)
+{
+    char *text = cJSON_PrintUnformatted(item);
+    if (!text)
+        abort();
+    strbuf_add_text(out, text);
+    free(text);
+}
+
+enum err protocol_adopt(const char *body, size_t length, uint32_t *user_id, struct strbuf *out,
+                        const char **why)
+{
+    cJSON *object = NULL;
+    int64_t number;
+
+    if (json_parse_object(body, length, &object, why) != ERR_OK)
+        return ERR_INVALID;
+
+    const cJSON *message = cJSON_GetObjectItemCaseSensitive(object, "message");
+    const cJSON *task = cJSON_GetObjectItemCaseSensitive(object, "task");
+    const cJSON *user = cJSON_IsObject(task) ? cJSON_GetObjectItemCaseSensitive(task, "user_id") : NULL;
+    enum err err = json_whole_number(user, 1, USER_ID_MAX, &number);
+    if (!cJSON_IsString(message) || err != ERR_OK) {
+        *why = "is no notification: it needs a \"message\" and a \"task\" with a \"user_id\"";
+        err = ERR_INVALID;
+    } else {
+        *user_id = (uint32_t)number;
+        strbuf_add_text(out, "{\"type\":\"notification\",\"message\":");
+        add_item(out, message);
+        strbuf_add_text(out, ",\"task\":");
+        add_item(out, task);
+        strbuf_add(out, "}", 1);
+    }
+    cJSON_Delete(object);
+    return err;
+}

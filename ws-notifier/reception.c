@@ -1,0 +1,201 @@
+/* Answering browsers.
+ *
+ * A subscription with `since` is a promise (nothing missed, nothing twice), so its answer waits until the
+ * feed can judge cursors. One without is only "from now on": it is answered at once, whatever the broker's
+ * state, and hears nothing that was created before. */
+#include "ws-notifier/reception.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "ws-notifier/notifier_metrics.h"
+#include "ws-notifier/protocol.h"
+
+#define ANSWER_ROOM 256 /* bytes of an answer, generously */
+
+struct reception {
+    struct feed *feed;
+    struct hub *hub;
+    struct metrics *metrics;
+    struct strbuf text; /* what is being said, used again and again */
+};
+
+struct reception *reception_new(struct feed *feed, struct hub *hub, struct metrics *metrics)
+{
+    struct reception *reception = calloc(1, sizeof *reception);
+    if (!reception)
+        abort();
+    reception->feed = feed;
+    reception->hub = hub;
+    reception->metrics = metrics;
+    return reception;
+}
+
+void reception_free(struct reception **reception)
+{
+    if (!*reception)
+        return;
+    strbuf_free(&(*reception)->text);
+    free(*reception);
+    *reception = NULL;
+}
+
+static void send_text(struct client *client, const char *text, size_t length)
+{
+    struct frame *frame = frame_new(text, length);
+    client_send(client, frame);
+    frame_unref(&frame);
+}
+
+static void refuse(struct reception *reception, struct client *client, const char *code, const char *why)
+{
+    metrics_add(reception->metrics, NOTIFIER_REFUSED, 1);
+    strbuf_clear(&reception->text);
+    protocol_error(&reception->text, code, why);
+    send_text(client, reception->text.text, reception->text.length);
+}
+
+void reception_refuse(struct reception *reception, struct client *client, const char *why)
+{
+    refuse(reception, client, "bad_request", why);
+}
+
+/* ---- with a cursor ------------------------------------------------------------------------------- */
+
+enum outcome { RECOVERED, TRUNCATED, OTHER_EPOCH, OVER_LIMIT };
+
+static const struct {
+    const char *reason; /* NULL: recovered */
+    enum notifier_metric metric;
+} outcomes[] = {
+    [RECOVERED] = {NULL, NOTIFIER_RESUMED},
+    [TRUNCATED] = {"truncated", NOTIFIER_TRUNCATED},
+    [OTHER_EPOCH] = {"epoch", NOTIFIER_OTHER_EPOCH},
+    [OVER_LIMIT] = {"limit", NOTIFIER_OVER_LIMIT},
+};
+
+/* What can be done for a cursor; NULL is somebody who asks for one. replay->last_seq is right in any case. */
+static enum outcome judge(const struct reception *reception, const struct subscription *subscription,
+                          const struct cursor *since, struct ring_replay *replay)
+{
+    const struct ring *ring = feed_ring(reception->feed);
+    uint32_t user_id = subscription_user(subscription);
+
+    *replay = (struct ring_replay){.last_seq = ring_last_seq(ring, user_id)};
+    if (!since)
+        return RECOVERED;
+    if (strcmp(since->epoch, feed_epoch(reception->feed)) != 0)
+        return OTHER_EPOCH;
+
+    struct ring_replay found;
+    bool whole = ring_find(ring, user_id, since, clock_wall_ms() / 1000, &found);
+    if (whole && client_has_room(subscription->client, found.count + 1, found.bytes + ANSWER_ROOM)) {
+        *replay = found;
+        return RECOVERED;
+    }
+    if (since->seq > replay->last_seq)
+        replay->last_seq = since->seq;
+    return whole ? OVER_LIMIT : TRUNCATED;
+}
+
+static void answer(struct reception *reception, struct subscription *subscription, const struct cursor *since)
+{
+    struct ring_replay replay;
+    enum outcome outcome = judge(reception, subscription, since, &replay);
+    struct cursor cursor = feed_cursor(reception->feed, replay.last_seq);
+
+    metrics_add(reception->metrics, outcomes[outcome].metric, 1);
+    metrics_add(reception->metrics, NOTIFIER_REPLAYED, (int64_t)replay.count);
+    strbuf_clear(&reception->text);
+    protocol_subscribed(&reception->text, subscription_user(subscription), &cursor, replay.count,
+                        outcomes[outcome].reason);
+    send_text(subscription->client, reception->text.text, reception->text.length);
+    for (const struct ring_event *event = replay.first; event; event = ring_event_next(event))
+        client_send(subscription->client, ring_event_frame(event));
+    hub_go_live(reception->hub, subscription, replay.last_seq, true);
+}
+
+void reception_answer_waiting(struct reception *reception)
+{
+    struct subscription *subscription;
+    while (feed_ready(reception->feed) && (subscription = hub_first_waiting(reception->hub)) != NULL) {
+        const struct cursor *since = subscription->since;
+        answer(reception, subscription, since);
+    }
+}
+
+/* ---- messages ------------------------------------------------------------------------------------ */
+
+static void subscribe_plain(struct reception *reception, struct subscription *subscription, const char *text)
+{
+    /* Not caught up, history may still come; later no clock should have a say. */
+    if (!feed_is_caught_up(reception->feed))
+        subscription->not_before_ms = clock_wall_ms();
+    send_text(subscription->client, text, strlen(text));
+    hub_go_live(reception->hub, subscription,
+                ring_last_seq(feed_ring(reception->feed), subscription_user(subscription)), false);
+}
+
+static void subscribe(struct reception *reception, struct client *client,
+                      const struct protocol_message *message)
+{
+    const struct cursor *since = message->since_kind == SINCE_CURSOR ? &message->since : NULL;
+
+    log_info("Subscribtion received : %s", message->text);
+    struct subscription *subscription = hub_subscribe(reception->hub, client, message->user_id);
+    if (!subscription)
+        refuse(reception, client, "limit", "this connection hears as many users as one may");
+    else if (message->since_kind == SINCE_ABSENT)
+        subscribe_plain(reception, subscription, message->text);
+    else if (feed_ready(reception->feed))
+        answer(reception, subscription, since);
+    else
+        hub_wait(reception->hub, subscription, since);
+}
+
+void reception_take(struct reception *reception, struct client *client, const char *text, size_t length)
+{
+    struct protocol_message message;
+    char why[PROTOCOL_WHY_SIZE];
+
+    if (client_closing(client))
+        return;
+    if (protocol_parse(text, length, &message, why) != ERR_OK) {
+        refuse(reception, client, "bad_request", why);
+        return;
+    }
+    switch (message.kind) {
+    case PROTOCOL_SUBSCRIBE:
+        subscribe(reception, client, &message);
+        break;
+    case PROTOCOL_UNSUBSCRIBE:
+        hub_unsubscribe(reception->hub, client, message.user_id);
+        send_text(client, message.text, strlen(message.text));
+        break;
+    }
+    protocol_clear(&message);
+}
+
+void reception_leave(struct reception *reception, struct client *client)
+{
+    hub_forget(reception->hub, client);
+}
+
+/* ---- heartbeats ---------------------------------------------------------------------------------- */
+
+static void beat(void *context, struct subscription *subscription)
+{
+    struct reception *reception = context;
+    struct cursor cursor = feed_cursor(reception->feed, subscription->last_seq);
+
+    strbuf_clear(&reception->text);
+    protocol_heartbeat(&reception->text, subscription_user(subscription), &cursor);
+    send_text(subscription->client, reception->text.text, reception->text.length);
+}
+
+void reception_beat(struct reception *reception)
+{
+    hub_beat(reception->hub, beat, reception);
+}

@@ -1,0 +1,30 @@
+/* The door: listens on WS_HOST:WS_PORT, speaks HTTP and WebSocket, and is the only file that knows
+ * libwebsockets. Everything a browser says goes to the reception; everything it hears comes out of its
+ * client's queue. */
+#ifndef CARILLON_SERVER_H
+#define CARILLON_SERVER_H
+
+#include <uv.h>
+
+#include "common/config.h"
+#include "common/err.h"
+#include "common/metrics.h"
+#include "ws-notifier/feed.h"
+#include "ws-notifier/reception.h"
+
+struct server; /* opaque */
+
+/* Opens the door. ERR_SYSTEM: it cannot be opened; *why (size bytes) tells. */
+MUST_CHECK enum err server_open(uv_loop_t *loop, const struct config *config, struct reception *reception,
+                                const struct feed *feed, struct metrics *metrics, struct server **out,
+                                char *why, size_t size);
+
+/* Lets nobody in any more and asks all to leave (CLOSE_RESTART), spread over a short time so that they
+ * do not all knock at the next door at once. `done` is called when all have gone, or time is up. */
+void server_drain(struct server *server, void (*done)(void *context), void *context);
+
+/* Closes everything; the loop must run on until it is empty, then server_free(). */
+void server_stop(struct server *server);
+void server_free(struct server **server);
+
+#endif
