@@ -24,15 +24,18 @@ static void count(struct app *app, int status, int64_t elapsed_us)
 /* What went well is the metrics' to tell; a refused request is worth a line, a failed one a look. */
 static enum log_level level_of(int status)
 {
-    if (status < 400) return LOG_DEBUG;
-    if (status < 500) return LOG_INFO;
+    if (status < 400)
+        return LOG_DEBUG;
+    if (status < 500)
+        return LOG_INFO;
     return status == 503 ? LOG_WARN : LOG_ERROR;
 }
 
 static void log_answer(const struct request *request, const struct response *response, int64_t elapsed_us)
 {
     enum log_level level = level_of(response->status);
-    if (!log_enabled(level)) return;
+    if (!log_enabled(level))
+        return;
     log_line(level, "%.32s %.*s answered with %d%s%s in %.1f ms", request->method_text, LOGGED_URI,
              request->uri, response->status, response->problem != NULL ? " " : "",
              response->problem != NULL ? response->problem : "", (double)elapsed_us / 1000);
@@ -42,7 +45,8 @@ void dispatch(struct app *app, struct request *request, struct response *respons
 {
     log_set_request_id(request->id);
     response_begin(response);
-    if (gates_pass(app, request, response)) request->route->handle(app, request, response);
+    if (gates_pass(app, request, response))
+        request->route->handle(app, request, response);
     response_header(response, "X-Request-Id", request->id);
 
     int64_t elapsed_us = request_elapsed_us(request);

@@ -16,7 +16,8 @@ static void (*wake_acceptor)(void);
 static void on_drain(int signal_number)
 {
     (void)signal_number;
-    if (asked) return;
+    if (asked)
+        return;
     asked = 1;
     wake_acceptor();
     alarm(1);
@@ -25,7 +26,8 @@ static void on_drain(int signal_number)
 static void on_alarm(int signal_number)
 {
     (void)signal_number;
-    if (++seconds >= DRAIN_DEADLINE_S) _exit(3);
+    if (++seconds >= DRAIN_DEADLINE_S)
+        _exit(3);
     alarm(1);
 }
 

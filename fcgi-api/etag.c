@@ -26,13 +26,17 @@ static uint32_t parse_version(const char *text, size_t length)
 static enum err next_tag(const char **at, struct tag *tag)
 {
     *at += strspn(*at, " \t,");
-    if (**at == '\0') return ERR_CLOSED;
+    if (**at == '\0')
+        return ERR_CLOSED;
     tag->weak = strncmp(*at, "W/", 2) == 0;
-    if (tag->weak) *at += 2;
-    if (**at != '"') return ERR_INVALID;
+    if (tag->weak)
+        *at += 2;
+    if (**at != '"')
+        return ERR_INVALID;
 
     const char *start = *at + 1, *end = strchr(start, '"');
-    if (end == NULL) return ERR_INVALID;
+    if (end == NULL)
+        return ERR_INVALID;
     tag->version = parse_version(start, (size_t)(end - start));
     *at = end + 1;
     *at += strspn(*at, " \t");
@@ -46,11 +50,14 @@ enum err etag_read_if_match(const char *header, struct store_match *match)
     enum err err;
 
     *match = (struct store_match){.any = header == NULL || strcmp(header, "*") == 0};
-    if (match->any) return ERR_OK;
+    if (match->any)
+        return ERR_OK;
     while ((err = next_tag(&header, &tag)) == ERR_OK) {
         tags++;
-        if (tag.weak || tag.version == 0) continue;
-        if (match->count == sizeof match->versions / sizeof match->versions[0]) return ERR_INVALID;
+        if (tag.weak || tag.version == 0)
+            continue;
+        if (match->count == sizeof match->versions / sizeof match->versions[0])
+            return ERR_INVALID;
         match->versions[match->count++] = tag.version;
     }
     return err == ERR_CLOSED && tags > 0 ? ERR_OK : ERR_INVALID;
@@ -59,9 +66,12 @@ enum err etag_read_if_match(const char *header, struct store_match *match)
 bool etag_is_known(const char *if_none_match, uint32_t version)
 {
     struct tag tag;
-    if (if_none_match == NULL) return false;
-    if (strcmp(if_none_match, "*") == 0) return true;
+    if (if_none_match == NULL)
+        return false;
+    if (strcmp(if_none_match, "*") == 0)
+        return true;
     while (next_tag(&if_none_match, &tag) == ERR_OK)
-        if (tag.version == version) return true;
+        if (tag.version == version)
+            return true;
     return false;
 }

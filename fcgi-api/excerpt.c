@@ -8,7 +8,8 @@
 /* The longest beginning of at most `most` bytes that does not end inside a code point. */
 static size_t cut(const char *text, size_t length, size_t most)
 {
-    if (length <= most) return length;
+    if (length <= most)
+        return length;
     while (most > 0 && ((unsigned char)text[most] & 0xc0) == 0x80)
         most--;
     return most;
@@ -19,7 +20,9 @@ void excerpt(char out[EXCERPT_SIZE], const char *text, size_t length)
     size_t shown = cut(text, length, EXCERPT_MAX);
     memcpy(out, text, shown);
     strcpy(out + shown, shown < length ? "..." : "");
-    if (utf8_valid(out, shown)) return;
+    if (utf8_valid(out, shown))
+        return;
     for (char *c = out; *c != '\0'; c++)
-        if ((unsigned char)*c >= 0x80) *c = '?';
+        if ((unsigned char)*c >= 0x80)
+            *c = '?';
 }

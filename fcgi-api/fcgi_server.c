@@ -1,14 +1,18 @@
 /* From libfcgi's streams to our request, and from our response to its streams. */
 #include "fcgi-api/fcgi_server.h"
 
+#include <errno.h>
 #include <fcgiapp.h>
+#include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 
 #include "common/log.h"
 #include "fcgi-api/dispatch.h"
 #include "fcgi-api/drain.h"
 
-#define LISTEN_FD 0
+#define LISTEN_FD      0
+#define PEER_TIMEOUT_S 10 /* nginx sends and fetches at once; who does not has gone */
 
 bool fcgi_server_has_socket(void)
 {
@@ -52,19 +56,49 @@ static void serve(struct app *app, FCGX_Request *fcgi, struct exchange *exchange
     request_end(&exchange->request);
 }
 
+/* Over TCP a peer can vanish without a word, and would hold the worker for ever. Connections take these
+ * limits over from the socket they came in by; an accept then ends after them, too, with EAGAIN. A unix
+ * socket's peer cannot vanish, and its connections take nothing over. */
+static void limit_waits(void)
+{
+    struct sockaddr_storage address;
+    socklen_t size = sizeof address;
+    struct timeval limit = {.tv_sec = PEER_TIMEOUT_S};
+
+    if (getsockname(LISTEN_FD, (struct sockaddr *)&address, &size) != 0 || address.ss_family == AF_UNIX)
+        return;
+    setsockopt(LISTEN_FD, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    setsockopt(LISTEN_FD, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+}
+
+/* ERR_AGAIN: nobody came. */
+static enum err accept_next(FCGX_Request *fcgi)
+{
+    int result = FCGX_Accept_r(fcgi);
+    if (result == 0)
+        return ERR_OK;
+    if (drain_asked())
+        return ERR_CLOSED;
+    if (result == -EAGAIN)
+        return ERR_AGAIN;
+    log_error("no request can be accepted any more: %s", strerror(-result));
+    return ERR_SYSTEM;
+}
+
 enum err fcgi_server_run(struct app *app)
 {
     static struct exchange exchange;
     FCGX_Request fcgi;
     enum err err = ERR_OK;
 
-    if (FCGX_Init() != 0 || FCGX_InitRequest(&fcgi, LISTEN_FD, 0) != 0) return ERR_SYSTEM;
+    if (FCGX_Init() != 0 || FCGX_InitRequest(&fcgi, LISTEN_FD, 0) != 0)
+        return ERR_SYSTEM;
+    limit_waits();
     drain_open();
-    while (!drain_asked()) {
-        if (FCGX_Accept_r(&fcgi) != 0) {
-            err = drain_asked() ? ERR_OK : ERR_SYSTEM;
-            break;
-        }
+    while (!drain_asked() && (err == ERR_OK || err == ERR_AGAIN)) {
+        err = accept_next(&fcgi);
+        if (err != ERR_OK)
+            continue;
         serve(app, &fcgi, &exchange);
         FCGX_Finish_r(&fcgi);
     }
@@ -72,5 +106,5 @@ enum err fcgi_server_run(struct app *app)
     request_free(&exchange.request);
     response_free(&exchange.response);
     strbuf_free(&exchange.wire);
-    return err;
+    return err == ERR_SYSTEM ? err : ERR_OK;
 }

@@ -14,7 +14,7 @@ bool fcgi_server_has_socket(void);
 /* Makes the next accept return; may be called in a signal handler. */
 void fcgi_server_wake(void);
 
-/* Serves until drain_asked(). ERR_SYSTEM: libfcgi could not accept any more. */
+/* Serves until drain_asked(). ERR_SYSTEM: nothing more can be accepted, which is logged. */
 MUST_CHECK enum err fcgi_server_run(struct app *app);
 
 #endif

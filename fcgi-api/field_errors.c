@@ -7,7 +7,8 @@
 
 void field_errors_add(struct field_errors *errors, const char *field, const char *message, ...)
 {
-    if (errors->count == FIELD_ERRORS_MAX) return;
+    if (errors->count == FIELD_ERRORS_MAX)
+        return;
     struct field_error *error = &errors->list[errors->count++];
     va_list arguments;
     va_start(arguments, message);

@@ -19,9 +19,11 @@ typedef bool gate(struct app *app, struct request *request, struct response *res
  * be a change after the client was told 504. */
 static bool is_fresh(struct app *app, struct request *request, struct response *response)
 {
-    if (request->sent_at_ms == 0) return true;
+    if (request->sent_at_ms == 0)
+        return true;
     int64_t age_ms = clock_wall_ms() - request->sent_at_ms;
-    if (age_ms <= app->config->request_max_age_ms) return true;
+    if (age_ms <= app->config->request_max_age_ms)
+        return true;
     metrics_add(app->metrics, API_REQUESTS_STALE, 1);
     log_warn("dropped: the request waited %" PRId64 " ms for a worker", age_ms);
     problem_answer(response, request, PROBLEM_TIMEOUT,
@@ -98,7 +100,8 @@ static bool has_route(struct app *app, struct request *request, struct response 
         return false;
     }
     request->route = match.route;
-    if (!(match.route->needs & (NEEDS_TASK_ID | NEEDS_USER_ID))) return true;
+    if (!(match.route->needs & (NEEDS_TASK_ID | NEEDS_USER_ID)))
+        return true;
     if (!query_parse_number(match.id, match.id_length, 1, TASK_ID_MAX, &id)) {
         const char *noun = match.route->needs & NEEDS_TASK_ID ? "task" : "user";
         refuse_id(noun, match.id, match.id_length, request, response);
@@ -114,7 +117,8 @@ static bool has_identity(struct app *app, struct request *request, struct respon
 {
     (void)app;
     (void)response;
-    if (request->route->needs & NEEDS_IDENTITY) request->identity = (struct identity){0};
+    if (request->route->needs & NEEDS_IDENTITY)
+        request->identity = (struct identity){0};
     return true;
 }
 
@@ -122,10 +126,12 @@ static bool has_no_stray_query(struct app *app, struct request *request, struct 
 {
     struct query query;
     (void)app;
-    if (request->query[0] == '\0' || request->route->needs & (TAKES_QUERY | IGNORES_QUERY)) return true;
+    if (request->query[0] == '\0' || request->route->needs & (TAKES_QUERY | IGNORES_QUERY))
+        return true;
     query_begin(&query, request->query, &request->errors);
     query_end(&query, &request->errors);
-    if (request->errors.count == 0) return true;
+    if (request->errors.count == 0)
+        return true;
     problem_answer_fields(response, request);
     return false;
 }
@@ -133,7 +139,8 @@ static bool has_no_stray_query(struct app *app, struct request *request, struct 
 static bool has_media_type(struct app *app, struct request *request, struct response *response)
 {
     (void)app;
-    if (!(request->route->needs & NEEDS_JSON)) return true;
+    if (!(request->route->needs & NEEDS_JSON))
+        return true;
     if (!media_type_may_be_json(request->content_type))
         problem_answer(response, request, PROBLEM_UNSUPPORTED_MEDIA_TYPE,
                        "Send the body as application/json.");
@@ -150,7 +157,8 @@ static bool has_json(struct app *app, struct request *request, struct response *
 {
     const char *why = NULL;
     (void)app;
-    if (!(request->route->needs & NEEDS_JSON)) return true;
+    if (!(request->route->needs & NEEDS_JSON))
+        return true;
     if (json_parse_object(request->body.text, request->body.length, &request->json, &why) == ERR_OK)
         return true;
     problem_answer(response, request, PROBLEM_NOT_JSON, "The body %s.", why);
@@ -162,6 +170,7 @@ bool gates_pass(struct app *app, struct request *request, struct response *respo
     static gate *const gates[] = {is_fresh,           is_sound,       has_route, has_identity,
                                   has_no_stray_query, has_media_type, has_json};
     for (size_t i = 0; i < sizeof gates / sizeof gates[0]; i++)
-        if (!gates[i](app, request, response)) return false;
+        if (!gates[i](app, request, response))
+            return false;
     return true;
 }

@@ -11,7 +11,8 @@ static enum err read_since(struct query *query, struct app *app, struct request 
 {
     const char *text = query_text(query, "since", &request->errors);
     *since = (struct cursor){.seq = 0};
-    if (text == NULL) return store_epoch(app->store, since->epoch);
+    if (text == NULL)
+        return store_epoch(app->store, since->epoch);
     if (cursor_parse(text, strlen(text), since) != ERR_OK)
         field_errors_add(&request->errors, "since", "must be a cursor as Event-Cursor and events hold it");
     return ERR_OK;
@@ -56,5 +57,6 @@ void handle_event_list(struct app *app, struct request *request, struct response
     page_end(&page);
     cursor_format(&last, cursor);
     response_header(response, "Event-Cursor", cursor);
-    if (more) page_link_next(response, request, &query, "since", cursor);
+    if (more)
+        page_link_next(response, request, &query, "since", cursor);
 }

@@ -90,8 +90,10 @@ void handle_task_list(struct app *app, struct request *request, struct response 
         return;
     }
     page_end(&page);
-    if (more) link_next(response, request, &query, page.last_id);
-    if (filter.user_id != 0) add_event_cursor(response, &cursor);
+    if (more)
+        link_next(response, request, &query, page.last_id);
+    if (filter.user_id != 0)
+        add_event_cursor(response, &cursor);
 }
 
 /* ---- create -------------------------------------------------------------------------------------- */
@@ -103,7 +105,8 @@ static void answer_created(struct response *response, const struct store_created
     response->status = 201;
     response_header(response, "Location", location);
     add_etag(response, created->task.version);
-    if (created->repeated) response_header(response, "Idempotency-Replayed", "true");
+    if (created->repeated)
+        response_header(response, "Idempotency-Replayed", "true");
     strbuf_add_text(&response->body, created->body);
 }
 
@@ -140,7 +143,8 @@ void handle_task_create(struct app *app, struct request *request, struct respons
                                 idempotency.key != NULL ? &idempotency : NULL, &created);
     if (err == ERR_OK) {
         answer_created(response, &created);
-        if (!created.repeated) publisher_hint(app->publisher, task.user_id);
+        if (!created.repeated)
+            publisher_hint(app->publisher, task.user_id);
     } else {
         answer_not_created(response, request, err);
     }
@@ -170,7 +174,8 @@ void handle_task_get(struct app *app, struct request *request, struct response *
 /* False: the response says what is wrong with the header. */
 static bool read_if_match(const struct request *request, struct store_match *match, struct response *response)
 {
-    if (etag_read_if_match(request->if_match, match) == ERR_OK) return true;
+    if (etag_read_if_match(request->if_match, match) == ERR_OK)
+        return true;
     problem_answer(response, request, PROBLEM_BAD_REQUEST,
                    "If-Match must be * or a list of at most %zu entity tags in quotes, such as \"3\".",
                    sizeof match->versions / sizeof match->versions[0]);
@@ -184,7 +189,8 @@ void handle_task_update(struct app *app, struct request *request, struct respons
     struct task task;
     struct store_origin origin = origin_of(request);
 
-    if (!read_if_match(request, &match, response)) return;
+    if (!read_if_match(request, &match, response))
+        return;
     task_input_patch(request->json, &patch, &request->errors);
     if (request->errors.count > 0) {
         problem_answer_fields(response, request);
@@ -206,7 +212,8 @@ void handle_task_delete(struct app *app, struct request *request, struct respons
     struct task task;
     struct store_origin origin = origin_of(request);
 
-    if (!read_if_match(request, &match, response)) return;
+    if (!read_if_match(request, &match, response))
+        return;
     enum err err = store_task_delete(app->store, request->target_id, &match, &origin, &task);
     if (err != ERR_OK) {
         answer_failure(response, request, err);

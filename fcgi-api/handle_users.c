@@ -46,7 +46,8 @@ void handle_user_list(struct app *app, struct request *request, struct response 
         return;
     }
     page_end(&page);
-    if (!more) return;
+    if (!more)
+        return;
     snprintf(next, sizeof next, "%u", page.last_id);
     page_link_next(response, request, &query, "after", next);
 }

@@ -9,7 +9,8 @@ static bool is_key(const char *text)
 {
     size_t length = 0;
     for (; text[length] != '\0'; length++)
-        if (text[length] <= 0x20 || text[length] >= 0x7f || length == IDEMPOTENCY_KEY_MAX) return false;
+        if (text[length] <= 0x20 || text[length] >= 0x7f || length == IDEMPOTENCY_KEY_MAX)
+            return false;
     return length > 0;
 }
 
@@ -29,8 +30,10 @@ static enum err hash_request(const struct request *request, unsigned char hash[3
 enum err idempotency_read(const struct request *request, struct store_idempotency *idempotency)
 {
     *idempotency = (struct store_idempotency){.owner_id = request->identity.owner_id};
-    if (request->idempotency_key == NULL) return ERR_OK;
-    if (!is_key(request->idempotency_key)) return ERR_INVALID;
+    if (request->idempotency_key == NULL)
+        return ERR_OK;
+    if (!is_key(request->idempotency_key))
+        return ERR_INVALID;
     idempotency->key = request->idempotency_key;
     return hash_request(request, idempotency->request_hash);
 }

@@ -47,12 +47,17 @@ static enum log_level least_level(const struct config *config)
     return levels[config->log_level];
 }
 
-/* multiwatch starts a worker that ended at once again, so one that cannot start takes its time. */
+/* multiwatch starts a worker that ended again at once, so one that cannot work takes its time. */
+static int fail_slowly(void)
+{
+    sleep(1);
+    return EXIT_FAILURE;
+}
+
 static int give_up(const char *why)
 {
     log_error("cannot start: %s", why);
-    sleep(1);
-    return EXIT_FAILURE;
+    return fail_slowly();
 }
 
 int main(int count, char **arguments)
@@ -61,12 +66,18 @@ int main(int count, char **arguments)
     struct app app = {.config = &config};
     char why[256];
 
-    if (count > 1) return answer_option(count, arguments);
-    if (config_load(CONFIG_FOR_API, &config, why, sizeof why) != ERR_OK) return give_up(why);
+    if (count > 1)
+        return answer_option(count, arguments);
+    log_init("fcgi-api", LOG_TEXT, LOG_INFO);
+    if (config_load(CONFIG_FOR_API, &config, why, sizeof why) != ERR_OK)
+        return give_up(why);
     log_init("fcgi-api", (enum log_format)config.log_format, least_level(&config));
-    if (!fcgi_server_has_socket()) return give_up("descriptor 0 is no listening socket: use spawn-fcgi");
-    if (metrics_open(config.stats_file, api_metric_defs, API_METRIC_COUNT, &app.metrics) != ERR_OK)
-        return give_up("API_STATS_FILE cannot be opened");
+    if (!fcgi_server_has_socket())
+        return give_up("descriptor 0 is no listening socket: use spawn-fcgi");
+    if (metrics_open(config.stats_file, api_metric_defs, API_METRIC_COUNT, &app.metrics) != ERR_OK) {
+        snprintf(why, sizeof why, "API_STATS_FILE cannot be used: %s", strerror(errno));
+        return give_up(why);
+    }
 
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     drain_install(fcgi_server_wake);
@@ -76,10 +87,9 @@ int main(int count, char **arguments)
     metrics_add(app.metrics, API_WORKER_STARTS, 1);
 
     enum err err = fcgi_server_run(&app);
-    if (err != ERR_OK) log_error("no request can be accepted any more: %s", strerror(errno));
     publisher_stop(&app.publisher, PUBLISHER_DEADLINE_MS);
     store_free(&app.store);
     metrics_close(&app.metrics);
     config_free(&config);
-    return err == ERR_OK ? EXIT_SUCCESS : EXIT_FAILURE;
+    return err == ERR_OK ? EXIT_SUCCESS : fail_slowly();
 }

@@ -22,12 +22,15 @@ bool media_type_may_be_json(const char *content_type)
     static const char *const formats[] = {"/xml",      "+xml",    "yaml",    "/cbor", "+cbor", "msgpack",
                                           "/protobuf", "-ndjson", "/ndjson", "/pdf",  "/zip",  "/gzip"};
 
-    if (content_type == NULL) return true;
+    if (content_type == NULL)
+        return true;
     size_t length = strcspn(content_type, "; \t");
     for (size_t i = 0; i < sizeof families / sizeof families[0]; i++)
-        if (starts_with(content_type, length, families[i])) return false;
+        if (starts_with(content_type, length, families[i]))
+            return false;
     for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++)
-        if (ends_with(content_type, length, formats[i])) return false;
+        if (ends_with(content_type, length, formats[i]))
+            return false;
     return true;
 }
 

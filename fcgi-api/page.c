@@ -9,7 +9,8 @@ struct page page_begin(struct response *response)
 
 struct strbuf *page_next(struct page *page)
 {
-    if (page->count++ > 0) strbuf_add(page->out, ",", 1);
+    if (page->count++ > 0)
+        strbuf_add(page->out, ",", 1);
     return page->out;
 }
 

@@ -57,7 +57,8 @@ static void begin_answer(struct response *response, const struct request *reques
     response->status = problems[problem].status;
     response->problem = problems[problem].slug;
     response->content_type = "application/problem+json";
-    if (response->status == 503) response_header(response, "Retry-After", RETRY_AFTER_S);
+    if (response->status == 503)
+        response_header(response, "Retry-After", RETRY_AFTER_S);
     strbuf_printf(out, "{\"type\":\"/problems/%s\",\"title\":\"%s\",\"status\":%d", problems[problem].slug,
                   problems[problem].title, problems[problem].status);
     add_member(out, "detail", detail);

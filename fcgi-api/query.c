@@ -10,7 +10,8 @@
 static const char *decode(const char *text, size_t length, char **at)
 {
     const char *start = *at;
-    if (uri_decode(URI_QUERY, text, length, *at) != ERR_OK) return NULL;
+    if (uri_decode(URI_QUERY, text, length, *at) != ERR_OK)
+        return NULL;
     *at += strlen(start) + 1;
     return start;
 }
@@ -41,10 +42,13 @@ void query_begin(struct query *query, const char *raw, struct field_errors *erro
     query->known_count = 0;
     while (*raw != '\0') {
         size_t length = strcspn(raw, "&#");
-        if (length > 0) add_pair(query, raw, length, &at, errors);
+        if (length > 0)
+            add_pair(query, raw, length, &at, errors);
         raw += length;
-        if (*raw == '#') break;
-        if (*raw == '&') raw++;
+        if (*raw == '#')
+            break;
+        if (*raw == '&')
+            raw++;
     }
 }
 
@@ -56,12 +60,14 @@ const char *query_text(struct query *query, const char *key, struct field_errors
     assert(query->known_count < QUERY_KEYS_MAX);
     query->known[query->known_count++] = key;
     for (size_t i = 0; i < query->count; i++) {
-        if (strcmp(query->pairs[i].key, key) != 0) continue;
+        if (strcmp(query->pairs[i].key, key) != 0)
+            continue;
         query->pairs[i].known = true;
         value = query->pairs[i].value;
         times++;
     }
-    if (times <= 1) return value;
+    if (times <= 1)
+        return value;
     field_errors_add(errors, key, "is given more than once");
     return NULL;
 }
@@ -69,12 +75,15 @@ const char *query_text(struct query *query, const char *key, struct field_errors
 bool query_parse_number(const char *text, size_t length, int64_t min, int64_t max, int64_t *number)
 {
     int64_t value = 0;
-    if (length == 0 || length > 18 || (length > 1 && text[0] == '0')) return false;
+    if (length == 0 || length > 18 || (length > 1 && text[0] == '0'))
+        return false;
     for (size_t i = 0; i < length; i++) {
-        if (text[i] < '0' || text[i] > '9') return false;
+        if (text[i] < '0' || text[i] > '9')
+            return false;
         value = value * 10 + (text[i] - '0');
     }
-    if (value < min || value > max) return false;
+    if (value < min || value > max)
+        return false;
     *number = value;
     return true;
 }
@@ -102,7 +111,8 @@ void query_end(const struct query *query, struct field_errors *errors)
 {
     char known[FIELD_MESSAGE_MAX / 2];
     for (size_t i = 0; i < query->count; i++) {
-        if (query->pairs[i].known) continue;
+        if (query->pairs[i].known)
+            continue;
         list_known(query, known, sizeof known);
         if (known[0] != '\0')
             field_errors_add(errors, query->pairs[i].key, "is not a parameter of this call (known: %s)",
@@ -116,7 +126,8 @@ void query_add_with(const struct query *query, const char *key, const char *valu
 {
     strbuf_add(out, "?", 1);
     for (size_t i = 0; i < query->count; i++) {
-        if (strcmp(query->pairs[i].key, key) == 0) continue;
+        if (strcmp(query->pairs[i].key, key) == 0)
+            continue;
         uri_add_component(out, query->pairs[i].key);
         strbuf_add(out, "=", 1);
         uri_add_component(out, query->pairs[i].value);

@@ -31,13 +31,15 @@ static const char *const method_names[] = {
 
 static void set_fault(struct request *request, enum request_fault fault)
 {
-    if (request->fault == REQUEST_SOUND) request->fault = fault;
+    if (request->fault == REQUEST_SOUND)
+        request->fault = fault;
 }
 
 static void take_value(struct request *request, const struct parameter *parameter, const char *value)
 {
     const char **field = (const char **)((char *)request + parameter->offset);
-    if (parameter->once && *field != NULL) set_fault(request, REQUEST_HEADER_TWICE);
+    if (parameter->once && *field != NULL)
+        set_fault(request, REQUEST_HEADER_TWICE);
     *field = value;
 }
 
@@ -47,11 +49,14 @@ static void read_parameters(struct request *request, char *const *parameters)
     const size_t count = sizeof parameters_read / sizeof parameters_read[0];
     for (; *parameters != NULL; parameters++) {
         const char *equals = strchr(*parameters, '=');
-        if (equals == NULL) continue;
+        if (equals == NULL)
+            continue;
         size_t length = (size_t)(equals - *parameters);
         for (size_t i = 0; i < count; i++) {
-            if (parameters_read[i].name_length != length) continue;
-            if (memcmp(parameters_read[i].name, *parameters, length) != 0) continue;
+            if (parameters_read[i].name_length != length)
+                continue;
+            if (memcmp(parameters_read[i].name, *parameters, length) != 0)
+                continue;
             take_value(request, &parameters_read[i], equals + 1);
             break;
         }
@@ -60,15 +65,18 @@ static void read_parameters(struct request *request, char *const *parameters)
 
 static enum method read_method(const char *text)
 {
-    if (text == NULL) return METHOD_OTHER;
+    if (text == NULL)
+        return METHOD_OTHER;
     for (int i = 0; i < METHOD_OTHER; i++)
-        if (strcmp(text, method_names[i]) == 0) return (enum method)i;
+        if (strcmp(text, method_names[i]) == 0)
+            return (enum method)i;
     return METHOD_OTHER;
 }
 
 static void read_uri(struct request *request)
 {
-    if (request->uri == NULL) request->uri = "";
+    if (request->uri == NULL)
+        request->uri = "";
     size_t length = strlen(request->uri), path_length = strcspn(request->uri, "?#");
 
     request->raw_path_length = path_length;
@@ -78,7 +86,8 @@ static void read_uri(struct request *request)
         set_fault(request, REQUEST_URI_TOO_LONG);
         return;
     }
-    if (request->uri[path_length] == '?') request->query = request->uri + path_length + 1;
+    if (request->uri[path_length] == '?')
+        request->query = request->uri + path_length + 1;
     if (uri_decode(URI_PATH, request->uri, path_length, request->path) != ERR_OK)
         set_fault(request, REQUEST_URI_MALFORMED);
 }
@@ -86,7 +95,8 @@ static void read_uri(struct request *request)
 static bool is_id(const char *text)
 {
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-    if (text == NULL) return false;
+    if (text == NULL)
+        return false;
     size_t length = strnlen(text, EVENT_REQUEST_ID_MAX + 1);
     return length > 0 && length <= EVENT_REQUEST_ID_MAX && strspn(text, allowed) == length;
 }
@@ -109,11 +119,14 @@ static bool is_hex(const char *text, size_t digits)
 /* W3C Trace Context: "00-<32 hex>-<16 hex>-<2 hex>", neither id all zeros; anything else counts as none. */
 static const char *read_traceparent(const char *text)
 {
-    if (text == NULL || strlen(text) != 55) return "";
-    if (text[2] != '-' || text[35] != '-' || text[52] != '-') return "";
+    if (text == NULL || strlen(text) != 55)
+        return "";
+    if (text[2] != '-' || text[35] != '-' || text[52] != '-')
+        return "";
     if (!is_hex(text, 2) || !is_hex(text + 3, 32) || !is_hex(text + 36, 16) || !is_hex(text + 53, 2))
         return "";
-    if (memcmp(text, "ff", 2) == 0 || strspn(text + 3, "0") >= 32 || strspn(text + 36, "0") >= 16) return "";
+    if (memcmp(text, "ff", 2) == 0 || strspn(text + 3, "0") >= 32 || strspn(text + 36, "0") >= 16)
+        return "";
     return text;
 }
 
@@ -121,9 +134,11 @@ static const char *read_traceparent(const char *text)
 static int64_t read_start(const char *text)
 {
     char *end = NULL;
-    if (text == NULL || text[0] < '0' || text[0] > '9') return 0;
+    if (text == NULL || text[0] < '0' || text[0] > '9')
+        return 0;
     long long seconds = strtoll(text, &end, 10);
-    if (end[0] != '.' || strspn(end + 1, "0123456789") != 3 || end[4] != '\0') return 0;
+    if (end[0] != '.' || strspn(end + 1, "0123456789") != 3 || end[4] != '\0')
+        return 0;
     return seconds > 99999999999 ? 0 : seconds * 1000 + strtol(end + 1, NULL, 10);
 }
 
@@ -153,7 +168,8 @@ void request_begin(struct request *request, char *const *parameters)
     forget(request);
     read_parameters(request, parameters);
     request->method = read_method(request->method_text);
-    if (request->method_text == NULL) request->method_text = "";
+    if (request->method_text == NULL)
+        request->method_text = "";
     read_uri(request);
     read_id(request);
     request->traceparent = read_traceparent(request->traceparent_text);
@@ -162,7 +178,8 @@ void request_begin(struct request *request, char *const *parameters)
 
 static bool is_announced_length(const char *text, size_t length)
 {
-    if (text == NULL || text[0] == '\0') return true;
+    if (text == NULL || text[0] == '\0')
+        return true;
     return strtoull(text, NULL, 10) == length;
 }
 
@@ -174,9 +191,11 @@ void request_read_body(struct request *request, size_t most, request_body_reader
 
     do {
         got = reader(context, piece, sizeof piece);
-        if (got <= 0) break;
+        if (got <= 0)
+            break;
         total += (size_t)got;
-        if (total <= most) strbuf_add(&request->body, piece, (size_t)got);
+        if (total <= most)
+            strbuf_add(&request->body, piece, (size_t)got);
     } while (got == (int)sizeof piece && total < DRAIN_MAX);
 
     if (total > most) {

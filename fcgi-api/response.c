@@ -29,7 +29,8 @@ static const char *reason(int status)
         {503, "Service Unavailable"},
     };
     for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
-        if (reasons[i].status == status) return reasons[i].text;
+        if (reasons[i].status == status)
+            return reasons[i].text;
     assert(!"a status without its reason");
     return "";
 }
@@ -37,7 +38,8 @@ static const char *reason(int status)
 static bool is_clean(const char *text)
 {
     for (; *text != '\0'; text++)
-        if ((unsigned char)*text < 0x20 || *text == 0x7f) return false;
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            return false;
     return true;
 }
 
@@ -83,7 +85,8 @@ void response_render(const struct response *response, bool head, struct strbuf *
     add_header(out, "Cache-Control", response->cache_control);
     strbuf_add(out, response->headers.text, response->headers.length);
     strbuf_add(out, "\r\n", 2);
-    if (!bodiless && !head) strbuf_add(out, response->body.text, response->body.length);
+    if (!bodiless && !head)
+        strbuf_add(out, response->body.text, response->body.length);
 }
 
 void response_free(struct response *response)

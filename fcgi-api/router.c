@@ -20,7 +20,8 @@ static bool matches(const char *pattern, const char *path, struct route_match *m
         if (strncmp(pattern, ID, sizeof ID - 1) == 0) {
             match->id = path;
             match->id_length = strcspn(path, "/");
-            if (match->id_length == 0) return false;
+            if (match->id_length == 0)
+                return false;
             path += match->id_length;
             pattern += sizeof ID - 1;
         } else if (*pattern++ != *path++) {
@@ -33,12 +34,15 @@ static bool matches(const char *pattern, const char *path, struct route_match *m
 enum err router_find(enum method method, const char *path, struct route_match *match)
 {
     bool known = false;
-    if (method == METHOD_HEAD) method = METHOD_GET;
+    if (method == METHOD_HEAD)
+        method = METHOD_GET;
     for (size_t i = 0; i < route_count; i++) {
-        if (!matches(routes[i].pattern, path, match)) continue;
+        if (!matches(routes[i].pattern, path, match))
+            continue;
         known = true;
         match->route = &routes[i];
-        if (routes[i].method == method) return ERR_OK;
+        if (routes[i].method == method)
+            return ERR_OK;
     }
     match->route = NULL;
     return known ? ERR_OK : ERR_NOT_FOUND;
@@ -48,7 +52,8 @@ void router_add_allowed(const char *path, struct strbuf *out)
 {
     struct route_match match;
     for (size_t i = 0; i < route_count; i++) {
-        if (!matches(routes[i].pattern, path, &match)) continue;
+        if (!matches(routes[i].pattern, path, &match))
+            continue;
         strbuf_add_text(out, method_names[routes[i].method]);
         strbuf_add_text(out, routes[i].method == METHOD_GET ? ", HEAD, " : ", ");
     }

@@ -12,10 +12,12 @@
 const char *task_content_fault(const char *content)
 {
     size_t length = strlen(content);
-    if (length == 0) return "must not be empty";
+    if (length == 0)
+        return "must not be empty";
     if (utf8_count(content, length) > TASK_CONTENT_MAX)
         return "must have at most " TEXT(TASK_CONTENT_MAX) " characters";
-    if (utf8_blank(content, length)) return "must not be only white space";
+    if (utf8_blank(content, length))
+        return "must not be only white space";
     return NULL;
 }
 
@@ -36,8 +38,10 @@ enum event_type task_apply(struct task *task, const struct task_patch *patch, in
 {
     assert(patch->has_status || patch->content != NULL);
     task->version++;
-    if (patch->content != NULL) set_content(task, patch->content);
-    if (!patch->has_status) return EVENT_TASK_UPDATED;
+    if (patch->content != NULL)
+        set_content(task, patch->content);
+    if (!patch->has_status)
+        return EVENT_TASK_UPDATED;
     set_status(task, patch->status, now_ms);
     return patch->status == TASK_COMPLETED ? EVENT_TASK_COMPLETED : EVENT_TASK_REOPENED;
 }

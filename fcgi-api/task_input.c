@@ -15,7 +15,8 @@ static void refuse_others(const cJSON *object, const char *const *allowed, struc
         const char *const *name = allowed;
         while (*name != NULL && strcmp(*name, item->string) != 0)
             name++;
-        if (*name == NULL) field_errors_add(errors, item->string, "is not a field that can be given here");
+        if (*name == NULL)
+            field_errors_add(errors, item->string, "is not a field that can be given here");
     }
 }
 
@@ -44,7 +45,8 @@ static const char *read_content(const cJSON *item, struct field_errors *errors)
         return NULL;
     }
     const char *fault = task_content_fault(item->valuestring);
-    if (fault != NULL) field_errors_add(errors, "content", "%s", fault);
+    if (fault != NULL)
+        field_errors_add(errors, "content", "%s", fault);
     return item->valuestring;
 }
 
@@ -69,8 +71,10 @@ void task_input_patch(const cJSON *object, struct task_patch *patch, struct fiel
     const cJSON *content = cJSON_GetObjectItemCaseSensitive(object, "content");
 
     *patch = (struct task_patch){.has_status = status != NULL};
-    if (status != NULL) patch->status = read_status(status, errors);
-    if (content != NULL) patch->content = read_content(content, errors);
+    if (status != NULL)
+        patch->status = read_status(status, errors);
+    if (content != NULL)
+        patch->content = read_content(content, errors);
     refuse_others(object, allowed, errors);
     if (status == NULL && content == NULL && errors->count == 0)
         field_errors_add(errors, "status", "is missing: give status, content, or both");

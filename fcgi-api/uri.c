@@ -8,18 +8,23 @@
 
 static int hex_value(char c)
 {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
     return -1;
 }
 
 /* The byte that the escape at text means; -1: it is none, or NUL. */
 static int unescape(const char *text, size_t length)
 {
-    if (length < 3) return -1;
+    if (length < 3)
+        return -1;
     int high = hex_value(text[1]), low = hex_value(text[2]);
-    if (high < 0 || low < 0 || (high == 0 && low == 0)) return -1;
+    if (high < 0 || low < 0 || (high == 0 && low == 0))
+        return -1;
     return high * 16 + low;
 }
 
@@ -30,7 +35,8 @@ enum err uri_decode(enum uri_part part, const char *text, size_t length, char *o
         int byte = (unsigned char)text[i];
         if (byte == '%') {
             byte = unescape(text + i, length - i);
-            if (byte < 0) return ERR_INVALID;
+            if (byte < 0)
+                return ERR_INVALID;
             i += 2;
         } else if (byte == '+' && part == URI_QUERY) {
             byte = ' ';
