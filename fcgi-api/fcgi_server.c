@@ -12,7 +12,7 @@
 #include "fcgi-api/drain.h"
 
 #define LISTEN_FD      0
-#define PEER_TIMEOUT_S 10 /* nginx sends and fetches at once; who does not has gone */
+#define PEER_TIMEOUT_S 5 /* nginx sends and fetches at once; who does not has gone */
 
 bool fcgi_server_has_socket(void)
 {

@@ -6,7 +6,6 @@
 
 #include "common/clock.h"
 #include "common/json.h"
-#include "common/log.h"
 #include "fcgi-api/api_metrics.h"
 #include "fcgi-api/media_type.h"
 #include "fcgi-api/problem.h"
@@ -25,9 +24,9 @@ static bool is_fresh(struct app *app, struct request *request, struct response *
     if (age_ms <= app->config->request_max_age_ms)
         return true;
     metrics_add(app->metrics, API_REQUESTS_STALE, 1);
-    log_warn("dropped: the request waited %" PRId64 " ms for a worker", age_ms);
     problem_answer(response, request, PROBLEM_TIMEOUT,
-                   "The request waited too long for a worker. It had no effect: send it again.");
+                   "The request waited %" PRId64 " ms for a worker. It had no effect: send it again.",
+                   age_ms);
     return false;
 }
 
