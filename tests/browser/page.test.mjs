@@ -97,7 +97,7 @@ test('words: names, plurals, errors', () => {
   assert.equal(en.verb('task.completed'), 'Completed:');
   assert.equal(fr.verb(undefined), 'Message :');
   assert.match(fr.why({ slug: 'network' }), /ne répond pas/);
-  assert.equal(en.why({ slug: 'validation', message: 'v', problem: { errors: [{ message: 'a' }, { message: 'b' }] } }), 'a; b');
+  assert.equal(en.why({ slug: 'validation', message: 'v', problem: { errors: [{ field: 'x', message: 'is a' }, { field: 'y', message: 'is b' }] } }), 'x is a; y is b.');
   assert.equal(en.why({ slug: 'new-kind', message: 'What the server said.' }), 'What the server said.');
   assert.match(en.why({ slug: 'internal', problem: { request_id: 'r1' } }), /r1/);
 });

@@ -88,7 +88,7 @@ async function everything(url, signal) {
 }
 
 export async function listUsers(signal) {
-  return (await everything('/users', signal)).rows;
+  return (await everything(`/users?limit=${PAGE}`, signal)).rows;
 }
 
 export async function listTasks(userId, signal) {

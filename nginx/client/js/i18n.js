@@ -51,6 +51,7 @@ const en = {
     network: 'The service does not answer. Is the network up?',
     unavailable: 'The service is not available just now. Try again in a moment.',
     timeout: 'The service took too long. Try again in a moment.',
+    'bad-gateway': 'The connection broke before the answer came. Try again.',
     internal: 'Something broke inside the service. Try again; if it stays, tell us the number {request}.',
     'not-found': 'It does not exist any more.',
     'too-many-requests': 'Too many requests at once. Try again in a moment.',
@@ -113,6 +114,7 @@ const fr = {
     network: 'Le service ne répond pas. Le réseau fonctionne-t-il ?',
     unavailable: 'Le service n’est pas disponible pour l’instant. Réessayez dans un moment.',
     timeout: 'Le service a mis trop de temps. Réessayez dans un moment.',
+    'bad-gateway': 'La connexion s’est rompue avant la réponse. Réessayez.',
     internal: 'Une erreur interne s’est produite. Réessayez ; si elle persiste, donnez-nous le numéro {request}.',
     'not-found': 'Elle n’existe plus.',
     'too-many-requests': 'Trop de demandes à la fois. Réessayez dans un moment.',
@@ -154,8 +156,8 @@ export class Words {
   why(error) {
     const known = this.catalogue.why[error.slug];
     if (known) return known.replace('{request}', error.problem?.request_id ?? '?');
-    const fields = error.problem?.errors?.map(({ message }) => message).join('; ');
-    return fields || error.message;
+    const fields = error.problem?.errors?.map(({ field, message }) => `${field} ${message}`).join('; ');
+    return fields ? `${fields}.` : error.message;
   }
 
   date(iso) {
