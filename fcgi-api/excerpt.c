@@ -1,7 +1,7 @@
 /* Cutting and cleaning a stranger's text. */
 #include "fcgi-api/excerpt.h"
 
-#include <string.h>
+#include <stdio.h>
 
 #include "common/utf8.h"
 
@@ -18,8 +18,7 @@ static size_t cut(const char *text, size_t length, size_t most)
 void excerpt(char out[EXCERPT_SIZE], const char *text, size_t length)
 {
     size_t shown = cut(text, length, EXCERPT_MAX);
-    memcpy(out, text, shown);
-    strcpy(out + shown, shown < length ? "..." : "");
+    snprintf(out, EXCERPT_SIZE, "%.*s%s", (int)shown, text, shown < length ? "..." : "");
     if (utf8_valid(out, shown))
         return;
     for (char *c = out; *c != '\0'; c++)

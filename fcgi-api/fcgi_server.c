@@ -61,7 +61,7 @@ static void serve(struct app *app, FCGX_Request *fcgi, struct exchange *exchange
  * socket's peer cannot vanish, and its connections take nothing over. */
 static void limit_waits(void)
 {
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {0};
     socklen_t size = sizeof address;
     struct timeval limit = {.tv_sec = PEER_TIMEOUT_S};
 

@@ -35,7 +35,7 @@ static void add_pair(struct query *query, const char *text, size_t length, char 
 
 void query_begin(struct query *query, const char *raw, struct field_errors *errors)
 {
-    char *at = query->text;
+    char *at = &query->text[0];
 
     assert(strlen(raw) <= URI_MAX);
     query->count = 0;

@@ -1,6 +1,7 @@
 /* Reading a request: one pass over the parameters, then each field is checked on its own. */
 #include "fcgi-api/request.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -18,16 +19,21 @@ struct parameter {
 };
 
 static const struct parameter parameters_read[] = {
-#define X(field, name, once) {name, sizeof(name) - 1, offsetof(struct request, field), once},
+#define X(field, name, once) {(name), sizeof(name) - 1, offsetof(struct request, field), once},
     REQUEST_PARAMETERS(X)
 #undef X
 };
 
 static const char *const method_names[] = {
-#define X(method, name) [method] = name,
+#define X(method, name) [method] = (name),
     METHODS(X)
 #undef X
 };
+
+const char *method_name(enum method method)
+{
+    return method_names[method];
+}
 
 static void set_fault(struct request *request, enum request_fault fault)
 {
@@ -103,10 +109,9 @@ static bool is_id(const char *text)
 
 static void read_id(struct request *request)
 {
-    if (is_id(request->server_id))
-        strcpy(request->id, request->server_id);
-    else if (is_id(request->client_id))
-        strcpy(request->id, request->client_id);
+    const char *id = is_id(request->server_id) ? request->server_id : request->client_id;
+    if (is_id(id))
+        snprintf(request->id, sizeof request->id, "%s", id);
     else
         random_id_hex(request->id, 32);
 }

@@ -56,6 +56,8 @@ enum request_fault {
     REQUEST_BODY_CUT, /* shorter than announced: the client left */
 };
 
+const char *method_name(enum method method); /* not of METHOD_OTHER */
+
 struct route;
 
 struct request {

@@ -4,12 +4,6 @@
 #include <stdbool.h>
 #include <string.h>
 
-static const char *const method_names[] = {
-#define X(method, name) [method] = name,
-    METHODS(X)
-#undef X
-};
-
 #define ID "{id}"
 
 static bool matches(const char *pattern, const char *path, struct route_match *match)
@@ -54,7 +48,7 @@ void router_add_allowed(const char *path, struct strbuf *out)
     for (size_t i = 0; i < route_count; i++) {
         if (!matches(routes[i].pattern, path, &match))
             continue;
-        strbuf_add_text(out, method_names[routes[i].method]);
+        strbuf_add_text(out, method_name(routes[i].method));
         strbuf_add_text(out, routes[i].method == METHOD_GET ? ", HEAD, " : ", ");
     }
     strbuf_add_text(out, "OPTIONS");
