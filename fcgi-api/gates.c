@@ -14,14 +14,21 @@
 
 typedef bool gate(struct app *app, struct request *request, struct response *response);
 
-/* nginx gives up on a request that waits too long for a worker, but cannot take it back: done now, it would
- * be a change after the client was told 504. */
+/* nginx gives up on a request after REQUEST_MAX_AGE_MS but cannot take it back: done then, it would be a
+ * change after the client was told 504. So one is begun only while there is time for the database, too. */
+static int64_t longest_wait_ms(const struct config *config)
+{
+    int64_t rest_ms = config->request_max_age_ms - config->db_timeout_ms;
+    int64_t half_ms = config->request_max_age_ms / 2;
+    return rest_ms > half_ms ? rest_ms : half_ms;
+}
+
 static bool is_fresh(struct app *app, struct request *request, struct response *response)
 {
     if (request->sent_at_ms == 0)
         return true;
     int64_t age_ms = clock_wall_ms() - request->sent_at_ms;
-    if (age_ms <= app->config->request_max_age_ms)
+    if (age_ms <= longest_wait_ms(app->config))
         return true;
     metrics_add(app->metrics, API_REQUESTS_STALE, 1);
     problem_answer(response, request, PROBLEM_TIMEOUT,
