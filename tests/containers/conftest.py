@@ -43,7 +43,7 @@ class Compose:
             "--project-name",
             self.project,
             # Docker gives a read-only container nothing to write to but what compose.yml says.
-            "--podman-run-args=--read-only-tmpfs=false",
+            f"--podman-run-args=--read-only-tmpfs=false --cgroup-parent=/{self.project}",
             *arguments,
         ]
         done = subprocess.run(

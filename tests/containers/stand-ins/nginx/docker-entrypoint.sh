@@ -1,11 +1,11 @@
 #!/bin/sh
-# Renders every template with the environment, as the official image's entrypoint does, then becomes nginx.
+# What the official image's entrypoint does before it becomes nginx: runs what was put into
+# /docker-entrypoint.d, in order, and renders every template with the environment.
 set -eu
 
-if [ -n "${NGINX_ENTRYPOINT_LOCAL_RESOLVERS:-}" ]; then
-    NGINX_LOCAL_RESOLVERS=$(awk 'BEGIN{ORS=" "} $1=="nameserver" {if ($2 ~ ":") {print "["$2"]"} else {print $2}}' /etc/resolv.conf)
-    export NGINX_LOCAL_RESOLVERS="${NGINX_LOCAL_RESOLVERS% }"
-fi
+for script in /docker-entrypoint.d/*.sh; do
+    if [ -x "$script" ]; then "$script"; fi
+done
 
 from=${NGINX_ENVSUBST_TEMPLATE_DIR:-/etc/nginx/templates}
 into=${NGINX_ENVSUBST_OUTPUT_DIR:-/etc/nginx/conf.d}
