@@ -20,6 +20,7 @@
 #include "common/cursor.h"
 #include "common/err.h"
 #include "common/event.h"
+#include "common/metrics.h"
 #include "fcgi-api/task.h"
 
 struct store; /* opaque */
@@ -27,10 +28,16 @@ struct store; /* opaque */
 struct store *store_new(const struct config *config);
 void store_free(struct store **store);
 
+/* Connections made and transactions repeated are counted there from now on. */
+void store_use_metrics(struct store *store, struct metrics *metrics);
+
 /* Does the database answer? For readiness. */
 MUST_CHECK enum err store_ping(struct store *store);
 
 /* ---- tasks ------------------------------------------------------------------------------------- */
+
+/* The number of the event that this store's last write made: what publisher_hint() wants to know. */
+uint64_t store_last_seq(const struct store *store);
 
 /* What travels with a write into its event. */
 struct store_origin {
@@ -48,14 +55,15 @@ struct store_idempotency {
 
 /* The answer to a POST: made now, or remembered from the first time. */
 struct store_created {
-    bool repeated; /* answered from the remembered one: no new row, no event */
-    struct task task;
-    char *body; /* the task's JSON text, to free() */
+    bool repeated;    /* answered from the remembered one: no new row, no event */
+    struct task task; /* when repeated only its id, user_id and version (as first answered) are set */
+    char *body;       /* the task's JSON text, to free() */
 };
 
 /* ERR_NOT_FOUND: no such user. ERR_MISMATCH: the key was used for another request. */
 MUST_CHECK enum err store_task_insert(struct store *store, uint32_t user_id, const char *content,
-                                      const struct store_origin *origin, const struct store_idempotency *idempotency,
+                                      const struct store_origin *origin,
+                                      const struct store_idempotency *idempotency,
                                       struct store_created *created);
 
 /* ERR_NOT_FOUND. */
@@ -89,7 +97,8 @@ typedef void store_task_visit(void *context, const struct task *task);
 /* Rows ordered by id, at most limit; *more tells whether there are further ones. With a user_id and a
  * `cursor`, the user's cursor (long form) is read in the same snapshot; an unknown user has seq 0. */
 MUST_CHECK enum err store_task_list(struct store *store, const struct store_task_filter *filter,
-                                    store_task_visit *visit, void *context, bool *more, struct cursor *cursor);
+                                    store_task_visit *visit, void *context, bool *more,
+                                    struct cursor *cursor);
 
 /* ---- users ------------------------------------------------------------------------------------- */
 
@@ -113,14 +122,16 @@ typedef void store_event_visit(void *context, uint64_t seq, const char *payload,
 /* The user's events after `since`, oldest first, at most limit. *last is the cursor after the last
  * one visited (long form when nothing more is to come). ERR_NOT_FOUND: no such user. ERR_GONE: another
  * epoch, ahead of the journal, or older than it reaches back. */
-MUST_CHECK enum err store_event_list(struct store *store, uint32_t user_id, const struct cursor *since, int limit,
-                                     store_event_visit *visit, void *context, bool *more, struct cursor *last);
+MUST_CHECK enum err store_event_list(struct store *store, uint32_t user_id, const struct cursor *since,
+                                     int limit, store_event_visit *visit, void *context, bool *more,
+                                     struct cursor *last);
 
 /* ---- outbox: for the publisher ------------------------------------------------------------------ */
 
 struct outbox_event {
     struct event_meta meta;
-    char *payload; /* freed by outbox_batch_free() */
+    int64_t queued_at_ms; /* when it came into the outbox */
+    char *payload;        /* freed by outbox_batch_free() */
     size_t length;
 };
 
@@ -131,36 +142,58 @@ struct outbox_batch {
 
 void outbox_batch_free(struct outbox_batch *batch);
 
-/* One user's unconfirmed events from the lowest seq up, at most limit. A plain read: never skips. */
-MUST_CHECK enum err store_outbox_read(struct store *store, uint32_t user_id, int limit, struct outbox_batch *batch);
+/* One user's unconfirmed events with after < seq <= upto, from the lowest seq up, at most limit. A plain
+ * read: never skips. What it shows may not be durable yet: see store_barrier(). */
+MUST_CHECK enum err store_outbox_read(struct store *store, uint32_t user_id, uint64_t after, uint64_t upto,
+                                      int limit, struct outbox_batch *batch);
+
+/* Returns once everything that was visible before the call is durable. InnoDB shows a commit to others
+ * before its log is on disk; an event published in between and then lost in a crash would leave its number
+ * to another event. Needless for events up to one whose own commit has returned. */
+MUST_CHECK enum err store_barrier(struct store *store);
 
 /* Users with an unconfirmed event older than min_age_ms, at most limit, those waiting longest first. */
 MUST_CHECK enum err store_outbox_users(struct store *store, int64_t min_age_ms, uint32_t *users, size_t limit,
                                        size_t *count);
 
-/* Removes confirmed events; both arrays have `count` entries. */
+/* Removes confirmed events, those that are still there. */
 struct outbox_key {
-    uint32_t user_id;
+    uint64_t user_id;
     uint64_t seq;
 };
 MUST_CHECK enum err store_outbox_delete(struct store *store, const struct outbox_key *keys, size_t count);
 
-/* Puts the events of the last window_s seconds back into the outbox; *count: how many rows it added. */
-MUST_CHECK enum err store_outbox_refill(struct store *store, int64_t window_s, uint64_t *count);
+/* Puts the events since since_ms back into the outbox, user by user and in order, at most `limit` events
+ * a call: begin with the other fields 0, call until `done`. */
+struct outbox_refill {
+    int64_t since_ms;
+    uint32_t user_id; /* who is being refilled, then who was last */
+    uint64_t next_seq, last_seq;
+    uint64_t added; /* rows so far */
+    bool done;
+};
+MUST_CHECK enum err store_outbox_refill(struct store *store, struct outbox_refill *refill, int limit);
 
+/* How many there are (counted up to 100,000), and the age of the oldest, 0 when there is none. */
 MUST_CHECK enum err store_outbox_depth(struct store *store, uint64_t *rows, int64_t *oldest_age_ms);
 
 MUST_CHECK enum err store_epoch(struct store *store, char epoch[CURSOR_EPOCH_MAX + 1]);
 
-/* An advisory lock of this connection (GET_LOCK); *held false: another has it. Lost with the connection. */
+/* An advisory lock of this connection (GET_LOCK): taken, or held already; *held false: another has it.
+ * Lost with the connection, so ask again before relying on it. */
 MUST_CHECK enum err store_lock(struct store *store, const char *name, int timeout_s, bool *held);
 MUST_CHECK enum err store_unlock(struct store *store, const char *name);
+
+/* The database's clock, and moments of it that publishers leave each other under a name; -1: none yet. */
+MUST_CHECK enum err store_clock(struct store *store, int64_t *wall_ms);
+MUST_CHECK enum err store_moment(struct store *store, const char *name, int64_t *wall_ms);
+MUST_CHECK enum err store_set_moment(struct store *store, const char *name, int64_t wall_ms);
 
 /* ---- upkeep ------------------------------------------------------------------------------------- */
 
 /* Deletes at most `limit` journal rows older than the retention that are no longer in the outbox, and
  * as many expired idempotency keys; *deleted: rows in all. Call again while it deletes. */
-MUST_CHECK enum err store_purge(struct store *store, int64_t event_age_s, int64_t idempotency_age_s, int limit,
-                                uint64_t *deleted);
+MUST_CHECK enum err store_purge(struct store *store, int64_t event_age_s, int64_t idempotency_age_s,
+                                int limit, uint64_t *deleted);
 
 #endif

@@ -1,0 +1,209 @@
+/* The outbox: what the broker has not confirmed yet. The publisher's side of the store. */
+#include <stdlib.h>
+
+#include "common/clock.h"
+#include "fcgi-api/store_internal.h"
+
+#define DEPTH_MAX 100000 /* counted up to here: InnoDB counts by reading */
+
+/* ---- reading ------------------------------------------------------------------------------------- */
+
+struct read_call {
+    uint32_t user_id;
+    uint64_t after, upto;
+    int limit;
+    struct outbox_batch *batch;
+};
+
+void outbox_batch_free(struct outbox_batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++)
+        free(batch->events[i].payload);
+    free(batch->events);
+    *batch = (struct outbox_batch){0};
+}
+
+static void keep(struct outbox_batch *batch, const struct outbox_event *event, const struct strbuf *payload)
+{
+    struct outbox_event *kept = &batch->events[batch->count++];
+    *kept = *event;
+    kept->length = payload->length;
+    kept->payload = strndup(payload->text, payload->length);
+    if (!kept->payload)
+        abort();
+}
+
+static enum err read_work(struct store *store, void *context)
+{
+    struct read_call *call = context;
+    struct outbox_event event = {.meta.user_id = call->user_id};
+    struct event_meta *meta = &event.meta;
+    struct strbuf payload = {0};
+
+    outbox_batch_free(call->batch);
+    call->batch->events = calloc((size_t)call->limit, sizeof *call->batch->events);
+    if (!call->batch->events)
+        abort();
+    enum err err = store_select(
+        store, SQL_OUTBOX_READ,
+        STORE_IN(of_number(call->user_id), of_number(call->after), of_number(call->upto),
+                 of_number((uint64_t)call->limit)),
+        STORE_OUT(to_u64(&meta->seq), to_time(&event.queued_at_ms), to_text(meta->type, sizeof meta->type),
+                  to_text(meta->request_id, sizeof meta->request_id),
+                  to_text(meta->traceparent, sizeof meta->traceparent), to_strbuf(&payload),
+                  to_time(&meta->created_at_ms), to_text(meta->epoch, sizeof meta->epoch)));
+    while (!err && (err = store_fetch(store)) == ERR_OK)
+        keep(call->batch, &event, &payload);
+    strbuf_free(&payload);
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+enum err store_outbox_read(struct store *store, uint32_t user_id, uint64_t after, uint64_t upto, int limit,
+                           struct outbox_batch *batch)
+{
+    struct read_call call = {user_id, after, upto, limit, batch};
+    *batch = (struct outbox_batch){0};
+    enum err err = store_run(store, STORE_READ, read_work, &call);
+    if (err)
+        outbox_batch_free(batch);
+    return err;
+}
+
+struct users_call {
+    int64_t before_ms;
+    uint32_t *users;
+    size_t limit, count;
+};
+
+static enum err users_work(struct store *store, void *context)
+{
+    struct users_call *call = context;
+    uint32_t user_id;
+
+    call->count = 0;
+    enum err err =
+        store_select(store, SQL_OUTBOX_USERS, STORE_IN(of_time(call->before_ms), of_number(call->limit)),
+                     STORE_OUT(to_u32(&user_id)));
+    while (!err && (err = store_fetch(store)) == ERR_OK)
+        call->users[call->count++] = user_id;
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+enum err store_outbox_users(struct store *store, int64_t min_age_ms, uint32_t *users, size_t limit,
+                            size_t *count)
+{
+    struct users_call call = {.before_ms = clock_wall_ms() - min_age_ms, .users = users, .limit = limit};
+    enum err err = store_run(store, STORE_READ, users_work, &call);
+    *count = err ? 0 : call.count;
+    return err;
+}
+
+struct depth_call {
+    uint64_t rows;
+    int64_t oldest_ms;
+};
+
+static enum err depth_work(struct store *store, void *context)
+{
+    struct depth_call *call = context;
+    enum err err = store_select_one(store, SQL_OUTBOX_COUNT, STORE_IN(of_number(DEPTH_MAX)),
+                                    STORE_OUT(to_u64(&call->rows)));
+    if (err)
+        return err;
+    err = store_select_one(store, SQL_OUTBOX_OLDEST, NULL, 0, STORE_OUT(to_time(&call->oldest_ms)));
+    if (err == ERR_NOT_FOUND)
+        call->oldest_ms = -1;
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+enum err store_outbox_depth(struct store *store, uint64_t *rows, int64_t *oldest_age_ms)
+{
+    struct depth_call call;
+    enum err err = store_run(store, STORE_READ, depth_work, &call);
+    if (err)
+        return err;
+    int64_t age_ms = call.oldest_ms < 0 ? 0 : clock_wall_ms() - call.oldest_ms;
+    *rows = call.rows;
+    *oldest_age_ms = age_ms > 0 ? age_ms : 0;
+    return ERR_OK;
+}
+
+/* ---- removing ------------------------------------------------------------------------------------ */
+
+struct delete_call {
+    const struct outbox_key *keys;
+    size_t count;
+};
+
+static enum err delete_work(struct store *store, void *context)
+{
+    struct delete_call *call = context;
+    _Static_assert(sizeof *call->keys == 2 * sizeof(uint64_t), "a key is the two numbers of one row");
+    return store_execute_many(store, SQL_OUTBOX_DELETE, &call->keys->user_id, call->count, 2);
+}
+
+enum err store_outbox_delete(struct store *store, const struct outbox_key *keys, size_t count)
+{
+    struct delete_call call = {.keys = keys, .count = count};
+    return count == 0 ? ERR_OK : store_run(store, STORE_WRITE, delete_work, &call);
+}
+
+/* ---- putting back -------------------------------------------------------------------------------- */
+
+struct refill_call {
+    struct outbox_refill *refill;
+    int limit;
+    uint64_t added;
+};
+
+/* The next user with events since then, and from which to which. */
+static enum err next_user(struct store *store, struct outbox_refill *refill)
+{
+    enum err err = store_select_one(
+        store, SQL_REFILL_NEXT_USER, STORE_IN(of_time(refill->since_ms), of_number(refill->user_id)),
+        STORE_OUT(to_u32(&refill->user_id), to_u64(&refill->next_seq), to_u64(&refill->last_seq)));
+    if (err == ERR_NOT_FOUND)
+        refill->done = true;
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+static enum err refill_work(struct store *store, void *context)
+{
+    struct refill_call *call = context;
+    const struct outbox_refill *refill = call->refill;
+    uint64_t last = refill->next_seq + (uint64_t)call->limit - 1;
+    struct store_outcome outcome;
+
+    if (last > refill->last_seq)
+        last = refill->last_seq;
+    enum err err = store_execute(store, SQL_REFILL,
+                                 STORE_IN(of_time(clock_wall_ms()), of_number(refill->user_id),
+                                          of_number(refill->next_seq), of_number(last)),
+                                 &outcome);
+    if (!err)
+        call->added = outcome.rows;
+    return err;
+}
+
+static enum err next_user_work(struct store *store, void *context)
+{
+    struct refill_call *call = context;
+    return next_user(store, call->refill);
+}
+
+enum err store_outbox_refill(struct store *store, struct outbox_refill *refill, int limit)
+{
+    struct refill_call call = {.refill = refill, .limit = limit};
+    enum err err = ERR_OK;
+
+    if (refill->next_seq > refill->last_seq || refill->last_seq == 0)
+        err = store_run(store, STORE_READ, next_user_work, &call);
+    if (err || refill->done)
+        return err;
+    err = store_run(store, STORE_WRITE, refill_work, &call);
+    if (err)
+        return err;
+    refill->added += call.added;
+    refill->next_seq += (uint64_t)limit;
+    return ERR_OK;
+}

@@ -1,0 +1,120 @@
+/* Every SQL statement of the service, on one page. Each is prepared when first used on a connection and
+ * kept there. */
+#ifndef CARILLON_STORE_STATEMENTS_H
+#define CARILLON_STORE_STATEMENTS_H
+
+#define TASK_COLUMNS "id, user_id, status, content, created_at, completed_at, version"
+
+/* Advisory locks are the server's, not the database's: two stacks on one server must not share them. */
+#define LOCK_NAME "CONCAT(LEFT(DATABASE(), 32), '.', ?)"
+
+/* clang-format off */
+#define STORE_STATEMENTS(X)                                                                                  \
+    /* tasks */                                                                                              \
+    X(SQL_TASK_GET,                                                                                          \
+      "SELECT " TASK_COLUMNS " FROM tasks WHERE id = ?")                                                     \
+    X(SQL_TASK_LOCK,                                                                                         \
+      "SELECT " TASK_COLUMNS " FROM tasks WHERE id = ? FOR UPDATE")                                          \
+    X(SQL_TASK_INSERT,                                                                                       \
+      "INSERT INTO tasks (user_id, status, content, created_at, version) VALUES (?, 0, ?, ?, 1)")            \
+    X(SQL_TASK_UPDATE,                                                                                       \
+      "UPDATE tasks SET status = ?, content = ?, completed_at = ?, version = ? WHERE id = ?")                \
+    X(SQL_TASK_DELETE,                                                                                       \
+      "DELETE FROM tasks WHERE id = ?")                                                                      \
+    X(SQL_TASKS,                                                                                             \
+      "SELECT " TASK_COLUMNS " FROM tasks WHERE id > ? ORDER BY id LIMIT ?")                                 \
+    X(SQL_TASKS_BY_STATUS,                                                                                   \
+      "SELECT " TASK_COLUMNS " FROM tasks WHERE id > ? AND status = ? ORDER BY id LIMIT ?")                  \
+    X(SQL_TASKS_OF_USER,                                                                                     \
+      "SELECT " TASK_COLUMNS " FROM tasks WHERE id > ? AND user_id = ? ORDER BY id LIMIT ?")                 \
+    X(SQL_TASKS_OF_USER_BY_STATUS,                                                                           \
+      "SELECT " TASK_COLUMNS " FROM tasks "                                                                  \
+      "WHERE id > ? AND user_id = ? AND status = ? ORDER BY id LIMIT ?")                                     \
+    /* first answers to POSTs */                                                                             \
+    X(SQL_KEY_INSERT,                                                                                        \
+      "INSERT INTO idempotency_keys "                                                                        \
+      "(owner_id, idem_key, request_hash, status, task_id, etag_version, body, created_at) "                 \
+      "VALUES (?, ?, ?, 0, 0, 0, '', ?)")                                                                    \
+    X(SQL_KEY_GET,                                                                                           \
+      "SELECT request_hash, task_id, etag_version, body, created_at "                                        \
+      "FROM idempotency_keys WHERE owner_id = ? AND idem_key = ? FOR UPDATE")                                \
+    X(SQL_KEY_ANSWER,                                                                                        \
+      "UPDATE idempotency_keys SET status = 201, task_id = ?, etag_version = ?, body = ? "                   \
+      "WHERE owner_id = ? AND idem_key = ?")                                                                 \
+    X(SQL_KEY_DELETE,                                                                                        \
+      "DELETE FROM idempotency_keys WHERE owner_id = ? AND idem_key = ?")                                    \
+    /* users */                                                                                              \
+    X(SQL_USER_GET,                                                                                          \
+      "SELECT id, name, created_at FROM users WHERE id = ?")                                                 \
+    X(SQL_USERS,                                                                                             \
+      "SELECT id, name, created_at FROM users WHERE id > ? ORDER BY id LIMIT ?")                             \
+    X(SQL_USER_NEXT_SEQ,                                                                                     \
+      "UPDATE users SET event_seq = LAST_INSERT_ID(event_seq + 1) WHERE id = ?")                             \
+    X(SQL_USER_POSITION,                                                                                     \
+      "SELECT m.value, u.id IS NOT NULL, COALESCE(u.event_seq, 0) "                                          \
+      "FROM meta m LEFT JOIN users u ON u.id = ? WHERE m.name = 'epoch'")                                    \
+    /* the journal */                                                                                        \
+    X(SQL_EPOCH,                                                                                             \
+      "SELECT value FROM meta WHERE name = 'epoch'")                                                         \
+    X(SQL_EVENT_INSERT,                                                                                      \
+      "INSERT INTO events (user_id, seq, type, task_id, request_id, traceparent, payload, created_at) "      \
+      "VALUES (?, ?, ?, ?, ?, ?, ?, ?)")                                                                     \
+    X(SQL_EVENTS_SINCE,                                                                                      \
+      "SELECT seq, payload FROM events WHERE user_id = ? AND seq > ? ORDER BY seq LIMIT ?")                  \
+    /* the outbox */                                                                                         \
+    X(SQL_OUTBOX_INSERT,                                                                                     \
+      "INSERT INTO outbox (user_id, seq, created_at) VALUES (?, ?, ?)")                                      \
+    X(SQL_OUTBOX_READ,                                                                                       \
+      "SELECT o.seq, o.created_at, e.type, e.request_id, e.traceparent, e.payload, e.created_at, m.value "   \
+      "FROM outbox o STRAIGHT_JOIN events e ON e.user_id = o.user_id AND e.seq = o.seq "                     \
+      "JOIN meta m ON m.name = 'epoch' "                                                                     \
+      "WHERE o.user_id = ? AND o.seq > ? AND o.seq <= ? ORDER BY o.seq LIMIT ?")                             \
+    X(SQL_OUTBOX_USERS,                                                                                      \
+      "SELECT DISTINCT user_id FROM "                                                                        \
+      "(SELECT user_id FROM outbox WHERE created_at <= ? ORDER BY created_at LIMIT 10000) waiting LIMIT ?")  \
+    X(SQL_OUTBOX_DELETE,                                                                                     \
+      "DELETE FROM outbox WHERE user_id = ? AND seq = ?")                                                    \
+    X(SQL_OUTBOX_COUNT,                                                                                      \
+      "SELECT COUNT(*) FROM (SELECT 1 FROM outbox LIMIT ?) counted")                                         \
+    X(SQL_OUTBOX_OLDEST,                                                                                     \
+      "SELECT created_at FROM outbox ORDER BY created_at LIMIT 1")                                           \
+    X(SQL_REFILL_NEXT_USER,                                                                                  \
+      "SELECT user_id, MIN(seq), MAX(seq) FROM events "                                                      \
+      "WHERE created_at >= ? AND user_id > ? GROUP BY user_id ORDER BY user_id LIMIT 1")                     \
+    X(SQL_REFILL,                                                                                            \
+      "INSERT IGNORE INTO outbox (user_id, seq, created_at) "                                                \
+      "SELECT user_id, seq, ? FROM events WHERE user_id = ? AND seq BETWEEN ? AND ? ORDER BY seq")           \
+    /* upkeep */                                                                                             \
+    X(SQL_OLD_EVENTS,                                                                                        \
+      "SELECT e.user_id, e.seq FROM events e "                                                               \
+      "LEFT JOIN outbox o ON o.user_id = e.user_id AND o.seq = e.seq "                                       \
+      "WHERE e.created_at < ? AND o.user_id IS NULL ORDER BY e.created_at LIMIT ?")                          \
+    X(SQL_EVENT_DELETE,                                                                                      \
+      "DELETE FROM events WHERE user_id = ? AND seq = ? AND NOT EXISTS "                                     \
+      "(SELECT 1 FROM outbox o WHERE o.user_id = events.user_id AND o.seq = events.seq)")                    \
+    X(SQL_OLD_KEYS_DELETE,                                                                                   \
+      "DELETE FROM idempotency_keys WHERE created_at < ? ORDER BY created_at LIMIT ?")                       \
+    /* advisory locks, and notes that the publishers leave each other */                                     \
+    X(SQL_LOCK,                                                                                              \
+      "SELECT IF(COALESCE(IS_USED_LOCK(" LOCK_NAME "), 0) = CONNECTION_ID(), 1, "                            \
+      "COALESCE(GET_LOCK(" LOCK_NAME ", ?), 0))")                                                            \
+    X(SQL_UNLOCK,                                                                                            \
+      "DO RELEASE_LOCK(" LOCK_NAME ")")                                                                      \
+    X(SQL_CLOCK,                                                                                             \
+      "SELECT CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS UNSIGNED)")                                              \
+    X(SQL_NOTE_GET,                                                                                          \
+      "SELECT value FROM meta WHERE name = ?")                                                               \
+    X(SQL_NOTE_SET,                                                                                          \
+      "INSERT INTO meta (name, value) VALUES (?, ?) ON DUPLICATE KEY UPDATE value = VALUES(value)")          \
+    X(SQL_SETTLE,                                                                                            \
+      "INSERT INTO meta (name, value) VALUES ('settled', '1') ON DUPLICATE KEY UPDATE value = value + 1")
+/* clang-format on */
+
+enum store_statement {
+#define X(name, sql) name,
+    STORE_STATEMENTS(X)
+#undef X
+        STORE_STATEMENT_COUNT
+};
+
+#endif

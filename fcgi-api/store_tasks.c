@@ -1,0 +1,211 @@
+/* Tasks: read, list, change, delete. (Creating is store_create.c.)
+ *
+ * Every write takes the task's row, then the user's counter, then writes: always in that order, or two
+ * writes could wait for each other. Once the counter is held the user's events have an order, and it is the
+ * order of the commits. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "common/clock.h"
+#include "fcgi-api/store_internal.h"
+#include "fcgi-api/task_json.h"
+
+/* ---- rows ---------------------------------------------------------------------------------------- */
+
+struct task_columns {
+    struct task *task;
+    uint32_t status;
+};
+
+#define TASK_OUT(row)                                                                                        \
+    STORE_OUT(to_u32(&(row)->task->id), to_u32(&(row)->task->user_id), to_u32(&(row)->status),               \
+              to_text((row)->task->content, sizeof(row)->task->content),                                     \
+              to_time(&(row)->task->created_at_ms), to_time(&(row)->task->completed_at_ms),                  \
+              to_u32(&(row)->task->version))
+
+static enum err select_task(struct store *store, enum store_statement statement, uint32_t id,
+                            uint32_t only_user, struct task *task)
+{
+    struct task_columns row = {.task = task};
+    enum err err = store_select_one(store, statement, STORE_IN(of_number(id)), TASK_OUT(&row));
+    if (err)
+        return err;
+    task->status = (enum task_status)row.status;
+    /* Another's task is as if it did not exist. */
+    return only_user != 0 && task->user_id != only_user ? ERR_NOT_FOUND : ERR_OK;
+}
+
+/* ---- get ----------------------------------------------------------------------------------------- */
+
+struct get_call {
+    uint32_t id, only_user;
+    struct task *task;
+};
+
+static enum err get_work(struct store *store, void *context)
+{
+    struct get_call *call = context;
+    return select_task(store, SQL_TASK_GET, call->id, call->only_user, call->task);
+}
+
+enum err store_task_get(struct store *store, uint32_t id, uint32_t only_user, struct task *task)
+{
+    struct get_call call = {.id = id, .only_user = only_user, .task = task};
+    return store_run(store, STORE_READ, get_work, &call);
+}
+
+/* ---- list ---------------------------------------------------------------------------------------- */
+
+struct list_call {
+    const struct store_task_filter *filter;
+    struct task *tasks; /* filled first, visited when all went well: a retry begins again */
+    size_t count;
+    struct cursor *cursor;
+};
+
+static enum err select_tasks(struct store *store, const struct store_task_filter *filter,
+                             struct task_columns *row)
+{
+    struct store_value after = of_number(filter->after), limit = of_number((uint64_t)filter->limit + 1);
+    struct store_value user = of_number(filter->user_id), status = of_number((uint64_t)filter->status);
+
+    if (filter->user_id != 0 && filter->status >= 0)
+        return store_select(store, SQL_TASKS_OF_USER_BY_STATUS, STORE_IN(after, user, status, limit),
+                            TASK_OUT(row));
+    if (filter->user_id != 0)
+        return store_select(store, SQL_TASKS_OF_USER, STORE_IN(after, user, limit), TASK_OUT(row));
+    if (filter->status >= 0)
+        return store_select(store, SQL_TASKS_BY_STATUS, STORE_IN(after, status, limit), TASK_OUT(row));
+    return store_select(store, SQL_TASKS, STORE_IN(after, limit), TASK_OUT(row));
+}
+
+static enum err list_work(struct store *store, void *context)
+{
+    struct list_call *call = context;
+    struct task task;
+    struct task_columns row = {.task = &task};
+    enum err err = ERR_OK;
+
+    call->count = 0;
+    if (call->cursor) {
+        bool known;
+        err = store_user_position(store, call->filter->user_id, &known, call->cursor);
+    }
+    if (!err)
+        err = select_tasks(store, call->filter, &row);
+    while (!err && (err = store_fetch(store)) == ERR_OK) {
+        task.status = (enum task_status)row.status;
+        call->tasks[call->count++] = task;
+    }
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+enum err store_task_list(struct store *store, const struct store_task_filter *filter, store_task_visit *visit,
+                         void *context, bool *more, struct cursor *cursor)
+{
+    struct list_call call = {.filter = filter, .cursor = cursor};
+    call.tasks = malloc(((size_t)filter->limit + 1) * sizeof *call.tasks);
+    if (!call.tasks)
+        abort();
+
+    /* The cursor's time promises that what is not in the snapshot reaches the stream later. An event that
+     * the snapshot does not show commits after the snapshot began, and is published after that; so the
+     * second in which we stood just before it began is safe, and none later is. */
+    int64_t before_ms = clock_wall_ms();
+    enum err err = store_run(store, cursor ? STORE_SNAPSHOT : STORE_READ, list_work, &call);
+    if (!err) {
+        *more = call.count > (size_t)filter->limit;
+        for (size_t i = 0; i < call.count - (*more ? 1 : 0); i++)
+            visit(context, &call.tasks[i]);
+        if (cursor)
+            cursor->time_s = before_ms / 1000;
+    }
+    free(call.tasks);
+    return err;
+}
+
+/* ---- update and delete --------------------------------------------------------------------------- */
+
+struct change_call {
+    uint32_t id;
+    const struct task_patch *patch; /* NULL: delete */
+    const struct store_match *match;
+    const struct store_origin *origin;
+    struct task *task;
+    uint64_t seq;
+};
+
+static bool version_matches(const struct store_match *match, uint32_t version)
+{
+    if (match->any)
+        return true;
+    for (size_t i = 0; i < match->count; i++)
+        if (match->versions[i] == version)
+            return true;
+    return false;
+}
+
+static enum err write_change(struct store *store, const struct change_call *call, struct task *task,
+                             int64_t now_ms, enum event_type *type)
+{
+    if (!call->patch) {
+        *type = EVENT_TASK_DELETED;
+        return store_execute(store, SQL_TASK_DELETE, STORE_IN(of_number(task->id)), NULL);
+    }
+    *type = task_apply(task, call->patch, now_ms);
+    return store_execute(store, SQL_TASK_UPDATE,
+                         STORE_IN(of_number(task->status), of_text(task->content),
+                                  of_time(task->completed_at_ms), of_number(task->version),
+                                  of_number(task->id)),
+                         NULL);
+}
+
+static enum err change_work(struct store *store, void *context)
+{
+    struct change_call *call = context;
+    struct task *task = call->task;
+    struct strbuf json = {0};
+    enum event_type type;
+
+    enum err err = select_task(store, SQL_TASK_LOCK, call->id, call->origin->only_user, task);
+    if (err)
+        return err;
+    if (!version_matches(call->match, task->version))
+        return ERR_STALE;
+    err = store_next_seq(store, task->user_id, &call->seq);
+    if (err)
+        return err;
+    /* Taken while the counter is held, so that the times of a user's events rise with their numbers. */
+    int64_t now_ms = clock_wall_ms();
+    err = write_change(store, call, task, now_ms, &type);
+    if (err)
+        return err;
+    task_json_add(&json, task);
+    err = store_event_add(store, type, task, json.text, call->seq, now_ms, call->origin);
+    strbuf_free(&json);
+    return err;
+}
+
+static enum err change(struct store *store, struct change_call *call)
+{
+    enum err err = store_run(store, STORE_WRITE, change_work, call);
+    if (!err)
+        store->last_seq = call->seq;
+    return err;
+}
+
+enum err store_task_update(struct store *store, uint32_t id, const struct task_patch *patch,
+                           const struct store_match *match, const struct store_origin *origin,
+                           struct task *task)
+{
+    assert(patch);
+    struct change_call call = {.id = id, .patch = patch, .match = match, .origin = origin, .task = task};
+    return change(store, &call);
+}
+
+enum err store_task_delete(struct store *store, uint32_t id, const struct store_match *match,
+                           const struct store_origin *origin, struct task *task)
+{
+    struct change_call call = {.id = id, .match = match, .origin = origin, .task = task};
+    return change(store, &call);
+}
