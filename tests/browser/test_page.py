@@ -266,6 +266,32 @@ def test_a_message_of_another_program(stack, visit, publisher, user, task):
     assert tab.tasks() == [(task["id"], "Acheter du pain", False)]
 
 
+def test_five_thousand_events_at_once(stack, visit, user):
+    """What comes back after a long absence does not freeze the page."""
+    tasks = stack.new_tasks([user] * 300)
+    tab = visit(user)
+    cursor = stack.client().get(f"/tasks?user_id={user}&limit=1").header("Event-Cursor").split(":")
+    milliseconds = tab.run(
+        """const [user, tasks, epoch, seq] = arguments;
+           const started = performance.now();
+           for (let n = 1; n <= 5000; n++) {
+             const task = { id: tasks[n % tasks.length], user_id: user, status: 0, content: `n${n}`,
+                            createdAt: '2024-01-02T17:00:00.000Z', completedAt: null };
+             window.witness.sockets.at(-1).onmessage({ data: JSON.stringify({ type: 'notification',
+               event: 'task.updated', cursor: `${epoch}:${seq + n}`, message: `event ${n}`, task }) });
+           }
+           document.body.offsetHeight;
+           return performance.now() - started;""",
+        user, tasks, cursor[0], int(cursor[1]),
+    )
+    assert milliseconds < 8000
+    assert tab.state == "live"
+    assert tab.notifications()[0][1:] == ("n5000", "event 5000")
+    assert len(tab.notifications()) == 200, "the list is bounded"
+    assert dict((number, content) for number, content, _ in tab.tasks())[tasks[5000 % 300]] == "n5000"
+    assert len(tab.logged()) == 5000
+
+
 # --- what can go wrong ---
 
 

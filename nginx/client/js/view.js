@@ -9,6 +9,8 @@ export class View {
   #words;
   #on;
   #rows = new Map(); // task id -> its <li>
+  #shown = new Map(); // task id -> the task its row shows: a thousand events must not redraw a thousand rows each
+  #flashing = new Set(); // task ids to flash with the next frame
   #countdown = null;
 
   /** on: { choose(userId), create(content), tick(id, done), remove(id), retry() } */
@@ -61,6 +63,7 @@ export class View {
     this.pageError(null);
     this.#clearNotifications();
     this.#rows.clear();
+    this.#shown.clear();
     find('task-list').replaceChildren();
     find('task-count').textContent = '';
     this.#empty(this.#words.say('loadingTasks'));
@@ -102,7 +105,7 @@ export class View {
     let place = list.firstElementChild;
     for (const task of tasks) {
       const row = this.#rows.get(task.id) ?? this.#newRow(task.id);
-      this.#fillRow(row, task);
+      if (this.#shown.get(task.id) !== task) this.#fillRow(row, task);
       if (row === place) place = place.nextElementSibling;
       else list.insertBefore(row, place);
     }
@@ -136,6 +139,7 @@ export class View {
   }
 
   #fillRow(row, task) {
+    this.#shown.set(task.id, task);
     const done = task.status === 1;
     row.classList.toggle('done', done);
     if (row.getAttribute('aria-busy') !== 'true') row.querySelector('input').checked = done;
@@ -151,12 +155,14 @@ export class View {
     const next = row.nextElementSibling ?? row.previousElementSibling;
     row.remove();
     this.#rows.delete(id);
+    this.#shown.delete(id);
     if (focused) (next?.querySelector('input') ?? find('content')).focus();
   }
 
   /** While its request is under way a row does not take another one, but keeps its focus. */
   busy(id, busy) {
     const row = this.#rows.get(id);
+    this.#shown.delete(id); // what the user ticked need not be what is
     if (busy) row?.setAttribute('aria-busy', 'true');
     else row?.removeAttribute('aria-busy');
   }
@@ -168,11 +174,16 @@ export class View {
 
   /** Draws the eye to a row that changed by itself. */
   flash(id) {
-    const row = this.#rows.get(id);
-    if (!row) return;
-    row.classList.remove('flash');
-    void row.offsetWidth; // starts the animation anew
-    row.classList.add('flash');
+    if (this.#flashing.size === 0) requestAnimationFrame(() => this.#flashAll());
+    this.#flashing.add(id);
+  }
+
+  #flashAll() {
+    const rows = [...this.#flashing].map((id) => this.#rows.get(id)).filter(Boolean);
+    this.#flashing.clear();
+    for (const row of rows) row.classList.remove('flash');
+    void find('task-list').offsetWidth; // lets the animation begin anew
+    for (const row of rows) row.classList.add('flash');
   }
 
   #askToRemove(id) {
