@@ -1,0 +1,26 @@
+# shellcheck shell=bash
+# What every script needs: the checkout's root, a line for people, the end with a reason, --help.
+# Depends on nothing but bash and coreutils, so that scripts/migrate also runs in a small container.
+
+ROOT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd -P)
+
+say() { printf '%s\n' "$*"; }
+warn() { printf '%s\n' "$*" >&2; }
+
+# One line that says what is wrong and what to do about it.
+die() {
+    warn "${0##*/}: $*"
+    exit 1
+}
+
+# The comment at the head of the script is its manual.
+show_help() { sed -n '2,/^[^#]/{/^#/s/^# \{0,1\}//p}' "$0"; }
+
+# Arguments a script does not know end here.
+die_usage() { die "unknown argument '$1'; see $0 --help"; }
+
+# Random and safe in a configuration file, a URL and SQL alike.
+random_password() { od -An -N16 -tx1 /dev/urandom | tr -d ' \n'; }
+
+now_ms() { local us=${EPOCHREALTIME/[.,]/}; printf '%s' "${us%???}"; }
+seconds_since() { local ms=$(($(now_ms) - $1)); printf '%d.%d s' $((ms / 1000)) $((ms % 1000 / 100)); }

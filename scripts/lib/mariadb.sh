@@ -1,0 +1,60 @@
+# shellcheck shell=bash
+# A private MariaDB in RUN_DIR/mariadb. Its administrator is the operating system's user who runs
+# the stack, known to the server by the unix socket; the programs use the account `carillon`.
+
+mariadb_configure() {
+    local user
+    user=$(id -un)
+    cat >"$ETC_DIR/mariadb.cnf" <<CONFIG
+[mariadbd]
+# As root the server keeps running as root: a development stack, reachable from this machine only.
+user = $user
+datadir = $RUN_DIR/mariadb
+socket = $DB_SOCKET
+pid-file = $RUN_DIR/tmp/mariadb.pid
+tmpdir = $RUN_DIR/tmp
+bind-address = 127.0.0.1
+port = $DB_PORT
+skip-name-resolve
+character-set-server = utf8mb4
+collation-server = utf8mb4_unicode_ci
+default-time-zone = '+00:00'
+innodb_flush_log_at_trx_commit = 1
+max_connections = 300
+init_file = $ETC_DIR/mariadb-init.sql
+CONFIG
+    (
+        umask 077
+        printf '[client]\nsocket = %s\nuser = root\ndefault-character-set = utf8mb4\n' "$DB_SOCKET" >"$ETC_DIR/mariadb-admin.cnf"
+        mariadb_init_sql >"$ETC_DIR/mariadb-init.sql"
+    )
+    service_make mariadb mariadb "MARIADB_CONFIG=$ETC_DIR/mariadb.cnf" "MARIADB_ADMIN_CONFIG=$ETC_DIR/mariadb-admin.cnf"
+}
+
+# Runs at each start of the server, before it takes connections.
+mariadb_init_sql() {
+    local password account
+    password=$(secret db_password)
+    say "CREATE DATABASE IF NOT EXISTS carillon CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;"
+    for account in "'carillon'@'localhost'" "'carillon'@'127.0.0.1'"; do
+        say "CREATE USER IF NOT EXISTS $account;"
+        say "ALTER USER $account IDENTIFIED BY '$password';"
+        say "GRANT SELECT, INSERT, UPDATE, DELETE ON carillon.* TO $account;"
+    done
+}
+
+# Made beside and moved in one step, so that an interrupted first start leaves nothing half done.
+mariadb_install() {
+    local new=$RUN_DIR/mariadb.new log=$LOG_DIR/mariadb/current
+    [ ! -d "$RUN_DIR/mariadb/mysql" ] || return 0
+    rm -rf "$new"
+    mkdir -m 700 "$new"
+    mariadb-install-db --no-defaults --datadir="$new" --user="$(id -un)" --auth-root-authentication-method=socket \
+        --auth-root-socket-user="$(id -un)" --skip-test-db --skip-name-resolve >"$log" 2>&1 ||
+        die "MariaDB could not make its data directory; see $log"
+    mv "$new" "$RUN_DIR/mariadb"
+}
+
+mariadb_migrate() {
+    DB_SOCKET=$DB_SOCKET DB_USER=root DB_PASSWORD='' DB_NAME=carillon "$ROOT/scripts/migrate" --demo --quiet
+}

@@ -1,0 +1,56 @@
+# shellcheck shell=bash
+# nginx: renders nginx/templates (and the frame nginx/nginx.conf.template) into etc/nginx.
+
+# shellcheck disable=SC2016 # names for envsubst
+NGINX_VARIABLES='${HTTP_LISTEN} ${API_LISTEN} ${CLIENT_LISTEN} ${WS_LISTEN} ${FCGI_UPSTREAM} ${NOTIFIER_SERVERS}
+    ${CLIENT_ROOT} ${CLIENT_MAX_BODY} ${REQUEST_MAX_AGE_MS} ${RATE_LIMIT} ${RATE_BURST} ${CONNECTION_LIMIT}
+    ${USER_LINE} ${NGINX_WORKERS} ${NGINX_CONNECTIONS} ${OPEN_FILES} ${RUN_DIR}'
+
+nginx_configure() {
+    local target=$ETC_DIR/nginx template name
+    rm -rf "$target"
+    mkdir -p "$target/conf.d/include"
+    (
+        nginx_variables
+        render "$ROOT/nginx/nginx.conf.template" "$target/nginx.conf" "$NGINX_VARIABLES"
+        for template in "$ROOT"/nginx/templates/*.template "$ROOT"/nginx/templates/include/*.template; do
+            name=${template#"$ROOT/nginx/templates/"}
+            nginx_wanted "$name" || continue
+            render "$template" "$target/conf.d/${name%.template}" "$NGINX_VARIABLES"
+        done
+    )
+    service_make nginx nginx "NGINX_CONFIG=$target/nginx.conf" "PORT=$PORT"
+}
+
+nginx_variables() {
+    local files
+    files=$(open_files)
+    export RUN_DIR RATE_LIMIT=${RATE_LIMIT:-20000} RATE_BURST=${RATE_BURST:-20000}
+    export CONNECTION_LIMIT=${CONNECTION_LIMIT:-20000} REQUEST_MAX_AGE_MS=${REQUEST_MAX_AGE_MS:-10000}
+    export CLIENT_MAX_BODY=$((${MAX_BODY_BYTES:-65536} + 65536)) CLIENT_ROOT=$ROOT/nginx/client
+    export NGINX_WORKERS=${NGINX_WORKERS:-auto} OPEN_FILES=$files NGINX_CONNECTIONS=$((files / 2))
+    export FCGI_UPSTREAM=unix:$FCGI_SOCKET NOTIFIER_SERVERS='' USER_LINE='# run by an ordinary user'
+    # Workers of another user could not open RUN_DIR; this is the development stack.
+    [ "$(id -u)" != 0 ] || USER_LINE='user root;'
+    local port
+    for port in "${NOTIFIER_PORTS[@]}"; do NOTIFIER_SERVERS+="server 127.0.0.1:$port max_fails=0; "; done
+    export HTTP_LISTEN API_LISTEN CLIENT_LISTEN WS_LISTEN
+    HTTP_LISTEN=$(nginx_listen "$PORT")
+    API_LISTEN=$(nginx_listen "$API_PORT")
+    CLIENT_LISTEN=$(nginx_listen "$CLIENT_PORT")
+    WS_LISTEN=$(nginx_listen "$WS_PORT")
+}
+
+# Open to this machine only, by both of its names.
+nginx_listen() {
+    printf '127.0.0.1:%s backlog=4096' "$1"
+    ! ipv6_loopback || printf '; listen [::1]:%s backlog=4096' "$1"
+}
+
+nginx_wanted() {
+    case $1 in
+        api-port.*) [ "$API_PORT" != off ] ;;
+        client-port.*) [ "$CLIENT_PORT" != off ] ;;
+        ws-port.*) [ "$WS_PORT" != off ] ;;
+    esac
+}

@@ -1,0 +1,75 @@
+# shellcheck shell=bash
+# Debian packages: what is missing, and its installation without starting a service. The list is
+# PACKAGES in scripts/packages, the only script that reads this file.
+
+# Units that come with our packages; only those that were not there before are disabled afterwards.
+PACKAGE_UNITS=(rabbitmq-server.service nginx.service epmd.socket epmd.service)
+POLICY=/usr/sbin/policy-rc.d
+
+packages_of() {
+    local group names
+    while read -r group names; do
+        case " $* " in *" $group "*) tr -s ' ' '\n' <<<"$names" ;; esac
+    done <<<"$PACKAGES"
+}
+
+packages_missing() {
+    local names installed
+    names=$(packages_of "$@")
+    # What another package provides is there too: nodejs from nodesource.com brings (and excludes) npm.
+    installed=$(dpkg-query -W -f '${db:Status-Status} ${Package} ${Provides}\n' 2>/dev/null |
+        sed -n 's/([^)]*)//g; s/^installed //p' | tr -s ', ' '\n\n' || true)
+    comm -23 <(sort -u <<<"$names") <(sort -u <<<"$installed")
+}
+
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+
+packages_install() {
+    local missing
+    mapfile -t missing < <(packages_missing "$@")
+    [ ${#missing[@]} -gt 0 ] || return 0
+    say "missing packages: ${missing[*]}"
+    command -v apt-get >/dev/null || die "no apt-get here: install these yourself: ${missing[*]}"
+    if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then
+        die "as root, run: apt-get update && apt-get install --no-install-recommends ${missing[*]}"
+    fi
+    packages_install_quietly "${missing[@]}" ||
+        die "apt-get failed; try yourself: sudo apt-get update && sudo apt-get install --no-install-recommends ${missing[*]}"
+}
+
+packages_install_quietly() {
+    local new_units=() ours='' status=0
+    units_absent new_units
+    if [ ! -e "$POLICY" ]; then
+        ours=yes
+        printf '#!/bin/sh\nexit 101\n' | as_root tee "$POLICY" >/dev/null
+        as_root chmod 755 "$POLICY"
+    fi
+    # Not in a subshell and with no `exit` on the way: the policy must not stay behind.
+    apt_get_install "$@" || status=$?
+    [ -z "$ours" ] || as_root rm -f "$POLICY"
+    units_disable "${new_units[@]}"
+    return "$status"
+}
+
+apt_get_install() {
+    local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0)
+    as_root "${apt[@]}" update || return 1
+    as_root "${apt[@]}" install -y --no-install-recommends "$@"
+}
+
+units_absent() {
+    local -n absent=$1
+    local unit
+    for unit in "${PACKAGE_UNITS[@]}"; do
+        [ -e "/lib/systemd/system/$unit" ] || absent+=("$unit")
+    done
+}
+
+units_disable() {
+    local unit
+    [ -d /run/systemd/system ] || return 0
+    for unit in "$@"; do
+        [ ! -e "/lib/systemd/system/$unit" ] || as_root systemctl --quiet disable "$unit" || true
+    done
+}

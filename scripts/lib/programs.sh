@@ -1,0 +1,47 @@
+# shellcheck shell=bash
+# The two programs and Adminer as parts. A setting in the caller's environment (LOG_LEVEL=debug
+# scripts/run) reaches the programs that know it: the names are those of common/config.h.
+
+# settings_of TABLE: NAME=value of every setting in CONFIG_TABLE (COMMON, API, NOTIFIER) that is set here.
+settings_of() {
+    local name
+    for name in $(sed -n "/#define CONFIG_$1(/,/[^\\\\]$/p" "$ROOT/common/config.h" |
+        grep -oE 'X\([A-Z]+, [a-z_0-9]+, [A-Z_0-9]+' | sed 's/.* //'); do
+        [ -z "${!name+set}" ] || case $name in AMQP_* | DB_* | WS_HOST | WS_PORT) ;; *) say "$name=${!name}" ;; esac
+    done
+    for name in ASAN_OPTIONS UBSAN_OPTIONS LSAN_OPTIONS TSAN_OPTIONS; do
+        [ -z "${!name+set}" ] || say "$name=${!name}"
+    done
+}
+
+amqp_settings() {
+    say "AMQP_HOST=127.0.0.1"
+    say "AMQP_PORT=$AMQP_PORT"
+    say "AMQP_USER=carillon"
+    say "AMQP_PASSWORD_FILE=$(secret_file amqp_password)"
+}
+
+api_configure() {
+    local settings
+    : >"$RUN_DIR/tmp/api-stats"
+    mapfile -t settings < <(settings_of COMMON; settings_of API; amqp_settings)
+    service_make fcgi-api fcgi-api "${settings[@]}" \
+        "PROGRAM=$BUILD_DIR/fcgi-api" \
+        "FCGI_SOCKET=$FCGI_SOCKET" \
+        "FCGI_BACKLOG=$FCGI_BACKLOG" \
+        "API_WORKERS=$API_WORKERS" \
+        "API_STATS_FILE=$RUN_DIR/tmp/api-stats" \
+        "DB_SOCKET=$DB_SOCKET" "DB_NAME=carillon" "DB_USER=carillon" "DB_PASSWORD_FILE=$(secret_file db_password)"
+}
+
+# notifier_configure NAME PORT
+notifier_configure() {
+    local settings
+    mapfile -t settings < <(settings_of COMMON; settings_of NOTIFIER; amqp_settings)
+    service_make "$1" ws-notifier "${settings[@]}" \
+        "PROGRAM=$BUILD_DIR/ws-notifier" "WS_HOST=127.0.0.1" "WS_PORT=$2"
+}
+
+adminer_configure() {
+    service_make adminer adminer "ADMINER_PORT=$ADMINER_PORT" "DB_PORT=$DB_PORT"
+}

@@ -1,0 +1,82 @@
+# shellcheck shell=bash
+# A private RabbitMQ in RUN_DIR/rabbitmq with an epmd of its own. Its users come from a definitions
+# file that is read at each start: `admin` and the programs' `carillon`; there is no guest.
+
+rabbitmq_configure() {
+    mkdir -p "$RUN_DIR/rabbitmq/home" "$ETC_DIR/rabbitmq"
+    (
+        umask 077
+        rabbitmq_conf >"$ETC_DIR/rabbitmq/rabbitmq.conf"
+        rabbitmq_definitions >"$ETC_DIR/rabbitmq/definitions.json"
+        printf 'user = "admin:%s"\n' "$(secret amqp_admin_password)" >"$ETC_DIR/rabbitmq/admin.curl"
+    )
+    printf '[rabbitmq_management].\n' >"$ETC_DIR/rabbitmq/enabled_plugins"
+    : >"$ETC_DIR/rabbitmq/rabbitmq-env.conf" # keeps the system's from being read
+    service_make epmd epmd "ERL_EPMD_PORT=$EPMD_PORT"
+    service_make rabbitmq rabbitmq \
+        "RUNNING_UNDER_SYSTEMD=true" \
+        "HOME=$RUN_DIR/rabbitmq/home" \
+        "ERL_EPMD_PORT=$EPMD_PORT" \
+        "ERL_EPMD_ADDRESS=127.0.0.1" \
+        "RABBITMQ_NODENAME=carillon@localhost" \
+        "RABBITMQ_NODE_PORT=$AMQP_PORT" \
+        "RABBITMQ_NODE_IP_ADDRESS=127.0.0.1" \
+        "RABBITMQ_DIST_PORT=$DIST_PORT" \
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-kernel inet_dist_use_interface {127,0,0,1}" \
+        "RABBITMQ_MNESIA_BASE=$RUN_DIR/rabbitmq" \
+        "RABBITMQ_LOG_BASE=$LOG_DIR/rabbitmq" \
+        "RABBITMQ_CONFIG_FILE=$ETC_DIR/rabbitmq/rabbitmq.conf" \
+        "RABBITMQ_CONF_ENV_FILE=$ETC_DIR/rabbitmq/rabbitmq-env.conf" \
+        "RABBITMQ_ADVANCED_CONFIG_FILE=$ETC_DIR/rabbitmq/advanced.config" \
+        "RABBITMQ_ENABLED_PLUGINS_FILE=$ETC_DIR/rabbitmq/enabled_plugins" \
+        "RABBITMQ_ADMIN_CURL=$ETC_DIR/rabbitmq/admin.curl" \
+        "MANAGEMENT_PORT=$MANAGEMENT_PORT"
+}
+
+rabbitmq_conf() {
+    cat <<CONFIG
+listeners.tcp.1 = 127.0.0.1:$AMQP_PORT
+management.tcp.ip = 127.0.0.1
+management.tcp.port = $MANAGEMENT_PORT
+load_definitions = $ETC_DIR/rabbitmq/definitions.json
+log.file = false
+log.console = true
+log.console.level = info
+log.connection.level = warning
+CONFIG
+}
+
+rabbitmq_definitions() {
+    cat <<JSON
+{
+  "users": [
+    {"name": "admin", "password_hash": "$(rabbitmq_hash "$(secret amqp_admin_password)")",
+     "hashing_algorithm": "rabbit_password_hashing_sha256", "tags": "administrator", "limits": {}},
+    {"name": "carillon", "password_hash": "$(rabbitmq_hash "$(secret amqp_password)")",
+     "hashing_algorithm": "rabbit_password_hashing_sha256", "tags": "", "limits": {}}
+  ],
+  "vhosts": [{"name": "/"}],
+  "permissions": [
+    {"user": "admin", "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"},
+    {"user": "carillon", "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"}
+  ]
+}
+JSON
+}
+
+# RabbitMQ's form: base64(salt + sha256(salt + password)).
+rabbitmq_hash() {
+    local salt digest
+    salt=$(od -An -N4 -tx1 /dev/urandom | tr -d ' \n')
+    digest=$({ bytes "$salt"; printf '%s' "$1"; } | sha256sum)
+    bytes "$salt${digest%% *}" | base64 -w 0
+}
+
+bytes() {
+    local hex=$1
+    while [ -n "$hex" ]; do
+        # shellcheck disable=SC2059 # the format is the byte
+        printf "\\x${hex:0:2}"
+        hex=${hex:2}
+    done
+}

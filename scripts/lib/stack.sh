@@ -1,0 +1,84 @@
+# shellcheck shell=bash
+# One stack is one directory: RUN_DIR. This file knows what lies where in it, and remembers in
+# RUN_DIR/ports.env what scripts/run decided, for every other script.
+#
+#   etc/       rendered configurations      service/   s6's scan directory, one folder a part
+#   log/PART/  current and rotated logs     secrets/   passwords, mode 0600
+#   sock/      unix sockets                 mariadb/, rabbitmq/   the data
+
+STACK_PORTS=(PORT API_PORT CLIENT_PORT WS_PORT ADMINER_PORT MANAGEMENT_PORT
+    AMQP_PORT NOTIFIER_PORT DB_PORT EPMD_PORT DIST_PORT)
+SOCKET_PATH_MAX=107
+
+# Makes RUN_DIR absolute and derives every path from it.
+stack_paths() {
+    RUN_DIR=${RUN_DIR:-$ROOT/.run}
+    case $RUN_DIR in /*) ;; *) RUN_DIR=$PWD/$RUN_DIR ;; esac
+    RUN_DIR=$(realpath -m -- "$RUN_DIR")
+    # The parts' own configuration files and shell scripts do not agree on how to quote.
+    case $RUN_DIR in
+        *[!A-Za-z0-9._/@+-]*) die "the path $RUN_DIR has a character some part cannot stand; set RUN_DIR to a plain one" ;;
+    esac
+    ETC_DIR=$RUN_DIR/etc SERVICE_DIR=$RUN_DIR/service LOG_DIR=$RUN_DIR/log SECRET_DIR=$RUN_DIR/secrets
+    SOCK_DIR=$RUN_DIR/sock
+    [ ! -L "$SOCK_DIR" ] || SOCK_DIR=$(readlink -- "$SOCK_DIR")
+    DB_SOCKET=$SOCK_DIR/mariadb.sock
+    FCGI_SOCKET=$SOCK_DIR/fcgi.sock
+}
+
+stack_directories() {
+    (umask 077 && mkdir -p "$RUN_DIR") || die "cannot make $RUN_DIR; set RUN_DIR to a directory you may write to"
+    (umask 077 && mkdir -p "$ETC_DIR" "$SERVICE_DIR" "$LOG_DIR" "$SECRET_DIR" "$RUN_DIR/tmp")
+    stack_socket_directory
+}
+
+# A socket's path may have 107 bytes. Under a longer RUN_DIR, sock is a link to a short directory.
+stack_socket_directory() {
+    local link=$RUN_DIR/sock path=$RUN_DIR/sock/mariadb.sock target
+    if [ ${#path} -le $SOCKET_PATH_MAX ]; then
+        [ ! -L "$link" ] || rm -f "$link"
+        mkdir -p -m 700 "$link"
+    else
+        target=$(readlink -- "$link" || true)
+        # After a reboot /tmp is empty, and the name could be somebody else's by now.
+        if [ ! -d "$target" ] || [ ! -O "$target" ] || [ -L "$target" ]; then
+            rm -rf "$link"
+            ln -s "$(mktemp -d /tmp/carillon-XXXXXXXX)" "$link"
+        fi
+    fi
+    stack_paths
+}
+
+stack_save() {
+    local name
+    {
+        for name in "${STACK_PORTS[@]}" NOTIFIERS API_WORKERS BUILD_DIR; do printf '%s=%q\n' "$name" "${!name}"; done
+        printf 'PARTS=(%s)\n' "${PARTS[*]}"
+    } >"$RUN_DIR/ports.env.new"
+    mv "$RUN_DIR/ports.env.new" "$RUN_DIR/ports.env"
+}
+
+# For the scripts that look at a stack made before.
+stack_load() {
+    stack_paths
+    [ -f "$RUN_DIR/ports.env" ] || return 1
+    # shellcheck disable=SC1091 # made by stack_save
+    . "$RUN_DIR/ports.env"
+}
+
+stack_require() {
+    stack_load && supervisor_runs || die "nothing runs in ${RUN_DIR}; start it with scripts/run"
+}
+
+# The path of a secret's file, made at first use.
+secret_file() {
+    local file=$SECRET_DIR/$1
+    [ -s "$file" ] || (umask 077 && random_password >"$file.new" && mv "$file.new" "$file")
+    printf '%s' "$file"
+}
+
+secret() { cat "$(secret_file "$1")"; }
+
+# Fills ${NAMES} into a template: render TEMPLATE TARGET '${NAME} ...' with the values in the
+# environment of the call. Everything else that starts with a dollar is left alone.
+render() { (umask 077 && envsubst "$3" <"$1" >"$2"); }

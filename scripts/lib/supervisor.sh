@@ -1,0 +1,137 @@
+# shellcheck shell=bash
+# s6 keeps the parts alive: one s6-svscan over SERVICE_DIR, one s6-supervise and one s6-log a part.
+# A part's folder is copied from scripts/parts/NAME (start, check, ...) plus parts/common (run,
+# finish, log/run) and an environment directory env/.
+
+# Answers whether s6-svscan itself lives; the parts may outlive it when it is killed with -9.
+supervisor_runs() { s6-svscanctl -a "$SERVICE_DIR" 2>/dev/null; }
+
+# service_make NAME KIND VARIABLE=VALUE...: the folder of one part.
+service_make() {
+    local name=$1 kind=$2 folder=$SERVICE_DIR/$1 pair
+    shift 2
+    (
+        umask 077
+        mkdir -p "$folder/env" "$folder/log" "$LOG_DIR/$name"
+        cp "$ROOT/scripts/parts/$kind/"* "$ROOT/scripts/parts/common/run" "$ROOT/scripts/parts/common/finish" "$folder/"
+        cp "$ROOT/scripts/parts/common/log-run" "$folder/log/run"
+        printf '%s\n' "$LOG_DIR/$name" >"$folder/log/directory"
+        : >"$folder/down" # scripts/run says when
+        for pair in "$@"; do printf '%s\n' "${pair#*=}" >"$folder/env/${pair%%=*}"; done
+    )
+}
+
+supervisor_start() {
+    local log=$LOG_DIR/supervisor
+    mkdir -p "$log"
+    # A clean environment: what a part gets to see is in its env/. CARILLON_RUN_DIR marks every
+    # process of this stack, so that leftovers can be told from anybody else's.
+    ulimit -Sn "$(open_files)"
+    env -i PATH="$PATH" LANG=C.UTF-8 HOME="$RUN_DIR" CARILLON_RUN_DIR="$RUN_DIR" \
+        setsid s6-svscan -t 0 "$SERVICE_DIR" </dev/null >"$log/current" 2>&1 {LOCK}>&- &
+    wait_until 5000 supervisor_runs || die "the supervisor did not start: $(tail -n 1 "$log/current")"
+}
+
+open_files() { local most; most=$(ulimit -Hn); [ "$most" != unlimited ] && [ "$most" -lt 65536 ] || most=65536; echo "$most"; }
+
+# s6-svscan answers a moment before the s6-supervise of each part does.
+part_start() {
+    wait_until 5000 s6-svok "$SERVICE_DIR/$1" || die "$1 has no supervisor; see $LOG_DIR/supervisor/current"
+    s6-svc -u "$SERVICE_DIR/$1"
+}
+part_check() { (cd "$SERVICE_DIR/$1" && timeout 5 s6-envdir env ./check) >/dev/null 2>&1; }
+
+# part_field NAME up|pid
+part_field() { s6-svstat -o "$2" "$SERVICE_DIR/$1" 2>/dev/null || printf -- '-1'; }
+part_restarts() { s6-svdt "$SERVICE_DIR/$1" 2>/dev/null | wc -l; }
+
+# up: it runs and answers; starting: it runs; down: it does not.
+part_state() {
+    if [ "$(part_field "$1" up)" != true ]; then echo down
+    elif part_check "$1"; then echo up
+    else echo starting
+    fi
+}
+
+# wait_until MILLISECONDS COMMAND...
+wait_until() {
+    local deadline=$(($(now_ms) + $1))
+    shift
+    until "$@"; do
+        [ "$(now_ms)" -lt "$deadline" ] || return 1
+        sleep 0.1
+    done
+}
+
+# Waits until a part answers and says so; otherwise shows what it last had to say.
+part_wait() {
+    local name=$1 limit_s=$2 began=$3
+    if wait_until $((limit_s * 1000)) part_check "$name"; then
+        printf '%-13s ready  %s\n' "$name" "$(seconds_since "$began")"
+        return
+    fi
+    warn "$name is not ready after $limit_s s; the end of $LOG_DIR/$name/current:"
+    tail -n 20 "$LOG_DIR/$name/current" >&2 || true
+    die "stopped, because $name did not come up"
+}
+
+# Stops the parts in the order of the data's flow: first what takes new work, last what keeps it.
+STOP_WAVES=('nginx ws-notifier* adminer' 'fcgi-api' 'rabbitmq mariadb' 'epmd')
+
+supervisor_stop() {
+    local wave
+    [ -d "$SERVICE_DIR" ] || return 0
+    for wave in "${STOP_WAVES[@]}"; do supervisor_stop_wave "$wave"; done
+    s6-svscanctl -t "$SERVICE_DIR" 2>/dev/null || supervisor_stop_orphans
+    wait_until 10000 supervisor_gone || true
+    processes_end_leftovers
+}
+
+supervisor_stop_wave() {
+    local folder folders=() pattern
+    for pattern in $1; do
+        for folder in "$SERVICE_DIR"/$pattern; do
+            if s6-svok "$folder" 2>/dev/null; then folders+=("$folder") && s6-svc -d "$folder"; fi
+        done
+    done
+    # Each part has its own timeout-kill; this one is the outer deadline.
+    [ ${#folders[@]} = 0 ] || s6-svwait -t 40000 -D "${folders[@]}" 2>/dev/null || true
+}
+
+# Without s6-svscan each s6-supervise has to be told to leave.
+supervisor_stop_orphans() {
+    local folder
+    for folder in "$SERVICE_DIR"/*/ "$SERVICE_DIR"/*/log/; do
+        if s6-svok "$folder" 2>/dev/null; then s6-svc -xd "$folder"; fi
+    done
+}
+
+supervisor_gone() {
+    local folder
+    ! supervisor_runs || return 1
+    for folder in "$SERVICE_DIR"/*/ "$SERVICE_DIR"/*/log/; do
+        ! s6-svok "$folder" 2>/dev/null || return 1
+    done
+}
+
+# The processes of this stack that no supervisor knows any more, by the mark in their environment.
+# nginx writes its title over its environment, so it is known by where it works.
+processes_of_stack() {
+    local process
+    for process in /proc/[0-9]*; do
+        if grep -qzxF "CARILLON_RUN_DIR=$RUN_DIR" "$process/environ" 2>/dev/null; then say "${process#/proc/}"
+        elif [ "$(cat "$process/comm" 2>/dev/null)" = nginx ] &&
+            [[ "$(readlink "$process/cwd" 2>/dev/null)" == "$SERVICE_DIR/nginx"* ]]; then say "${process#/proc/}"
+        fi
+    done 2>/dev/null
+}
+
+processes_none() { [ -z "$(processes_of_stack)" ]; }
+
+processes_end_leftovers() {
+    local signal pid
+    for signal in TERM KILL; do
+        for pid in $(processes_of_stack); do kill -s "$signal" "$pid" 2>/dev/null || true; done
+        ! wait_until 5000 processes_none || return 0
+    done
+}
