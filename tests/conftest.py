@@ -112,7 +112,7 @@ def publisher(stack):
 
 
 def _pids(stack):
-    pids = {name: part.pid for name, part in stack.parts().items()}
+    pids = stack.pids()
     pids["workers"] = sorted(worker.pid for worker in stack.workers())
     return pids
 
