@@ -117,7 +117,7 @@ static void pause_before_next(struct consumer *consumer)
 static void lost(struct consumer *consumer, const char *why)
 {
     if (!consumer->told)
-        log_warn("lost the broker: %s; trying again until it is back", why);
+        log_warn("the broker is away (%s): trying again until it is back", why);
     consumer->told = true;
     release_link(consumer);
     feed_disconnected(consumer->feed);

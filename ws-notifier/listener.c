@@ -14,8 +14,9 @@
 
 #include "common/log.h"
 
-#define BACKLOG 4096
-#define SLICE   64
+#define BACKLOG   4096
+#define SLICE     64
+#define SILENCE_S 10 /* a peer that sends no request for so long is never seen */
 
 struct listener {
     int fd;

@@ -7,6 +7,9 @@
 
 #include <assert.h>
 #include <libwebsockets.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -160,7 +163,14 @@ static void on_closed(struct server *server, struct session *session)
     metrics_set(server->metrics, NOTIFIER_CLIENTS, (int64_t)--server->clients);
 }
 
-/* What a callback returns to have the library send the close frame and then close. */
+/* A callback that returns -1 has the library send the close frame, wait for the answer and close. Only not
+ * from a WRITEABLE callback: a library built with _DEBUG, as Debian's is, then closes twice on libuv, and
+ * the second time at once. So the last step is left to a timer that is due immediately. */
+static void arrange_goodbye(struct session *session)
+{
+    lws_set_timer_usecs(session->wsi, 1);
+}
+
 static int say_goodbye(struct session *session)
 {
     const char *reason = close_reason(client_closing(session->client));
@@ -179,22 +189,22 @@ static void take_message(struct server *server, struct session *session, const c
         reception_take(server->reception, session->client, text, length);
 }
 
-static int on_receive(struct server *server, struct session *session, const char *text, size_t length)
+static void on_receive(struct server *server, struct session *session, const char *text, size_t length)
 {
     size_t before = session->pieces ? session->pieces->length : 0;
     bool whole = lws_is_final_fragment(session->wsi);
 
     session->heard_ms = (int64_t)uv_now(server->loop);
     if (client_closing(session->client))
-        return 0;
+        return;
     if (before + length > (size_t)server->config->ws_max_message_bytes) {
         free_pieces(session);
         client_close(session->client, CLOSE_TOO_BIG);
-        return say_goodbye(session);
+        return;
     }
     if (!session->pieces && whole) {
         take_message(server, session, text, length);
-        return 0;
+        return;
     }
     if (!session->pieces) {
         session->pieces = calloc(1, sizeof *session->pieces);
@@ -206,7 +216,7 @@ static int on_receive(struct server *server, struct session *session, const char
         take_message(server, session, session->pieces->text, session->pieces->length);
         free_pieces(session);
     }
-    return 0;
+    return;
 }
 
 static void on_pong(struct server *server, struct session *session)
@@ -219,10 +229,12 @@ static void on_pong(struct server *server, struct session *session)
 
 static int write_ping(struct session *session)
 {
-    unsigned char buffer[LWS_PRE];
+    /* Not empty: of an empty pong the library does not tell. */
+    unsigned char buffer[LWS_PRE + 1] = {0};
+    buffer[LWS_PRE] = '.';
     session->ping_due = false;
     session->ping_out = true;
-    return lws_write(session->wsi, buffer + LWS_PRE, 0, LWS_WRITE_PING) < 0 ? -1 : 0;
+    return lws_write(session->wsi, buffer + LWS_PRE, 1, LWS_WRITE_PING) < 1 ? -1 : 0;
 }
 
 static int write_frame(struct server *server, struct session *session, struct frame *frame)
@@ -253,7 +265,8 @@ static int on_writeable(struct server *server, struct session *session)
     } else if (client_waiting(client) > 0) {
         result = write_frame(server, session, client_next(client));
     } else if (client_closing(client)) {
-        return say_goodbye(session);
+        arrange_goodbye(session);
+        return 0;
     }
     if (!result && (client_waiting(client) > 0 || client_closing(client)))
         lws_callback_on_writable(session->wsi);
@@ -304,10 +317,13 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
         on_closed(server, session);
         break;
     case LWS_CALLBACK_RECEIVE:
-        return on_receive(server, session, in, length);
+        on_receive(server, session, in, length);
+        break;
     case LWS_CALLBACK_RECEIVE_PONG:
         on_pong(server, session);
         break;
+    case LWS_CALLBACK_TIMER:
+        return say_goodbye(session);
     case LWS_CALLBACK_SERVER_WRITEABLE:
         return on_writeable(server, session);
     default:
@@ -422,6 +438,15 @@ static void limit_descriptors(struct server *server)
     server->max_sockets = server->max_clients + GUESTS;
 }
 
+/* The library takes room for headers for the moment of a handshake. In a storm of them that room would lie
+ * between what stays, and never be given back; as mappings of its own it is. */
+static void keep_headers_apart(void)
+{
+#ifdef __GLIBC__
+    (void)mallopt(M_MMAP_THRESHOLD, HEADERS_MAX);
+#endif
+}
+
 static enum err create_context(struct server *server)
 {
     static const struct lws_protocols protocols[] = {
@@ -447,6 +472,7 @@ static enum err create_context(struct server *server)
         .max_http_header_data = HEADERS_MAX,
     };
 
+    keep_headers_apart();
     lws_set_log_level(LLL_ERR | LLL_WARN, log_library);
     server->context = lws_create_context(&info);
     if (!server->context)
