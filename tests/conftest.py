@@ -152,4 +152,5 @@ def pytest_runtest_makereport(item, call):
         for part in LOGGED:
             if part in stack.log_parts():
                 text = stack.logs_since(marks, part) if part in marks else stack.logs(part)
-                report.sections.append((f"{name}: end of {part}'s log", "\n".join(text.splitlines()[-25:])))
+                if text.strip():
+                    report.sections.append((f"{name}: end of {part}'s log", "\n".join(text.splitlines()[-25:])))
