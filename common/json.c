@@ -18,6 +18,8 @@ static const char *check_text(const char *text, size_t length)
         return "contains a NUL byte";
     if (!utf8_valid(text, length))
         return "is not valid UTF-8";
+    if (length >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
+        return "begins with a byte order mark";
     for (size_t i = 0; i < length; i++) {
         char c = text[i];
         if (in_string && (unsigned char)c < 0x20)
@@ -96,7 +98,7 @@ static size_t number_length(const char *text, size_t length)
     return at;
 }
 
-/* cJSON skips a byte order mark and takes numbers such as "01" or "1."; RFC 8259 has neither. */
+/* cJSON takes numbers such as "01" or "1."; RFC 8259 has none of them. */
 static const char *check_numbers(const char *text, size_t length)
 {
     bool in_string = false;

@@ -42,6 +42,7 @@ static void test_refuses(void **state)
     (void)state;
     REFUSES("", "is empty");
     REFUSES("   ", "is not valid JSON");
+    REFUSES("\xef\xbb\xbf{}", "begins with a byte order mark");
     REFUSES("{\"a\":1", "is not valid JSON");
     REFUSES("{'a':1}", "is not valid JSON");
     REFUSES("[1]", "is not a JSON object");
