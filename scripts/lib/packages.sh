@@ -16,6 +16,7 @@ packages_of() {
 packages_missing() {
     local names installed
     names=$(packages_of "$@")
+    [ -n "$names" ] || return 0
     # What another package provides is there too: nodejs from nodesource.com brings (and excludes) npm.
     installed=$(dpkg-query -W -f '${db:Status-Status} ${Package} ${Provides}\n' 2>/dev/null |
         sed -n 's/([^)]*)//g; s/^installed //p' | tr -s ', ' '\n\n' || true)

@@ -42,6 +42,7 @@ load_definitions = $ETC_DIR/rabbitmq/definitions.json
 log.file = false
 log.console = true
 log.console.level = info
+log.console.use_colors = off
 log.connection.level = warning
 CONFIG
 }

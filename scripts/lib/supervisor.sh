@@ -117,13 +117,15 @@ supervisor_gone() {
 # The processes of this stack that no supervisor knows any more, by the mark in their environment.
 # nginx writes its title over its environment, so it is known by where it works.
 processes_of_stack() {
-    local process
-    for process in /proc/[0-9]*; do
-        if grep -qzxF "CARILLON_RUN_DIR=$RUN_DIR" "$process/environ" 2>/dev/null; then say "${process#/proc/}"
-        elif [ "$(cat "$process/comm" 2>/dev/null)" = nginx ] &&
-            [[ "$(readlink "$process/cwd" 2>/dev/null)" == "$SERVICE_DIR/nginx"* ]]; then say "${process#/proc/}"
-        fi
-    done 2>/dev/null
+    local file
+    for file in $(grep -lzxF "CARILLON_RUN_DIR=$RUN_DIR" /proc/[0-9]*/environ 2>/dev/null) \
+        $(grep -lx nginx /proc/[0-9]*/comm 2>/dev/null); do
+        case $file in
+            */environ) ;;
+            */comm) [[ "$(readlink "${file%/*}/cwd" 2>/dev/null)" == "$SERVICE_DIR/nginx"* ]] || continue ;;
+        esac
+        say "${file//[!0-9]/}"
+    done
 }
 
 processes_none() { [ -z "$(processes_of_stack)" ]; }
