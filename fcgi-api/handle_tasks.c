@@ -35,6 +35,12 @@ static void answer_failure(struct response *response, const struct request *requ
         problem_answer_err(response, request, err);
 }
 
+/* After a commit: the publisher need not look for the event. */
+static void hint(struct app *app, uint32_t user_id)
+{
+    publisher_hint(app->publisher, user_id, store_last_seq(app->store));
+}
+
 /* ---- list ---------------------------------------------------------------------------------------- */
 
 static void read_filter(struct query *query, struct request *request, struct store_task_filter *filter)
@@ -144,7 +150,7 @@ void handle_task_create(struct app *app, struct request *request, struct respons
     if (err == ERR_OK) {
         answer_created(response, &created);
         if (!created.repeated)
-            publisher_hint(app->publisher, task.user_id);
+            hint(app, task.user_id);
     } else {
         answer_not_created(response, request, err);
     }
@@ -201,7 +207,7 @@ void handle_task_update(struct app *app, struct request *request, struct respons
         answer_failure(response, request, err);
         return;
     }
-    publisher_hint(app->publisher, task.user_id);
+    hint(app, task.user_id);
     add_etag(response, task.version);
     task_json_add(&response->body, &task);
 }
@@ -219,6 +225,6 @@ void handle_task_delete(struct app *app, struct request *request, struct respons
         answer_failure(response, request, err);
         return;
     }
-    publisher_hint(app->publisher, task.user_id);
+    hint(app, task.user_id);
     response->status = 204;
 }

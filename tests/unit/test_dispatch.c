@@ -137,9 +137,16 @@ enum err store_event_list(struct store *store, uint32_t user_id, const struct cu
     return fake.err;
 }
 
-void publisher_hint(struct publisher *publisher, uint32_t user_id)
+uint64_t store_last_seq(const struct store *store)
+{
+    (void)store;
+    return 42;
+}
+
+void publisher_hint(struct publisher *publisher, uint32_t user_id, uint64_t seq)
 {
     (void)publisher, (void)user_id;
+    assert_int_equal(seq, 42);
     fake.hints++;
 }
 
