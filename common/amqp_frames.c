@@ -30,10 +30,12 @@ static void message_begin(struct amqp_link *link, bool returned, uint64_t tag)
 
 static void message_reserve(struct amqp_message *message, size_t size)
 {
-    if (size <= message->body_capacity) return;
+    if (size <= message->body_capacity)
+        return;
     free(message->body);
     message->body = malloc(size);
-    if (!message->body) abort();
+    if (!message->body)
+        abort();
     message->body_capacity = size;
 }
 
@@ -47,7 +49,8 @@ static enum err message_finish(struct amqp_link *link, struct amqp_event *event)
                  message->message_id);
         return ERR_OK;
     }
-    if (!message->too_large) message->body[message->body_size] = '\0';
+    if (!message->too_large)
+        message->body[message->body_size] = '\0';
     event->kind = AMQP_DELIVERY;
     event->tag = message->tag;
     event->delivery = (struct amqp_delivery){
@@ -68,10 +71,12 @@ static enum err message_finish(struct amqp_link *link, struct amqp_event *event)
 /* A correlation id from elsewhere is only taken when it could be one of ours. */
 static void copy_request_id(char id[EVENT_REQUEST_ID_MAX + 1], amqp_bytes_t bytes)
 {
-    if (bytes.len > EVENT_REQUEST_ID_MAX) return;
+    if (bytes.len > EVENT_REQUEST_ID_MAX)
+        return;
     for (size_t i = 0; i < bytes.len; i++) {
         unsigned char c = ((const unsigned char *)bytes.bytes)[i];
-        if (c <= 0x20 || c > 0x7e) return;
+        if (c <= 0x20 || c > 0x7e)
+            return;
     }
     amqp_copy_text(id, EVENT_REQUEST_ID_MAX + 1, bytes);
 }
@@ -102,7 +107,8 @@ static enum err on_header(struct amqp_link *link, const amqp_frame_t *frame, str
     read_properties(message, frame->payload.properties.decoded);
     message->body_size = frame->payload.properties.body_size;
     message->too_large = message->body_size > AMQP_BODY_MAX;
-    if (!message->too_large) message_reserve(message, (size_t)message->body_size + 1);
+    if (!message->too_large)
+        message_reserve(message, (size_t)message->body_size + 1);
     link->reading = READING_BODY;
     return message->body_size == 0 ? message_finish(link, event) : ERR_AGAIN;
 }
@@ -113,7 +119,8 @@ static enum err on_body(struct amqp_link *link, const amqp_frame_t *frame, struc
     amqp_bytes_t part = frame->payload.body_fragment;
     if (part.len > message->body_size - message->body_read)
         return amqp_link_die(link, "a message is longer than its header says");
-    if (!message->too_large) memcpy(message->body + message->body_read, part.bytes, part.len);
+    if (!message->too_large)
+        memcpy(message->body + message->body_read, part.bytes, part.len);
     message->body_read += part.len;
     return message->body_read == message->body_size ? message_finish(link, event) : ERR_AGAIN;
 }
@@ -207,21 +214,26 @@ enum err amqp_link_poll(struct amqp_link *link, int timeout_ms, struct amqp_even
 {
     int64_t deadline = timeout_ms > 0 ? clock_monotonic_ms() + timeout_ms : 0;
 
-    if (link->dead) return ERR_CLOSED;
+    if (link->dead)
+        return ERR_CLOSED;
     memset(event, 0, sizeof *event);
     for (;;) {
         amqp_frame_t frame;
         int64_t left = deadline ? deadline - clock_monotonic_ms() : 0;
-        if (left < 0) left = 0;
+        if (left < 0)
+            left = 0;
         struct timeval wait = {.tv_sec = left / 1000, .tv_usec = left % 1000 * 1000};
 
         /* Nothing decoded is alive here: whatever the last frame held has been copied. */
         amqp_maybe_release_buffers(link->state);
         int status = amqp_simple_wait_frame_noblock(link->state, &frame, &wait);
-        if (status == AMQP_STATUS_TIMEOUT) return ERR_AGAIN;
-        if (status != AMQP_STATUS_OK) return amqp_link_fail(link, status);
+        if (status == AMQP_STATUS_TIMEOUT)
+            return ERR_AGAIN;
+        if (status != AMQP_STATUS_OK)
+            return amqp_link_fail(link, status);
 
         enum err err = on_frame(link, &frame, event);
-        if (err != ERR_AGAIN) return err;
+        if (err != ERR_AGAIN)
+            return err;
     }
 }

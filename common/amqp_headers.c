@@ -14,7 +14,8 @@
 void amqp_copy_text(char *text, size_t size, amqp_bytes_t bytes)
 {
     size_t length = bytes.len < size - 1 ? bytes.len : size - 1;
-    if (length > 0) memcpy(text, bytes.bytes, length);
+    if (length > 0)
+        memcpy(text, bytes.bytes, length);
     text[length] = '\0';
 }
 
@@ -53,7 +54,8 @@ static bool whole_number(const amqp_field_value_t *value, int64_t *number)
 static bool number_within(const amqp_field_value_t *value, int64_t min, int64_t max, int64_t *number)
 {
     int64_t found;
-    if (!whole_number(value, &found) || found < min || found > max) return false;
+    if (!whole_number(value, &found) || found < min || found > max)
+        return false;
     *number = found;
     return true;
 }
@@ -61,12 +63,15 @@ static bool number_within(const amqp_field_value_t *value, int64_t min, int64_t 
 /* Printable ASCII of at most size - 1 bytes, or false. */
 static bool plain_text(const amqp_field_value_t *value, char *text, size_t size)
 {
-    if (value->kind != AMQP_FIELD_KIND_UTF8 && value->kind != AMQP_FIELD_KIND_BYTES) return false;
+    if (value->kind != AMQP_FIELD_KIND_UTF8 && value->kind != AMQP_FIELD_KIND_BYTES)
+        return false;
     amqp_bytes_t bytes = value->value.bytes;
-    if (bytes.len >= size) return false;
+    if (bytes.len >= size)
+        return false;
     for (size_t i = 0; i < bytes.len; i++) {
         unsigned char c = ((const unsigned char *)bytes.bytes)[i];
-        if (c < 0x20 || c > 0x7e) return false;
+        if (c < 0x20 || c > 0x7e)
+            return false;
     }
     amqp_copy_text(text, size, bytes);
     return true;
@@ -75,9 +80,11 @@ static bool plain_text(const amqp_field_value_t *value, char *text, size_t size)
 static bool epoch_text(const amqp_field_value_t *value, char epoch[CURSOR_EPOCH_MAX + 1])
 {
     char text[CURSOR_EPOCH_MAX + 1];
-    if (!plain_text(value, text, sizeof text) || text[0] == '\0') return false;
+    if (!plain_text(value, text, sizeof text) || text[0] == '\0')
+        return false;
     for (const char *c = text; *c; c++)
-        if (!isalnum((unsigned char)*c)) return false;
+        if (!isalnum((unsigned char)*c))
+            return false;
     memcpy(epoch, text, sizeof text);
     return true;
 }

@@ -3,6 +3,7 @@
  *   amqp_link.c      a connection's life: connect, log in, declare, consume, close
  *   amqp_publish.c   sending, never more than the socket takes at once
  *   amqp_frames.c    receiving: the frame state machine behind amqp_link_poll()
+ *   amqp_mark.c      telling the queue we know from a new one of the same name
  *   amqp_headers.c   a message's headers, whoever made them, as struct event_meta */
 #ifndef CARILLON_AMQP_INTERNAL_H
 #define CARILLON_AMQP_INTERNAL_H
@@ -58,6 +59,13 @@ static inline amqp_bytes_t amqp_text(const char *text)
 {
     return amqp_cstring_bytes(text);
 }
+
+/* Notes a failed call on the link, which is then dead; `doing` names it. */
+enum err amqp_link_check_reply(struct amqp_link *link, const char *doing, amqp_rpc_reply_t reply);
+
+/* A control message with the given exchange and key. */
+enum err amqp_link_send_control(struct amqp_link *link, const char *exchange, const char *key, bool mandatory,
+                                const char *type, const char *message_id, const char *epoch, uint64_t *tag);
 
 /* Copies a text of the wire: cut to size, NUL-terminated. */
 void amqp_copy_text(char *text, size_t size, amqp_bytes_t bytes);

@@ -61,9 +61,10 @@ void amqp_describe_reply(const amqp_rpc_reply_t *reply, char *text, size_t size)
 }
 
 /* What every opening call ends with: ERR_OK, or the link is dead and says which call failed. */
-static enum err check_reply(struct amqp_link *link, const char *doing, amqp_rpc_reply_t reply)
+enum err amqp_link_check_reply(struct amqp_link *link, const char *doing, amqp_rpc_reply_t reply)
 {
-    if (reply.reply_type == AMQP_RESPONSE_NORMAL) return ERR_OK;
+    if (reply.reply_type == AMQP_RESPONSE_NORMAL)
+        return ERR_OK;
     char text[200];
     amqp_describe_reply(&reply, text, sizeof text);
     return amqp_link_die(link, "%s: %s", doing, text);
@@ -72,7 +73,8 @@ static enum err check_reply(struct amqp_link *link, const char *doing, amqp_rpc_
 static struct timeval time_left(int64_t deadline)
 {
     int64_t left = deadline - clock_monotonic_ms();
-    if (left < 1) left = 1;
+    if (left < 1)
+        left = 1;
     return (struct timeval){.tv_sec = left / 1000, .tv_usec = left % 1000 * 1000};
 }
 
@@ -98,7 +100,8 @@ static enum err connect_socket(struct amqp_link *link, const struct config *conf
 {
     struct timeval left = time_left(deadline);
     amqp_socket_t *socket = amqp_tcp_socket_new(link->state);
-    if (!socket) abort();
+    if (!socket)
+        abort();
     int status = amqp_socket_open_noblock(socket, config->amqp_host, (int)config->amqp_port, &left);
     if (status != AMQP_STATUS_OK)
         return amqp_link_die(link, "%s:%d: %s", config->amqp_host, (int)config->amqp_port,
@@ -142,24 +145,24 @@ static enum err log_in(struct amqp_link *link, const struct config *config)
         (amqp_table_t){.num_entries = sizeof capabilities / sizeof *capabilities, .entries = capabilities};
     amqp_table_t table = {.num_entries = PROPERTIES, .entries = properties};
 
-    return check_reply(link, "login",
-                       amqp_login_with_properties(link->state, config->amqp_vhost, AMQP_CHANNEL, FRAME_MAX,
-                                                  (int)config->amqp_heartbeat_s, &table,
-                                                  AMQP_SASL_METHOD_PLAIN, config->amqp_user,
-                                                  config->amqp_password));
+    return amqp_link_check_reply(link, "login",
+                                 amqp_login_with_properties(link->state, config->amqp_vhost, AMQP_CHANNEL,
+                                                            FRAME_MAX, (int)config->amqp_heartbeat_s, &table,
+                                                            AMQP_SASL_METHOD_PLAIN, config->amqp_user,
+                                                            config->amqp_password));
 }
 
 static enum err open_channel(struct amqp_link *link)
 {
     amqp_channel_open(link->state, AMQP_CHANNEL);
-    return check_reply(link, "channel", amqp_get_rpc_reply(link->state));
+    return amqp_link_check_reply(link, "channel", amqp_get_rpc_reply(link->state));
 }
 
 static enum err declare_exchange(struct amqp_link *link)
 {
     amqp_exchange_declare(link->state, AMQP_CHANNEL, amqp_text(link->exchange), amqp_text("topic"), false,
                           true, false, false, amqp_empty_table);
-    return check_reply(link, "exchange", amqp_get_rpc_reply(link->state));
+    return amqp_link_check_reply(link, "exchange", amqp_get_rpc_reply(link->state));
 }
 
 static enum err declare_queue(struct amqp_link *link, const struct config *config)
@@ -175,14 +178,14 @@ static enum err declare_queue(struct amqp_link *link, const struct config *confi
     amqp_table_t table = {.num_entries = QUEUE_OPTIONS, .entries = options};
 
     amqp_queue_declare(link->state, AMQP_CHANNEL, amqp_text(link->queue), false, true, false, false, table);
-    return check_reply(link, "queue", amqp_get_rpc_reply(link->state));
+    return amqp_link_check_reply(link, "queue", amqp_get_rpc_reply(link->state));
 }
 
 static enum err bind_queue(struct amqp_link *link)
 {
     amqp_queue_bind(link->state, AMQP_CHANNEL, amqp_text(link->queue), amqp_text(link->exchange),
                     amqp_text(EVENT_BINDING), amqp_empty_table);
-    return check_reply(link, "binding", amqp_get_rpc_reply(link->state));
+    return amqp_link_check_reply(link, "binding", amqp_get_rpc_reply(link->state));
 }
 
 static enum err open_all(struct amqp_link *link, const struct config *config)
@@ -191,16 +194,22 @@ static enum err open_all(struct amqp_link *link, const struct config *config)
     enum err err = connect_socket(link, config, deadline);
 
     limit_call(link, deadline);
-    if (!err) err = log_in(link, config);
+    if (!err)
+        err = log_in(link, config);
     limit_call(link, deadline);
-    if (!err) err = open_channel(link);
+    if (!err)
+        err = open_channel(link);
     limit_call(link, deadline);
-    if (!err) err = declare_exchange(link);
+    if (!err)
+        err = declare_exchange(link);
     limit_call(link, deadline);
-    if (!err) err = declare_queue(link, config);
+    if (!err)
+        err = declare_queue(link, config);
     limit_call(link, deadline);
-    if (!err) err = bind_queue(link);
-    if (!err) limit_call(link, clock_monotonic_ms() + config->amqp_timeout_ms);
+    if (!err)
+        err = bind_queue(link);
+    if (!err)
+        limit_call(link, clock_monotonic_ms() + config->amqp_timeout_ms);
     return err;
 }
 
@@ -208,9 +217,11 @@ enum err amqp_link_open(const struct config *config, const char *name, struct am
                         size_t why_size)
 {
     struct amqp_link *link = calloc(1, sizeof *link);
-    if (!link) abort();
+    if (!link)
+        abort();
     link->state = amqp_new_connection();
-    if (!link->state) abort();
+    if (!link->state)
+        abort();
     snprintf(link->exchange, sizeof link->exchange, "%s", config->amqp_exchange);
     snprintf(link->queue, sizeof link->queue, "%s", config->amqp_queue);
     snprintf(link->name, sizeof link->name, "%s", name);
@@ -237,7 +248,8 @@ static void say_goodbye(struct amqp_link *link)
 
 void amqp_link_close(struct amqp_link **link)
 {
-    if (!*link) return;
+    if (!*link)
+        return;
     say_goodbye(*link);
     (void)amqp_destroy_connection((*link)->state);
     free((*link)->message.body);
@@ -257,17 +269,21 @@ const char *amqp_link_why(const struct amqp_link *link)
 
 enum err amqp_link_confirm(struct amqp_link *link)
 {
-    if (link->dead) return ERR_CLOSED;
+    if (link->dead)
+        return ERR_CLOSED;
     amqp_confirm_select(link->state, AMQP_CHANNEL);
-    enum err err = check_reply(link, "confirm", amqp_get_rpc_reply(link->state));
-    if (!err) link->confirms = true;
+    enum err err = amqp_link_check_reply(link, "confirm", amqp_get_rpc_reply(link->state));
+    if (!err)
+        link->confirms = true;
     return err;
 }
 
 static amqp_table_entry_t stream_offset(int64_t since_s, int64_t from_offset, char text[32])
 {
-    if (from_offset >= 0) return number_entry("x-stream-offset", from_offset);
-    if (since_s <= 0) return text_entry("x-stream-offset", "next");
+    if (from_offset >= 0)
+        return number_entry("x-stream-offset", from_offset);
+    if (since_s <= 0)
+        return text_entry("x-stream-offset", "next");
     snprintf(text, 32, "%llds", (long long)since_s);
     return text_entry("x-stream-offset", text);
 }
@@ -278,18 +294,21 @@ enum err amqp_link_consume(struct amqp_link *link, int64_t since_s, int64_t from
     amqp_table_entry_t entry = stream_offset(since_s, from_offset, interval);
     amqp_table_t arguments = {.num_entries = 1, .entries = &entry};
 
-    if (link->dead) return ERR_CLOSED;
+    if (link->dead)
+        return ERR_CLOSED;
     amqp_basic_qos(link->state, AMQP_CHANNEL, 0, (uint16_t)prefetch, false);
-    enum err err = check_reply(link, "prefetch", amqp_get_rpc_reply(link->state));
-    if (err) return err;
+    enum err err = amqp_link_check_reply(link, "prefetch", amqp_get_rpc_reply(link->state));
+    if (err)
+        return err;
     amqp_basic_consume(link->state, AMQP_CHANNEL, amqp_text(link->queue), amqp_empty_bytes, false, false,
                        false, arguments);
-    return check_reply(link, "consume", amqp_get_rpc_reply(link->state));
+    return amqp_link_check_reply(link, "consume", amqp_get_rpc_reply(link->state));
 }
 
 enum err amqp_link_ack(struct amqp_link *link, uint64_t tag)
 {
-    if (link->dead) return ERR_CLOSED;
+    if (link->dead)
+        return ERR_CLOSED;
     int status = amqp_basic_ack(link->state, AMQP_CHANNEL, tag, true);
     return status == AMQP_STATUS_OK ? ERR_OK : amqp_link_fail(link, status);
 }

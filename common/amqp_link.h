@@ -83,6 +83,14 @@ MUST_CHECK enum err amqp_link_publish(struct amqp_link *link, const struct event
 MUST_CHECK enum err amqp_link_publish_control(struct amqp_link *link, const char *type,
                                               const char *message_id, const char *epoch, uint64_t *tag);
 
+/* Is the queue still the one that amqp_link_mark() was called for? *marked false: it was deleted and made
+ * again since, or the broker has lost its data, or nobody has marked it yet. When it is, a control message
+ * like the one above has come into it. Both wait for the broker; the first only before
+ * amqp_link_confirm(). */
+MUST_CHECK enum err amqp_link_check_mark(struct amqp_link *link, const char *type, const char *message_id,
+                                         const char *epoch, bool *marked);
+MUST_CHECK enum err amqp_link_mark(struct amqp_link *link);
+
 /* Consumer side: reads the stream from what `since_s` seconds ago reached it (whole chunks: earlier
  * messages may come too), or from offset `from_offset` when that is >= 0. */
 MUST_CHECK enum err amqp_link_consume(struct amqp_link *link, int64_t since_s, int64_t from_offset,

@@ -24,15 +24,21 @@ bool amqp_link_has_room(const struct amqp_link *link)
 static enum err send_message(struct amqp_link *link, const char *exchange, const char *key, bool mandatory,
                              const amqp_basic_properties_t *properties, amqp_bytes_t body, uint64_t *tag)
 {
-    if (link->dead) return ERR_CLOSED;
-    if (body.len > PUBLISH_MAX) return ERR_TOO_LARGE;
-    if (link->blocked || !amqp_link_has_room(link)) return ERR_AGAIN;
+    if (link->dead)
+        return ERR_CLOSED;
+    if (body.len > PUBLISH_MAX)
+        return ERR_TOO_LARGE;
+    if (link->blocked || !amqp_link_has_room(link))
+        return ERR_AGAIN;
 
     int status = amqp_basic_publish(link->state, AMQP_CHANNEL, amqp_text(exchange), amqp_text(key), mandatory,
                                     false, properties, body);
-    if (status != AMQP_STATUS_OK) return amqp_link_fail(link, status);
-    if (link->confirms) link->tags++;
-    if (tag) *tag = link->tags;
+    if (status != AMQP_STATUS_OK)
+        return amqp_link_fail(link, status);
+    if (link->confirms)
+        link->tags++;
+    if (tag)
+        *tag = link->tags;
     return ERR_OK;
 }
 
@@ -76,7 +82,8 @@ enum err amqp_link_publish(struct amqp_link *link, const struct event_meta *meta
     add_number(&headers, "user_id", meta->user_id);
     add_number(&headers, "seq", (int64_t)meta->seq);
     add_text(&headers, "epoch", meta->epoch);
-    if (meta->traceparent[0]) add_text(&headers, "traceparent", meta->traceparent);
+    if (meta->traceparent[0])
+        add_text(&headers, "traceparent", meta->traceparent);
 
     amqp_basic_properties_t properties = base_properties(meta->type, id, meta->created_at_ms, &headers);
     if (meta->request_id[0]) {
@@ -87,14 +94,21 @@ enum err amqp_link_publish(struct amqp_link *link, const struct event_meta *meta
     return send_message(link, link->exchange, meta->type, true, &properties, bytes, tag);
 }
 
-enum err amqp_link_publish_control(struct amqp_link *link, const char *type, const char *message_id,
-                                   const char *epoch, uint64_t *tag)
+enum err amqp_link_send_control(struct amqp_link *link, const char *exchange, const char *key, bool mandatory,
+                                const char *type, const char *message_id, const char *epoch, uint64_t *tag)
 {
     amqp_table_entry_t entries[HEADERS_MAX];
     amqp_table_t headers = {.num_entries = 0, .entries = entries};
-    if (epoch) add_text(&headers, "epoch", epoch);
+    if (epoch)
+        add_text(&headers, "epoch", epoch);
 
     amqp_basic_properties_t properties = base_properties(type, message_id, clock_wall_ms(), &headers);
+    return send_message(link, exchange, key, mandatory, &properties, amqp_text("{}"), tag);
+}
+
+enum err amqp_link_publish_control(struct amqp_link *link, const char *type, const char *message_id,
+                                   const char *epoch, uint64_t *tag)
+{
     /* Through the default exchange, which knows every queue by its name. */
-    return send_message(link, "", link->queue, false, &properties, amqp_text("{}"), tag);
+    return amqp_link_send_control(link, "", link->queue, false, type, message_id, epoch, tag);
 }

@@ -5,28 +5,36 @@
 #include "common/metrics.h"
 
 /* X(index, kind, name, labels, help); rows of one family stand together */
-#define API_METRICS(X)                                                                                                  \
-    X(API_REQUESTS_2XX, METRIC_COUNTER, "carillon_api_requests_total", "code=\"2xx\"", "Requests answered")             \
-    X(API_REQUESTS_3XX, METRIC_COUNTER, "carillon_api_requests_total", "code=\"3xx\"", "Requests answered")             \
-    X(API_REQUESTS_4XX, METRIC_COUNTER, "carillon_api_requests_total", "code=\"4xx\"", "Requests answered")             \
-    X(API_REQUESTS_5XX, METRIC_COUNTER, "carillon_api_requests_total", "code=\"5xx\"", "Requests answered")             \
-    X(API_REQUEST_SECONDS, METRIC_HISTOGRAM, "carillon_api_request_seconds", "", "Time in the worker")                  \
-    X(API_REQUESTS_STALE, METRIC_COUNTER, "carillon_api_requests_stale_total", "",                                      \
-      "Requests dropped because nginx no longer waited")                                                                \
-    X(API_WORKER_STARTS, METRIC_COUNTER, "carillon_api_worker_starts_total", "", "Workers started")                     \
-    X(API_EVENTS_COMMITTED, METRIC_COUNTER, "carillon_api_events_committed_total", "", "Events committed")              \
-    X(API_DB_RETRIES, METRIC_COUNTER, "carillon_api_db_retries_total", "", "Transactions repeated after a deadlock")    \
-    X(API_DB_CONNECTS, METRIC_COUNTER, "carillon_api_db_connects_total", "", "Connections made to the database")        \
-    X(API_BROKER_CONNECTS, METRIC_COUNTER, "carillon_api_broker_connects_total", "", "Connections made to the broker")  \
-    X(API_EVENTS_PUBLISHED, METRIC_COUNTER, "carillon_api_events_published_total", "", "Events sent to the broker")     \
-    X(API_EVENTS_CONFIRMED, METRIC_COUNTER, "carillon_api_events_confirmed_total", "", "Events it confirmed")           \
-    X(API_EVENTS_UNCONFIRMED, METRIC_COUNTER, "carillon_api_events_refused_total", "", "Events it returned or refused") \
-    X(API_PUBLISH_LAG, METRIC_HISTOGRAM, "carillon_api_publish_lag_seconds", "", "Commit to confirm")                   \
-    X(API_OUTBOX_DEPTH, METRIC_GAUGE, "carillon_api_outbox_events", "", "Events not yet confirmed")                     \
-    X(API_OUTBOX_OLDEST_MS, METRIC_GAUGE, "carillon_api_outbox_oldest_milliseconds", "", "Age of the oldest of them")   \
-    X(API_EVENTS_HEALED, METRIC_COUNTER, "carillon_api_events_healed_total", "",                                        \
-      "Events put back into the outbox on a new broker connection")                                                    \
-    X(API_ROWS_PURGED, METRIC_COUNTER, "carillon_api_rows_purged_total", "", "Journal rows and keys past retention")
+#define API_METRICS(X)                                                                                       \
+    X(API_REQUESTS_2XX, METRIC_COUNTER, "carillon_api_requests_total", "code=\"2xx\"", "Requests answered")  \
+    X(API_REQUESTS_3XX, METRIC_COUNTER, "carillon_api_requests_total", "code=\"3xx\"", "Requests answered")  \
+    X(API_REQUESTS_4XX, METRIC_COUNTER, "carillon_api_requests_total", "code=\"4xx\"", "Requests answered")  \
+    X(API_REQUESTS_5XX, METRIC_COUNTER, "carillon_api_requests_total", "code=\"5xx\"", "Requests answered")  \
+    X(API_REQUEST_SECONDS, METRIC_HISTOGRAM, "carillon_api_request_seconds", "", "Time in the worker")       \
+    X(API_REQUESTS_STALE, METRIC_COUNTER, "carillon_api_requests_stale_total", "",                           \
+      "Requests dropped because nginx no longer waited")                                                     \
+    X(API_WORKER_STARTS, METRIC_COUNTER, "carillon_api_worker_starts_total", "", "Workers started")          \
+    X(API_EVENTS_COMMITTED, METRIC_COUNTER, "carillon_api_events_committed_total", "", "Events committed")   \
+    X(API_DB_RETRIES, METRIC_COUNTER, "carillon_api_db_retries_total", "",                                   \
+      "Transactions repeated after a deadlock")                                                              \
+    X(API_DB_CONNECTS, METRIC_COUNTER, "carillon_api_db_connects_total", "",                                 \
+      "Connections made to the database")                                                                    \
+    X(API_BROKER_CONNECTS, METRIC_COUNTER, "carillon_api_broker_connects_total", "",                         \
+      "Connections made to the broker")                                                                      \
+    X(API_EVENTS_PUBLISHED, METRIC_COUNTER, "carillon_api_events_published_total", "",                       \
+      "Events sent to the broker")                                                                           \
+    X(API_EVENTS_CONFIRMED, METRIC_COUNTER, "carillon_api_events_confirmed_total", "",                       \
+      "Events it confirmed")                                                                                 \
+    X(API_EVENTS_UNCONFIRMED, METRIC_COUNTER, "carillon_api_events_refused_total", "",                       \
+      "Events it returned or refused")                                                                       \
+    X(API_PUBLISH_LAG, METRIC_HISTOGRAM, "carillon_api_publish_lag_seconds", "", "Commit to confirm")        \
+    X(API_OUTBOX_DEPTH, METRIC_GAUGE, "carillon_api_outbox_events", "", "Events not yet confirmed")          \
+    X(API_OUTBOX_OLDEST_MS, METRIC_GAUGE, "carillon_api_outbox_oldest_milliseconds", "",                     \
+      "Age of the oldest of them")                                                                           \
+    X(API_EVENTS_HEALED, METRIC_COUNTER, "carillon_api_events_healed_total", "",                             \
+      "Events put back into the outbox on a new broker connection")                                          \
+    X(API_ROWS_PURGED, METRIC_COUNTER, "carillon_api_rows_purged_total", "",                                 \
+      "Journal rows and keys past retention")
 
 enum api_metric {
 #define X(index, ...) index,

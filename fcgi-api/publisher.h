@@ -16,11 +16,12 @@ struct publisher; /* opaque */
 
 /* Starts the thread. Database and broker may both be away. config and metrics outlive it.
  * ERR_SYSTEM: no thread could be made. */
-MUST_CHECK enum err publisher_start(const struct config *config, struct metrics *metrics, struct publisher **out);
+MUST_CHECK enum err publisher_start(const struct config *config, struct metrics *metrics,
+                                    struct publisher **out);
 
-/* From the request's thread, after its commit. Never blocks, never fails: what does not fit in the
- * hint queue is found by the sweeper. */
-void publisher_hint(struct publisher *publisher, uint32_t user_id);
+/* From the request's thread, after the commit of the user's event `seq` has returned. Never blocks, never
+ * fails: what does not fit in the hint queue is found by the sweeper. */
+void publisher_hint(struct publisher *publisher, uint32_t user_id, uint64_t seq);
 
 /* Whether its broker connection is up, for readiness. Safe from any thread. */
 bool publisher_connected(const struct publisher *publisher);

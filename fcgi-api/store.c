@@ -43,6 +43,13 @@ void store_free(struct store **store)
     *store = NULL;
 }
 
+void store_note_event(struct store *store, uint64_t seq)
+{
+    store->last_seq = seq;
+    if (store->metrics)
+        metrics_add(store->metrics, API_EVENTS_COMMITTED, 1);
+}
+
 uint64_t store_last_seq(const struct store *store)
 {
     return store->last_seq;

@@ -28,7 +28,7 @@ struct store; /* opaque */
 struct store *store_new(const struct config *config);
 void store_free(struct store **store);
 
-/* Connections made and transactions repeated are counted there from now on. */
+/* Connections made, transactions repeated and events committed are counted there from now on. */
 void store_use_metrics(struct store *store, struct metrics *metrics);
 
 /* Does the database answer? For readiness. */
@@ -152,25 +152,32 @@ MUST_CHECK enum err store_outbox_read(struct store *store, uint32_t user_id, uin
  * to another event. Needless for events up to one whose own commit has returned. */
 MUST_CHECK enum err store_barrier(struct store *store);
 
-/* Users with an unconfirmed event older than min_age_ms, at most limit, those waiting longest first. */
-MUST_CHECK enum err store_outbox_users(struct store *store, int64_t min_age_ms, uint32_t *users, size_t limit,
-                                       size_t *count);
-
-/* Removes confirmed events, those that are still there. */
 struct outbox_key {
     uint64_t user_id;
     uint64_t seq;
 };
+
+/* Users with an unconfirmed event older than min_age_ms, each with the highest such one, at most limit,
+ * those waiting longest first. Out of a long backlog only the oldest events are looked at. */
+MUST_CHECK enum err store_outbox_users(struct store *store, int64_t min_age_ms, struct outbox_key *users,
+                                       size_t limit, size_t *count);
+
+/* Removes confirmed events, those that are still there. */
 MUST_CHECK enum err store_outbox_delete(struct store *store, const struct outbox_key *keys, size_t count);
 
-/* Puts the events since since_ms back into the outbox, user by user and in order, at most `limit` events
- * a call: begin with the other fields 0, call until `done`. */
+/* Puts the journal's events from since_ms (0: all) to until_ms back into the outbox, user by user and in
+ * order, at most `limit` events a call. Begin with the other fields 0, call until `done`. */
+#define OUTBOX_REFILL_USERS 256
 struct outbox_refill {
-    int64_t since_ms;
-    uint32_t user_id; /* who is being refilled, then who was last */
-    uint64_t next_seq, last_seq;
+    int64_t since_ms, until_ms;
     uint64_t added; /* rows so far */
     bool done;
+    struct {
+        uint32_t user_id;
+        uint64_t first, last;
+    } ranges[OUTBOX_REFILL_USERS]; /* those of some users at a time */
+    size_t next, count;
+    uint32_t last_user;
 };
 MUST_CHECK enum err store_outbox_refill(struct store *store, struct outbox_refill *refill, int limit);
 

@@ -185,6 +185,7 @@ enum err store_connect(struct store *store)
     set_options(store->mysql, store->config);
     if (open_connection(store)) {
         backoff_reset(&store->backoff);
+        store->short_lived = false;
         if (store->metrics)
             metrics_add(store->metrics, API_DB_CONNECTS, 1);
         return ERR_OK;

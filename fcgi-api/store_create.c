@@ -150,7 +150,7 @@ enum err store_task_insert(struct store *store, uint32_t user_id, const char *co
         return err;
     }
     if (!created->repeated)
-        store->last_seq = call.seq;
+        store_note_event(store, call.seq);
     created->body = call.body.text;
     return ERR_OK;
 }

@@ -72,6 +72,7 @@ struct store {
     bool reads_fail, writes_fail; /* as logged */
     struct backoff backoff;
     int64_t retry_at; /* not before: no connection is tried, monotonic ms */
+    bool short_lived; /* the server ends this connection when it is silent: see store_lock() */
     uint64_t last_seq;
     struct store_row row;
 };
@@ -192,6 +193,9 @@ MUST_CHECK enum err store_user_position(struct store *store, uint32_t user_id, b
 
 /* Increments and holds the user's counter until the end of the transaction. ERR_NOT_FOUND: no such user. */
 MUST_CHECK enum err store_next_seq(struct store *store, uint32_t user_id, uint64_t *seq);
+
+/* The user's event has been committed. */
+void store_note_event(struct store *store, uint64_t seq);
 
 /* Inside a transaction that holds the user's counter: journal row and outbox row. */
 MUST_CHECK enum err store_event_add(struct store *store, enum event_type type, const struct task *task,

@@ -71,25 +71,25 @@ enum err store_outbox_read(struct store *store, uint32_t user_id, uint64_t after
 
 struct users_call {
     int64_t before_ms;
-    uint32_t *users;
+    struct outbox_key *users;
     size_t limit, count;
 };
 
 static enum err users_work(struct store *store, void *context)
 {
     struct users_call *call = context;
-    uint32_t user_id;
+    struct outbox_key user;
 
     call->count = 0;
     enum err err =
         store_select(store, SQL_OUTBOX_USERS, STORE_IN(of_time(call->before_ms), of_number(call->limit)),
-                     STORE_OUT(to_u32(&user_id)));
+                     STORE_OUT(to_u64(&user.user_id), to_u64(&user.seq)));
     while (!err && (err = store_fetch(store)) == ERR_OK)
-        call->users[call->count++] = user_id;
+        call->users[call->count++] = user;
     return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
-enum err store_outbox_users(struct store *store, int64_t min_age_ms, uint32_t *users, size_t limit,
+enum err store_outbox_users(struct store *store, int64_t min_age_ms, struct outbox_key *users, size_t limit,
                             size_t *count)
 {
     struct users_call call = {.before_ms = clock_wall_ms() - min_age_ms, .users = users, .limit = limit};
@@ -152,18 +152,32 @@ enum err store_outbox_delete(struct store *store, const struct outbox_key *keys,
 
 struct refill_call {
     struct outbox_refill *refill;
-    int limit;
+    uint64_t last;
     uint64_t added;
 };
 
-/* The next user with events since then, and from which to which. */
-static enum err next_user(struct store *store, struct outbox_refill *refill)
+/* The next users with events since then, and from which to which. */
+static enum err ranges_work(struct store *store, void *context)
 {
-    enum err err = store_select_one(
-        store, SQL_REFILL_NEXT_USER, STORE_IN(of_time(refill->since_ms), of_number(refill->user_id)),
-        STORE_OUT(to_u32(&refill->user_id), to_u64(&refill->next_seq), to_u64(&refill->last_seq)));
-    if (err == ERR_NOT_FOUND)
-        refill->done = true;
+    struct outbox_refill *refill = context;
+    struct store_value since = of_time(refill->since_ms), until = of_time(refill->until_ms);
+    struct store_value after = of_number(refill->last_user), limit = of_number(OUTBOX_REFILL_USERS);
+    uint32_t user_id;
+    uint64_t first, last;
+    enum err err;
+
+    refill->next = refill->count = 0;
+    if (refill->since_ms > 0)
+        err = store_select(store, SQL_RANGES_SINCE, STORE_IN(since, until, after, limit),
+                           STORE_OUT(to_u32(&user_id), to_u64(&first), to_u64(&last)));
+    else
+        err = store_select(store, SQL_RANGES_ALL, STORE_IN(after, limit),
+                           STORE_OUT(to_u32(&user_id), to_u64(&first), to_u64(&last)));
+    while (!err && (err = store_fetch(store)) == ERR_OK) {
+        refill->ranges[refill->count].user_id = user_id;
+        refill->ranges[refill->count].first = first;
+        refill->ranges[refill->count++].last = last;
+    }
     return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
@@ -171,39 +185,49 @@ static enum err refill_work(struct store *store, void *context)
 {
     struct refill_call *call = context;
     const struct outbox_refill *refill = call->refill;
-    uint64_t last = refill->next_seq + (uint64_t)call->limit - 1;
     struct store_outcome outcome;
 
-    if (last > refill->last_seq)
-        last = refill->last_seq;
-    enum err err = store_execute(store, SQL_REFILL,
-                                 STORE_IN(of_time(clock_wall_ms()), of_number(refill->user_id),
-                                          of_number(refill->next_seq), of_number(last)),
-                                 &outcome);
+    enum err err =
+        store_execute(store, SQL_REFILL,
+                      STORE_IN(of_time(clock_wall_ms()), of_number(refill->ranges[refill->next].user_id),
+                               of_number(refill->ranges[refill->next].first), of_number(call->last)),
+                      &outcome);
     if (!err)
         call->added = outcome.rows;
     return err;
 }
 
-static enum err next_user_work(struct store *store, void *context)
+static enum err load_ranges(struct store *store, struct outbox_refill *refill)
 {
-    struct refill_call *call = context;
-    return next_user(store, call->refill);
+    enum err err = store_run(store, STORE_READ, ranges_work, refill);
+    if (err)
+        return err;
+    if (refill->count == 0)
+        refill->done = true;
+    else
+        refill->last_user = refill->ranges[refill->count - 1].user_id;
+    return ERR_OK;
 }
 
 enum err store_outbox_refill(struct store *store, struct outbox_refill *refill, int limit)
 {
-    struct refill_call call = {.refill = refill, .limit = limit};
-    enum err err = ERR_OK;
+    struct refill_call call = {.refill = refill};
 
-    if (refill->next_seq > refill->last_seq || refill->last_seq == 0)
-        err = store_run(store, STORE_READ, next_user_work, &call);
-    if (err || refill->done)
-        return err;
-    err = store_run(store, STORE_WRITE, refill_work, &call);
+    if (refill->next == refill->count) {
+        enum err err = load_ranges(store, refill);
+        if (err || refill->done)
+            return err;
+    }
+    uint64_t last_of_user = refill->ranges[refill->next].last;
+    call.last = refill->ranges[refill->next].first + (uint64_t)limit - 1;
+    if (call.last > last_of_user)
+        call.last = last_of_user;
+    enum err err = store_run(store, STORE_WRITE, refill_work, &call);
     if (err)
         return err;
     refill->added += call.added;
-    refill->next_seq += (uint64_t)limit;
+    refill->ranges[refill->next].first = call.last + 1;
+    if (call.last == last_of_user)
+        refill->next++;
     return ERR_OK;
 }

@@ -70,17 +70,21 @@
       "JOIN meta m ON m.name = 'epoch' "                                                                     \
       "WHERE o.user_id = ? AND o.seq > ? AND o.seq <= ? ORDER BY o.seq LIMIT ?")                             \
     X(SQL_OUTBOX_USERS,                                                                                      \
-      "SELECT DISTINCT user_id FROM "                                                                        \
-      "(SELECT user_id FROM outbox WHERE created_at <= ? ORDER BY created_at LIMIT 10000) waiting LIMIT ?")  \
+      "SELECT user_id, MAX(seq) FROM (SELECT user_id, seq, created_at FROM outbox "                          \
+      "WHERE created_at <= ? ORDER BY created_at LIMIT 10000) waiting "                                      \
+      "GROUP BY user_id ORDER BY MIN(created_at) LIMIT ?")                                                   \
     X(SQL_OUTBOX_DELETE,                                                                                     \
       "DELETE FROM outbox WHERE user_id = ? AND seq = ?")                                                    \
     X(SQL_OUTBOX_COUNT,                                                                                      \
       "SELECT COUNT(*) FROM (SELECT 1 FROM outbox LIMIT ?) counted")                                         \
     X(SQL_OUTBOX_OLDEST,                                                                                     \
       "SELECT created_at FROM outbox ORDER BY created_at LIMIT 1")                                           \
-    X(SQL_REFILL_NEXT_USER,                                                                                  \
-      "SELECT user_id, MIN(seq), MAX(seq) FROM events "                                                      \
-      "WHERE created_at >= ? AND user_id > ? GROUP BY user_id ORDER BY user_id LIMIT 1")                     \
+    X(SQL_RANGES_SINCE,                                                                                      \
+      "SELECT user_id, MIN(seq), MAX(seq) FROM events FORCE INDEX (events_by_age) "                          \
+      "WHERE created_at BETWEEN ? AND ? AND user_id > ? GROUP BY user_id ORDER BY user_id LIMIT ?")          \
+    X(SQL_RANGES_ALL,                                                                                        \
+      "SELECT user_id, MIN(seq), MAX(seq) FROM events FORCE INDEX (PRIMARY) "                                \
+      "WHERE user_id > ? GROUP BY user_id ORDER BY user_id LIMIT ?")                                         \
     X(SQL_REFILL,                                                                                            \
       "INSERT IGNORE INTO outbox (user_id, seq, created_at) "                                                \
       "SELECT user_id, seq, ? FROM events WHERE user_id = ? AND seq BETWEEN ? AND ? ORDER BY seq")           \

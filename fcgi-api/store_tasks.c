@@ -190,7 +190,7 @@ static enum err change(struct store *store, struct change_call *call)
 {
     enum err err = store_run(store, STORE_WRITE, change_work, call);
     if (!err)
-        store->last_seq = call->seq;
+        store_note_event(store, call->seq);
     return err;
 }
 

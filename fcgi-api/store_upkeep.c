@@ -51,9 +51,22 @@ struct note_call {
     int64_t wall_ms;
 };
 
+/* A process that is stopped keeps its connection, and with it its locks: the server is told to end a
+ * connection that holds any and has been silent for a while. */
+static enum err limit_silence(struct store *store)
+{
+    if (store->short_lived)
+        return ERR_OK;
+    store->short_lived = true;
+    return store_command(store, "SET SESSION wait_timeout = 20");
+}
+
 static enum err lock_work(struct store *store, void *context)
 {
     struct note_call *call = context;
+    enum err err = limit_silence(store);
+    if (err)
+        return err;
     return store_select_one(
         store, SQL_LOCK,
         STORE_IN(of_text(call->name), of_text(call->name), of_number((uint64_t)call->timeout_s)),

@@ -1,0 +1,56 @@
+/* What has been sent on this broker connection and is not out of the outbox yet: waiting for its confirm,
+ * or confirmed and waiting to be deleted. No I/O.
+ *
+ * As long as an event of a user is in here, the next read of his outbox begins after his highest one, so
+ * nothing is sent twice on one connection; when none is left it begins at the lowest row again. */
+#ifndef CARILLON_FLIGHT_H
+#define CARILLON_FLIGHT_H
+
+#include "common/event.h"
+#include "fcgi-api/store.h"
+#include "fcgi-api/user_map.h"
+
+#define FLIGHT_EVENTS_MAX 4096
+#define FLIGHT_BYTES_MAX  (512 * 1024) /* unconfirmed: what a broker that stops reading may leave unsent */
+
+struct flight_event {
+    struct event_meta meta; /* user_id 0: a control message */
+    int64_t queued_at_ms;
+    size_t bytes;
+    bool confirmed;
+};
+
+struct flight {
+    struct flight_event *events; /* FLIGHT_EVENTS_MAX places in a ring, one a tag */
+    uint64_t first_tag;          /* the oldest that is not confirmed, or the next to be sent */
+    uint64_t next_tag;
+    size_t bytes;              /* unconfirmed */
+    struct outbox_key *landed; /* confirmed, to be deleted: FLIGHT_EVENTS_MAX places */
+    size_t landed_count;
+    struct user_map users; /* seq: the highest, count: how many, of those above */
+};
+
+void flight_init(struct flight *flight);
+void flight_free(struct flight *flight);
+void flight_clear(struct flight *flight); /* a new connection: tags begin at 1 again */
+
+bool flight_has_room(const struct flight *flight, size_t bytes);
+size_t flight_unconfirmed(const struct flight *flight);
+
+/* The message with that tag has been sent; tags come without a gap. Only after flight_has_room(). */
+void flight_sent(struct flight *flight, uint64_t tag, const struct event_meta *meta, int64_t queued_at_ms,
+                 size_t bytes);
+
+/* 0: none of the user's is here. */
+uint64_t flight_highest(const struct flight *flight, uint32_t user_id);
+
+typedef void flight_visit(void *context, const struct flight_event *event);
+
+/* The broker has confirmed the tag (`multiple`: and all before it). Visits each event that was not
+ * confirmed before; they are to be deleted now. A tag that was never sent is ignored. */
+void flight_confirm(struct flight *flight, uint64_t tag, bool multiple, flight_visit *visit, void *context);
+
+/* All of `landed` has been deleted. */
+void flight_deleted(struct flight *flight);
+
+#endif

@@ -1,0 +1,147 @@
+/* Outbox -> broker, and out of the outbox when confirmed.
+ *
+ * Users take turns, a batch each. Messages are sent without waiting for their confirms, as many as
+ * flight.h holds; what is confirmed is deleted some moments later, many rows in one transaction, so that
+ * a commit is not in the way of the next event. */
+#include <stdlib.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "fcgi-api/publisher_internal.h"
+
+#define DELETE_DELAY_MS 100
+#define SENDS_AT_ONCE   512 /* then the broker's answers are looked at */
+#define MESSAGE_EXTRA   300 /* bytes of a message beside its body, about */
+
+/* ---- reading ------------------------------------------------------------------------------------- */
+
+void publisher_forget_batch(struct publisher *publisher)
+{
+    outbox_batch_free(&publisher->batch);
+    publisher->batch_next = 0;
+}
+
+static bool batch_left(const struct publisher *publisher)
+{
+    return publisher->batch_next < publisher->batch.count;
+}
+
+/* A full batch may have more behind it: the user goes to the end of the line. */
+static void end_batch(struct publisher *publisher)
+{
+    if (publisher->batch.count == (size_t)publisher->config->outbox_batch)
+        (void)worklist_add(&publisher->todo, publisher->batch_of.user_id, publisher->batch_of.upto);
+    publisher_forget_batch(publisher);
+}
+
+/* False: nobody has anything, or the database does not answer. */
+static bool next_batch(struct publisher *publisher)
+{
+    struct work *work = &publisher->batch_of;
+    while (!batch_left(publisher)) {
+        end_batch(publisher);
+        if (clock_monotonic_ms() < publisher->db_retry_at || !worklist_take(&publisher->todo, work))
+            return false;
+        uint64_t after = flight_highest(&publisher->flight, work->user_id);
+        enum err err = store_outbox_read(publisher->store, work->user_id, after, work->upto,
+                                         (int)publisher->config->outbox_batch, &publisher->batch);
+        if (err) {
+            (void)worklist_add(&publisher->todo, work->user_id, work->upto);
+            publisher->db_retry_at = clock_monotonic_ms() + DB_PAUSE_MS;
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- sending ------------------------------------------------------------------------------------- */
+
+/* False: not now. */
+static bool send_one(struct publisher *publisher)
+{
+    const struct outbox_event *event = &publisher->batch.events[publisher->batch_next];
+    size_t bytes = event->length + MESSAGE_EXTRA;
+    uint64_t tag;
+
+    if (!flight_has_room(&publisher->flight, bytes))
+        return false;
+    enum err err = amqp_link_publish(publisher->link, &event->meta, event->payload, event->length, &tag);
+    if (err == ERR_AGAIN) {
+        publisher->no_room = true;
+        return false;
+    }
+    if (err) {
+        publisher_link_drop(publisher, err == ERR_TOO_LARGE ? "an event is too large for a message"
+                                                            : amqp_link_why(publisher->link));
+        return false;
+    }
+    flight_sent(&publisher->flight, tag, &event->meta, event->queued_at_ms, bytes);
+    metrics_add(publisher->metrics, API_EVENTS_PUBLISHED, 1);
+    publisher->batch_next++;
+    return true;
+}
+
+bool publisher_may_send(const struct publisher *publisher)
+{
+    if (publisher->state != LINK_READY || publisher->blocked || publisher->no_room)
+        return false;
+    if (!flight_has_room(&publisher->flight, 1))
+        return false;
+    return batch_left(publisher) || worklist_count(&publisher->todo) > 0;
+}
+
+void publisher_drain(struct publisher *publisher)
+{
+    for (int i = 0; i < SENDS_AT_ONCE && publisher_may_send(publisher); i++)
+        if (!next_batch(publisher) || !send_one(publisher))
+            return;
+}
+
+bool publisher_idle(const struct publisher *publisher)
+{
+    const struct flight *flight = &publisher->flight;
+    return !batch_left(publisher) && worklist_count(&publisher->todo) == 0 &&
+           flight_unconfirmed(flight) == 0 && flight->landed_count == 0;
+}
+
+/* ---- confirmed ----------------------------------------------------------------------------------- */
+
+static void on_confirmed(void *context, const struct flight_event *event)
+{
+    struct publisher *publisher = context;
+    char id[EVENT_ID_SIZE];
+
+    if (event->meta.user_id == 0)
+        return;
+    metrics_add(publisher->metrics, API_EVENTS_CONFIRMED, 1);
+    metrics_observe_us(publisher->metrics, API_PUBLISH_LAG, (clock_wall_ms() - event->queued_at_ms) * 1000);
+    event_format_id(&event->meta, id);
+    log_set_request_id(event->meta.request_id);
+    log_info("Message published to \"%s\" %s", publisher->config->amqp_queue, id);
+    log_set_request_id(NULL);
+}
+
+void publisher_on_confirm(struct publisher *publisher, uint64_t tag, bool multiple)
+{
+    bool first = publisher->flight.landed_count == 0;
+    flight_confirm(&publisher->flight, tag, multiple, on_confirmed, publisher);
+    if (first)
+        publisher->delete_at = clock_monotonic_ms() + DELETE_DELAY_MS;
+}
+
+void publisher_delete_confirmed(struct publisher *publisher)
+{
+    struct flight *flight = &publisher->flight;
+    int64_t now = clock_monotonic_ms();
+    bool last = atomic_load(&publisher->stopping) && flight_unconfirmed(flight) == 0;
+    bool many = flight->landed_count >= (size_t)publisher->config->outbox_batch;
+
+    if (flight->landed_count == 0 || now < publisher->db_retry_at)
+        return;
+    if (!last && !many && now < publisher->delete_at)
+        return;
+    if (store_outbox_delete(publisher->store, flight->landed, flight->landed_count) == ERR_OK)
+        flight_deleted(flight);
+    else
+        publisher->db_retry_at = publisher->delete_at = clock_monotonic_ms() + DB_PAUSE_MS;
+}

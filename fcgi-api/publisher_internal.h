@@ -1,0 +1,119 @@
+/* What the publisher's files share: the thread's own state.
+ *
+ *   publisher.c        the thread: start, hints, loop, stop
+ *   publisher_link.c   the broker connection: connect, what it tells us, lose it
+ *   publisher_heal.c   between a new connection and its first event: what the broker may have lost
+ *   publisher_drain.c  outbox -> broker, and out of the outbox when confirmed
+ *   publisher_sweep.c  what one process does for all: forgotten events, gauges, purging
+ *
+ * and, without I/O:  worklist.h (who has something), flight.h (what is under way) */
+#ifndef CARILLON_PUBLISHER_INTERNAL_H
+#define CARILLON_PUBLISHER_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "common/amqp_link.h"
+#include "common/backoff.h"
+#include "fcgi-api/api_metrics.h"
+#include "fcgi-api/flight.h"
+#include "fcgi-api/publisher.h"
+#include "fcgi-api/store.h"
+#include "fcgi-api/worklist.h"
+
+/* When a publisher was last seen connected, by the database's clock: a note in the database. */
+#define ALIVE_NOTE "broker_alive_at"
+
+#define DB_PAUSE_MS 300 /* after the database could not be reached */
+
+enum link_state {
+    LINK_DOWN,
+    LINK_UNHEALED, /* connected, nothing published yet */
+    LINK_READY,
+};
+
+/* Between a new connection and its first event. */
+struct healing {
+    int64_t next_at;      /* when to go on, monotonic ms */
+    int64_t connected_at; /* database's clock, soon after connecting; -1: not asked yet */
+    bool probed, marked;  /* is the stream the one we know? */
+    bool locked;          /* we are the one who heals */
+    bool chosen, needed;  /* what goes back has been decided; is it anything? */
+    int64_t started_at;   /* database's clock */
+    struct outbox_refill refill;
+};
+
+/* Moments are monotonic ms. */
+struct publisher {
+    const struct config *config;
+    struct metrics *metrics;
+    struct store *store;
+    pthread_t thread;
+
+    /* shared with the request's thread */
+    pthread_mutex_t mutex; /* over hints */
+    struct worklist hints;
+    int wake_fd;
+    atomic_bool connected;
+    atomic_bool stopping;
+    _Atomic int64_t stop_at;
+
+    /* the connection */
+    struct amqp_link *link;
+    enum link_state state;
+    struct backoff backoff;
+    int64_t retry_at;
+    bool complained; /* that there is none */
+    bool was_ready;  /* at least once in this process */
+    bool blocked;    /* the broker asked to wait */
+    bool no_room;    /* the socket takes nothing more now */
+    struct healing healing;
+    char epoch[CURSOR_EPOCH_MAX + 1];
+    uint64_t controls; /* control messages sent */
+
+    /* what is being published */
+    struct worklist todo;
+    struct outbox_batch batch; /* of one user, from batch_next on still to send */
+    size_t batch_next;
+    struct work batch_of;
+    struct flight flight;
+    int64_t delete_at;
+    int64_t db_retry_at;
+
+    /* what one process does for all */
+    int64_t sweep_at, beacon_at, alive_at, purge_at;
+};
+
+/* ---- publisher_link.c ---------------------------------------------------------------------------- */
+
+/* Connects when it is time, reads what the broker has to say. */
+void publisher_link_step(struct publisher *publisher);
+/* The one way a connection ends: the reason is logged once, everything under way is forgotten; it is still
+ * in the outbox. */
+void publisher_link_drop(struct publisher *publisher, const char *reason);
+void publisher_link_ready(struct publisher *publisher);
+void publisher_send_beacon(struct publisher *publisher);
+
+/* ---- publisher_heal.c ---------------------------------------------------------------------------- */
+
+void publisher_heal_begin(struct publisher *publisher);
+void publisher_heal_step(struct publisher *publisher);
+void publisher_heal_abandon(struct publisher *publisher); /* the connection is gone */
+
+/* ---- publisher_drain.c --------------------------------------------------------------------------- */
+
+void publisher_drain(struct publisher *publisher);
+void publisher_on_confirm(struct publisher *publisher, uint64_t tag, bool multiple);
+void publisher_delete_confirmed(struct publisher *publisher);
+void publisher_forget_batch(struct publisher *publisher);
+
+/* Could an event be sent now, if there is one? */
+bool publisher_may_send(const struct publisher *publisher);
+/* Is there anything left of what was hinted? */
+bool publisher_idle(const struct publisher *publisher);
+
+/* ---- publisher_sweep.c --------------------------------------------------------------------------- */
+
+void publisher_sweep(struct publisher *publisher);
+
+#endif

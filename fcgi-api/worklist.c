@@ -1,0 +1,50 @@
+/* A ring of user ids beside a map that says who is in it. */
+#include "fcgi-api/worklist.h"
+
+#include <stdlib.h>
+
+void worklist_init(struct worklist *list, size_t limit)
+{
+    *list = (struct worklist){0};
+    user_map_init(&list->users, limit);
+    list->queue = calloc(limit, sizeof *list->queue);
+    if (!list->queue)
+        abort();
+}
+
+void worklist_free(struct worklist *list)
+{
+    user_map_free(&list->users);
+    free(list->queue);
+    list->queue = NULL;
+}
+
+void worklist_clear(struct worklist *list)
+{
+    user_map_clear(&list->users);
+    list->head = 0;
+}
+
+bool worklist_add(struct worklist *list, uint32_t user_id, uint64_t upto)
+{
+    size_t count = list->users.count;
+    struct user_entry *entry = user_map_add(&list->users, user_id);
+    if (!entry)
+        return false;
+    if (list->users.count > count)
+        list->queue[(list->head + count) % list->users.limit] = user_id;
+    if (upto > entry->seq)
+        entry->seq = upto;
+    return true;
+}
+
+bool worklist_take(struct worklist *list, struct work *work)
+{
+    if (list->users.count == 0)
+        return false;
+    uint32_t user_id = list->queue[list->head];
+    *work = (struct work){.user_id = user_id, .upto = user_map_find(&list->users, user_id)->seq};
+    user_map_remove(&list->users, user_id);
+    list->head = (list->head + 1) % list->users.limit;
+    return true;
+}
