@@ -153,4 +153,4 @@ def pytest_runtest_makereport(item, call):
             if part in stack.log_parts():
                 text = stack.logs_since(marks, part) if part in marks else stack.logs(part)
                 if text.strip():
-                    report.sections.append((f"{name}: end of {part}'s log", "\n".join(text.splitlines()[-25:])))
+                    report.sections.append((f"{name}: end of {part}'s log", "\n".join(line[:400] for line in text.splitlines()[-25:])))

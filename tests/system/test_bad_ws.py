@@ -4,7 +4,6 @@ why; never a word lost for anybody else."""
 import json
 import os
 import re
-import socket
 
 import pytest
 
@@ -269,7 +268,6 @@ def test_slow_reader_is_closed_and_delays_nobody(stack, http, publisher, sockets
     """One that does not read is closed with 4408 once its queue (8 MB) is full; the others hear on at once."""
     [user] = stack.new_users(1)
     slow = RawWebSocket(f"ws://127.0.0.1:{stack.port('NOTIFIER_PORT')}/")
-    slow.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     slow.send_frame(OP_TEXT, json.dumps({"type": "subscribe", "user_id": user}).encode())
     slow.recv_json()
     good = sockets()
