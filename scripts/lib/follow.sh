@@ -4,9 +4,12 @@
 FOLLOW_COLOURS=(36 35 32 33 34 31 96 95)
 FOLLOW_PIDS=()
 
-# prefix_of NAME INDEX: the sed expression's replacement.
+# Asked once, because inside $( ) there is no terminal.
+if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then FOLLOW_COLOUR=yes; else FOLLOW_COLOUR=no; fi
+
+# follow_prefix NAME INDEX
 follow_prefix() {
-    if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
+    if [ "$FOLLOW_COLOUR" = yes ]; then
         printf '\033[%sm%-13s\033[0m ' "${FOLLOW_COLOURS[$2 % ${#FOLLOW_COLOURS[@]}]}" "$1"
     else
         printf '%-13s ' "$1"

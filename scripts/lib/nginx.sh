@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2153 # the ports come from ports.sh
 # nginx: renders nginx/templates (and the frame nginx/nginx.conf.template) into etc/nginx.
 
 # shellcheck disable=SC2016 # names for envsubst

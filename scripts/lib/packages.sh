@@ -19,7 +19,7 @@ packages_missing() {
     [ -n "$names" ] || return 0
     # What another package provides is there too: nodejs from nodesource.com brings (and excludes) npm.
     installed=$(dpkg-query -W -f '${db:Status-Status} ${Package} ${Provides}\n' 2>/dev/null |
-        sed -n 's/([^)]*)//g; s/^installed //p' | tr -s ', ' '\n\n' || true)
+        sed -n 's/([^)]*)//g; s/^installed //p' | tr -s ', ' '\n' || true)
     comm -23 <(sort -u <<<"$names") <(sort -u <<<"$installed")
 }
 

@@ -78,6 +78,7 @@ ports_give_way() {
     case $name in
         PORT)
             PORT=8080
+            # shellcheck disable=SC2034 # read by name
             ports_asked ADMINER_PORT || ADMINER_PORT=8081
             say "port 80 is $state: using $PORT"
             [ "$(ports_probe $PORT)" = free ] || die "port $PORT is busy as well; choose one with --port N"

@@ -5,13 +5,17 @@
 # settings_of TABLE: NAME=value of every setting in CONFIG_TABLE (COMMON, API, NOTIFIER) that is set here.
 settings_of() {
     local name
-    for name in $(sed -n "/#define CONFIG_$1(/,/[^\\\\]$/p" "$ROOT/common/config.h" |
-        grep -oE 'X\([A-Z]+, [a-z_0-9]+, [A-Z_0-9]+' | sed 's/.* //'); do
-        [ -z "${!name+set}" ] || case $name in AMQP_* | DB_* | WS_HOST | WS_PORT) ;; *) say "$name=${!name}" ;; esac
-    done
-    for name in ASAN_OPTIONS UBSAN_OPTIONS LSAN_OPTIONS TSAN_OPTIONS; do
+    while read -r name; do
+        # Where the other parts are is not the caller's to say.
+        case $name in *_HOST | *_PORT | *_SOCKET | *_USER | *_PASSWORD | AMQP_VHOST | DB_NAME | API_STATS_FILE) continue ;; esac
         [ -z "${!name+set}" ] || say "$name=${!name}"
-    done
+    done < <(setting_names "$1")
+}
+
+setting_names() {
+    sed -n "/#define CONFIG_$1(/,/[^\\\\]$/p" "$ROOT/common/config.h" |
+        grep -oE 'X\([A-Z]+, [a-z_0-9]+, [A-Z_0-9]+' | sed 's/.* //'
+    printf '%s\n' ASAN_OPTIONS UBSAN_OPTIONS LSAN_OPTIONS TSAN_OPTIONS
 }
 
 amqp_settings() {

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # what is set here is read by the scripts
 # One stack is one directory: RUN_DIR. This file knows what lies where in it, and remembers in
 # RUN_DIR/ports.env what scripts/run decided, for every other script.
 #
@@ -37,7 +37,7 @@ stack_socket_directory() {
     local link=$RUN_DIR/sock path=$RUN_DIR/sock/mariadb.sock target
     if [ ${#path} -le $SOCKET_PATH_MAX ]; then
         [ ! -L "$link" ] || rm -f "$link"
-        mkdir -p -m 700 "$link"
+        (umask 077 && mkdir -p "$link")
     else
         target=$(readlink -- "$link" || true)
         # After a reboot /tmp is empty, and the name could be somebody else's by now.
@@ -64,10 +64,6 @@ stack_load() {
     [ -f "$RUN_DIR/ports.env" ] || return 1
     # shellcheck disable=SC1091 # made by stack_save
     . "$RUN_DIR/ports.env"
-}
-
-stack_require() {
-    stack_load && supervisor_runs || die "nothing runs in ${RUN_DIR}; start it with scripts/run"
 }
 
 # The path of a secret's file, made at first use.

@@ -17,6 +17,7 @@ service_make() {
         cp "$ROOT/scripts/parts/common/log-run" "$folder/log/run"
         printf '%s\n' "$LOG_DIR/$name" >"$folder/log/directory"
         : >"$folder/down" # scripts/run says when
+        echo 4096 >"$folder/max-death-tally"
         for pair in "$@"; do printf '%s\n' "${pair#*=}" >"$folder/env/${pair%%=*}"; done
     )
 }
@@ -91,7 +92,11 @@ supervisor_stop_wave() {
     local folder folders=() pattern
     for pattern in $1; do
         for folder in "$SERVICE_DIR"/$pattern; do
-            if s6-svok "$folder" 2>/dev/null; then folders+=("$folder") && s6-svc -d "$folder"; fi
+            s6-svok "$folder" 2>/dev/null || continue
+            folders+=("$folder")
+            s6-svc -d "$folder"
+            # An Erlang VM that is told to stop while it boots never does.
+            [ "${folder##*/}" != rabbitmq ] || part_check rabbitmq || s6-svc -k "$folder"
         done
     done
     # Each part has its own timeout-kill; this one is the outer deadline.
