@@ -94,9 +94,9 @@ supervisor_stop_wave() {
         for folder in "$SERVICE_DIR"/$pattern; do
             s6-svok "$folder" 2>/dev/null || continue
             folders+=("$folder")
-            s6-svc -d "$folder"
             # An Erlang VM that is told to stop while it boots never does.
-            [ "${folder##*/}" != rabbitmq ] || part_check rabbitmq || s6-svc -k "$folder"
+            if [ "${folder##*/}" = rabbitmq ] && ! part_check rabbitmq; then s6-svc -k "$folder"; fi
+            s6-svc -d "$folder"
         done
     done
     # Each part has its own timeout-kill; this one is the outer deadline.
