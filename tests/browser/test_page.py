@@ -1,5 +1,6 @@
 """The page in a real browser against the real parts."""
 
+import json
 import os
 import signal
 import subprocess
@@ -106,8 +107,7 @@ def test_scenario(stack, browser, visit):
     assert tab.same_document() == before, "the page was loaded anew"
 
     (logged,) = tab.logged()
-    journal = stack.client().get("/users/1/events").json()
-    assert logged == journal[-1], "what was logged is the message itself"
+    assert logged == json.loads(stack.journal(1)[-1][2]), "what was logged is the message itself"
     assert logged["message"] == sentence
     assert logged["type"] == "notification" and logged["task"]["id"] == 1
     logs = [text for level, text in browser().console() if level == "INFO" and text.endswith("Object")]
@@ -425,7 +425,7 @@ def test_a_page_opened_while_nothing_answers(stack, visit, user, task):
     tab.live(deadline=60)
     eventually(lambda: tab.tasks() == [(task["id"], "Acheter du pain", False)], 10, "the tasks")
     assert tab.errors() == []
-    eventually(lambda: tab.every(f'#user option[value="1"]'), 20, "the users came too")
+    eventually(lambda: tab.every('#user option[value="1"]'), 20, "the users came too")
     assert "reloaded" not in kinds(tab), "the first rows are no reload"
 
 
