@@ -1,0 +1,151 @@
+/* A socket's queue: order, bounds, and what closing leaves. */
+#include "tests/unit/browser.h"
+
+static struct metrics *metrics;
+
+static int set_up(void **state)
+{
+    (void)state;
+    metrics = open_metrics();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    assert_int_equal(metrics_get(metrics, NOTIFIER_QUEUE_BYTES), 0);
+    metrics_close(&metrics);
+    return 0;
+}
+
+static bool send_text(struct browser *browser, const char *text)
+{
+    struct frame *frame = frame_of(text);
+    bool sent = client_send(browser->client, frame);
+    frame_unref(&frame);
+    return sent;
+}
+
+static void test_order(void **state)
+{
+    (void)state;
+    struct browser browser;
+    char text[16];
+    browser_open(&browser, metrics, 1000, 100000);
+    assert_string_equal(browser_hears(&browser), "");
+    /* Grows while it is in the middle of its circle. */
+    int sent = 0, heard = 0;
+    for (int round = 1; round < 20; round++) {
+        for (int i = 0; i < round; i++) {
+            snprintf(text, sizeof text, "%d", sent++);
+            assert_true(send_text(&browser, text));
+        }
+        for (int i = 0; i < round - 1; i++) {
+            snprintf(text, sizeof text, "%d", heard++);
+            assert_string_equal(browser_hears(&browser), text);
+        }
+    }
+    assert_int_equal(client_waiting(browser.client), sent - heard);
+    client_free(&browser.client);
+    assert_null(browser.client);
+    client_free(&browser.client);
+}
+
+static void test_wakes_once(void **state)
+{
+    (void)state;
+    struct browser browser;
+    browser_open(&browser, metrics, 10, 1000);
+    send_text(&browser, "a");
+    send_text(&browser, "b");
+    assert_int_equal(browser.wakes, 1);
+    browser_hears(&browser);
+    browser_hears(&browser);
+    send_text(&browser, "c");
+    assert_int_equal(browser.wakes, 2);
+    client_free(&browser.client);
+}
+
+static void test_too_many_frames(void **state)
+{
+    (void)state;
+    struct browser browser;
+    browser_open(&browser, metrics, 2, 1000);
+    assert_true(send_text(&browser, "a"));
+    assert_true(send_text(&browser, "b"));
+    assert_int_equal(client_closing(browser.client), CLOSE_NOT);
+    assert_false(send_text(&browser, "c"));
+    assert_int_equal(client_closing(browser.client), CLOSE_TOO_SLOW);
+    /* What was queued is given up at once: it is what made the client too large. */
+    assert_int_equal(client_waiting(browser.client), 0);
+    assert_false(send_text(&browser, "d"));
+    assert_int_equal(metrics_get(metrics, NOTIFIER_CLOSED_SLOW), 1);
+    client_free(&browser.client);
+}
+
+static void test_too_many_bytes(void **state)
+{
+    (void)state;
+    struct browser browser;
+    browser_open(&browser, metrics, 100, 10);
+    assert_true(send_text(&browser, "a frame larger than the bound, to one who reads"));
+    assert_string_equal(browser_hears(&browser), "a frame larger than the bound, to one who reads");
+    assert_true(send_text(&browser, "123456"));
+    assert_int_equal(metrics_get(metrics, NOTIFIER_QUEUE_BYTES), 6);
+    assert_true(client_has_room(browser.client, 1, 4));
+    assert_false(client_has_room(browser.client, 1, 5));
+    assert_true(send_text(&browser, "1234"));
+    assert_false(send_text(&browser, "1"));
+    assert_int_equal(client_closing(browser.client), CLOSE_TOO_SLOW);
+    client_free(&browser.client);
+}
+
+static void test_close_keeps_first_reason(void **state)
+{
+    (void)state;
+    struct browser browser;
+    browser_open(&browser, metrics, 10, 1000);
+    send_text(&browser, "last words");
+    client_close(browser.client, CLOSE_RESTART);
+    client_close(browser.client, CLOSE_TOO_SLOW);
+    assert_int_equal(client_closing(browser.client), CLOSE_RESTART);
+    assert_string_equal(close_reason(client_closing(browser.client)), "service restart");
+    /* A restart lets what is queued go out first. */
+    assert_string_equal(browser_hears(&browser), "last words");
+    assert_false(send_text(&browser, "too late"));
+    assert_int_equal(metrics_get(metrics, NOTIFIER_CLOSED_RESTART), 1);
+    assert_int_equal(metrics_get(metrics, NOTIFIER_CLOSED_SLOW), 0);
+    client_free(&browser.client);
+}
+
+static void test_shared_frame(void **state)
+{
+    (void)state;
+    struct browser one, two;
+    struct frame *frame = frame_of("shared");
+    browser_open(&one, metrics, 10, 1000);
+    browser_open(&two, metrics, 10, 1000);
+    client_send(one.client, frame);
+    client_send(two.client, frame);
+    assert_int_equal(frame->references, 3);
+    assert_string_equal(browser_hears(&one), "shared");
+    client_free(&two.client);
+    assert_int_equal(frame->references, 1);
+    frame_unref(&frame);
+    assert_null(frame);
+    frame_unref(&frame);
+    client_free(&one.client);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_order, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_wakes_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_too_many_frames, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_too_many_bytes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_close_keeps_first_reason, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_shared_frame, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
