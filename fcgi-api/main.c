@@ -83,7 +83,6 @@ int main(int count, char **arguments)
     drain_install(fcgi_server_wake);
     app.store = store_new(&config);
     store_use_metrics(app.store, app.metrics);
-    store_use_metrics(app.store, app.metrics);
     if (publisher_start(&config, app.metrics, &app.publisher) != ERR_OK)
         return give_up("no thread for the publisher");
     metrics_add(app.metrics, API_WORKER_STARTS, 1);
