@@ -25,7 +25,7 @@ init_file = $ETC_DIR/mariadb-init.sql
 CONFIG
     (
         umask 077
-        printf '[client]\nsocket = %s\nuser = root\ndefault-character-set = utf8mb4\n' "$DB_SOCKET" >"$ETC_DIR/mariadb-admin.cnf"
+        printf '[client]\nsocket = %s\nuser = %s\ndefault-character-set = utf8mb4\n' "$DB_SOCKET" "$user" >"$ETC_DIR/mariadb-admin.cnf"
         mariadb_init_sql >"$ETC_DIR/mariadb-init.sql"
     )
     service_make mariadb mariadb "MARIADB_CONFIG=$ETC_DIR/mariadb.cnf" "MARIADB_ADMIN_CONFIG=$ETC_DIR/mariadb-admin.cnf"
@@ -56,5 +56,5 @@ mariadb_install() {
 }
 
 mariadb_migrate() {
-    DB_SOCKET=$DB_SOCKET DB_USER=root DB_PASSWORD='' DB_NAME=carillon "$ROOT/scripts/migrate" --demo --quiet
+    DB_SOCKET=$DB_SOCKET DB_USER=$(id -un) DB_PASSWORD='' DB_NAME=carillon "$ROOT/scripts/migrate" --demo --quiet
 }

@@ -28,6 +28,7 @@ stack_paths() {
 
 stack_directories() {
     (umask 077 && mkdir -p "$RUN_DIR") || die "cannot make $RUN_DIR; set RUN_DIR to a directory you may write to"
+    [ -O "$RUN_DIR" ] || die "$RUN_DIR belongs to $(stat -c %U "$RUN_DIR"), whose database it holds; run as that user, or set RUN_DIR"
     (umask 077 && mkdir -p "$ETC_DIR" "$SERVICE_DIR" "$LOG_DIR" "$SECRET_DIR" "$RUN_DIR/tmp")
     stack_socket_directory
 }
