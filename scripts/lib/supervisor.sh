@@ -30,7 +30,13 @@ supervisor_start() {
     ulimit -Sn "$(open_files)"
     env -i PATH="$PATH" LANG=C.UTF-8 HOME="$RUN_DIR" CARILLON_RUN_DIR="$RUN_DIR" \
         setsid s6-svscan -t 0 "$SERVICE_DIR" </dev/null >"$log/current" 2>&1 {LOCK}>&- &
-    wait_until 5000 supervisor_runs || die "the supervisor did not start: $(tail -n 1 "$log/current")"
+    wait_until 10000 supervisor_complete || die "the supervisor did not start: $(tail -n 1 "$log/current")"
+}
+
+supervisor_complete() {
+    local folder
+    supervisor_runs || return 1
+    for folder in "$SERVICE_DIR"/*/ "$SERVICE_DIR"/*/log/; do s6-svok "$folder" 2>/dev/null || return 1; done
 }
 
 open_files() { local most; most=$(ulimit -Hn); [ "$most" != unlimited ] && [ "$most" -lt 65536 ] || most=65536; echo "$most"; }
@@ -84,7 +90,7 @@ supervisor_stop() {
     [ -d "$SERVICE_DIR" ] || return 0
     for wave in "${STOP_WAVES[@]}"; do supervisor_stop_wave "$wave"; done
     s6-svscanctl -t "$SERVICE_DIR" 2>/dev/null || supervisor_stop_orphans
-    wait_until 10000 supervisor_gone || true
+    wait_until 20000 supervisor_gone || true
     processes_end_leftovers
 }
 
