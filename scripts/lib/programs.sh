@@ -26,12 +26,17 @@ amqp_settings() {
 }
 
 api_configure() {
-    local settings
+    local settings rules=$SERVICE_DIR/fcgi-socket/rules/uid/$(id -u)
+    service_make fcgi-socket fcgi-socket "FCGI_HOLDER=$FCGI_HOLDER"
+    (umask 077 && mkdir -p "$rules/env" && : >"$rules/allow" &&
+        for right in STORE RETRIEVE; do say '^pool$' >"$rules/env/S6_FDHOLDER_${right}_REGEX"; done
+        say >"$rules/env/S6_FDHOLDER_LIST")
     : >"$RUN_DIR/tmp/api-stats"
     mapfile -t settings < <(settings_of COMMON; settings_of API; amqp_settings)
     service_make fcgi-api fcgi-api "${settings[@]}" \
         "PROGRAM=$BUILD_DIR/fcgi-api" \
         "FCGI_SOCKET=$FCGI_SOCKET" \
+        "FCGI_HOLDER=$FCGI_HOLDER" \
         "FCGI_BACKLOG=$FCGI_BACKLOG" \
         "API_WORKERS=$API_WORKERS" \
         "API_STATS_FILE=$RUN_DIR/tmp/api-stats" \

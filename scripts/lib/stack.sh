@@ -24,6 +24,7 @@ stack_paths() {
     [ ! -L "$SOCK_DIR" ] || SOCK_DIR=$(readlink -- "$SOCK_DIR")
     DB_SOCKET=$SOCK_DIR/mariadb.sock
     FCGI_SOCKET=$SOCK_DIR/fcgi.sock
+    FCGI_HOLDER=$SOCK_DIR/holder.sock
 }
 
 stack_directories() {

@@ -83,7 +83,7 @@ part_wait() {
 }
 
 # Stops the parts in the order of the data's flow: first what takes new work, last what keeps it.
-STOP_WAVES=('nginx ws-notifier* adminer' 'fcgi-api' 'rabbitmq mariadb' 'epmd')
+STOP_WAVES=('nginx ws-notifier* adminer' 'fcgi-api' 'rabbitmq mariadb' 'epmd fcgi-socket')
 
 supervisor_stop() {
     local wave

@@ -1,11 +1,15 @@
 """The broker's side: put messages into the exchange, read the stream from its beginning."""
 
+import logging
 import threading
 import time
 import uuid
 from dataclasses import dataclass, field
 
 import pika
+
+# Leaving a stream while it still delivers makes the broker end the connection: that is fine.
+logging.getLogger("pika").setLevel(logging.CRITICAL)
 
 EXCHANGE, QUEUE = "tasks", "tasks_completed"
 

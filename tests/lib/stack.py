@@ -90,6 +90,7 @@ class Stack:
             env=self.environment,
             cwd=ROOT,
             text=True,
+            errors="replace",
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
