@@ -198,6 +198,8 @@ static enum err on_frame(struct amqp_link *link, const amqp_frame_t *frame, stru
         return frame->frame_type == AMQP_FRAME_METHOD ? on_method(link, &frame->payload.method, event)
                                                       : ERR_AGAIN;
 
+    if (frame->channel != AMQP_CHANNEL)
+        return ERR_AGAIN;
     if (frame->frame_type == AMQP_FRAME_METHOD && link->reading == READING_METHOD)
         return on_method(link, &frame->payload.method, event);
     if (frame->frame_type == AMQP_FRAME_HEADER && link->reading == READING_HEADER &&

@@ -3,7 +3,7 @@
  *   amqp_link.c      a connection's life: connect, log in, declare, consume, close
  *   amqp_publish.c   sending, never more than the socket takes at once
  *   amqp_frames.c    receiving: the frame state machine behind amqp_link_poll()
- *   amqp_mark.c      telling the queue we know from a new one of the same name
+ *   amqp_mark.c      what tells a broker, or a queue, from another of the same name
  *   amqp_headers.c   a message's headers, whoever made them, as struct event_meta */
 #ifndef CARILLON_AMQP_INTERNAL_H
 #define CARILLON_AMQP_INTERNAL_H
@@ -19,7 +19,9 @@
 
 #include "common/amqp_link.h"
 
-#define AMQP_CHANNEL 1
+#define AMQP_CHANNEL      1
+#define AMQP_SIDE_CHANNEL 2 /* for a question whose answer may be that the channel is closed */
+#define AMQP_CHANNELS     2
 
 /* Where the reader stands between two frames of our channel. */
 enum amqp_reading { READING_METHOD, READING_HEADER, READING_BODY };

@@ -146,7 +146,7 @@ static enum err log_in(struct amqp_link *link, const struct config *config)
     amqp_table_t table = {.num_entries = PROPERTIES, .entries = properties};
 
     return amqp_link_check_reply(link, "login",
-                                 amqp_login_with_properties(link->state, config->amqp_vhost, AMQP_CHANNEL,
+                                 amqp_login_with_properties(link->state, config->amqp_vhost, AMQP_CHANNELS,
                                                             FRAME_MAX, (int)config->amqp_heartbeat_s, &table,
                                                             AMQP_SASL_METHOD_PLAIN, config->amqp_user,
                                                             config->amqp_password));

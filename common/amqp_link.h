@@ -83,6 +83,10 @@ MUST_CHECK enum err amqp_link_publish(struct amqp_link *link, const struct event
 MUST_CHECK enum err amqp_link_publish_control(struct amqp_link *link, const char *type,
                                               const char *message_id, const char *epoch, uint64_t *tag);
 
+/* Of all connections to this broker at most one can claim, until it ends: *claimed false, another has.
+ * After a restart of the broker nobody has. Waits for the broker. */
+MUST_CHECK enum err amqp_link_claim(struct amqp_link *link, bool *claimed);
+
 /* Is the queue still the one that amqp_link_mark() was called for? *marked false: it was deleted and made
  * again since, or the broker has lost its data, or nobody has marked it yet. When it is, a control message
  * like the one above has come into it. Both wait for the broker; the first only before

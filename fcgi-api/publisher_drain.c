@@ -9,7 +9,7 @@
 #include "common/log.h"
 #include "fcgi-api/publisher_internal.h"
 
-#define DELETE_DELAY_MS 100
+#define DELETE_DELAY_MS 50
 #define SENDS_AT_ONCE   512 /* then the broker's answers are looked at */
 #define MESSAGE_EXTRA   300 /* bytes of a message beside its body, about */
 
@@ -39,7 +39,7 @@ static bool next_batch(struct publisher *publisher)
 {
     struct work *work = &publisher->batch_of;
     while (!batch_left(publisher)) {
-        end_batch(publisher);
+        publisher_forget_batch(publisher); /* an empty one */
         if (clock_monotonic_ms() < publisher->db_retry_at || !worklist_take(&publisher->todo, work))
             return false;
         uint64_t after = flight_highest(&publisher->flight, work->user_id);
@@ -78,6 +78,8 @@ static bool send_one(struct publisher *publisher)
     flight_sent(&publisher->flight, tag, &event->meta, event->queued_at_ms, bytes);
     metrics_add(publisher->metrics, API_EVENTS_PUBLISHED, 1);
     publisher->batch_next++;
+    if (!batch_left(publisher))
+        end_batch(publisher);
     return true;
 }
 

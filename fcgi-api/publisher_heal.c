@@ -1,14 +1,14 @@
 /* Between a new connection and its first event: put back what the broker may have lost.
  *
  * A stream confirms before its bytes are on disk. A broker that comes back from a power cut can lack the
- * last moments of what it confirmed, and those rows are no longer in the outbox. So before anything is
- * published on a new connection, the events around the last sign of life go back into the outbox; readers
- * drop what they already had. Of many publishers that reconnect together one does it, under a lock, and the
- * others wait for him: publishing something newer first would put it before what is being healed.
+ * last moments of what it confirmed, and those rows are no longer in the outbox. So the first publisher
+ * that connects to a life of the broker (amqp_link_claim) puts the events around the last sign of life
+ * back into the outbox; readers drop what they already had. The others wait for him at a lock: publishing
+ * something newer first would put it before what is being healed.
  *
- * The last sign of life is a note that the sweeper's holder renews while his connection is up. It is fresh
- * when a worker starts beside others that are connected: then nothing was lost. And a stream that is not
- * the one we marked is a new one: all of the journal goes into it. */
+ * The last sign of life is a note that the sweeper's holder renews while his connection is up. When it is
+ * fresh and we have just started, only the worker before us has died, not the broker. And a stream that is
+ * not the one we marked (amqp_link_check_mark) is a new one: all of the journal goes into it. */
 #include <stdio.h>
 
 #include "common/clock.h"
@@ -16,7 +16,6 @@
 #include "fcgi-api/publisher_internal.h"
 
 #define HEAL_LOCK       "heal"
-#define HEALED_NOTE     "healed_at"
 #define REFILL_ROWS     500
 #define LOCK_PAUSE_MS   50
 #define ALIVE_FRESH_MS  25000 /* the note is renewed every 10 s */
@@ -24,7 +23,7 @@
 
 void publisher_heal_begin(struct publisher *publisher)
 {
-    publisher->healing = (struct healing){.connected_at = -1};
+    publisher->healing = (struct healing){0};
 }
 
 void publisher_heal_abandon(struct publisher *publisher)
@@ -34,44 +33,20 @@ void publisher_heal_abandon(struct publisher *publisher)
     publisher->healing.locked = false;
 }
 
-static void pause_for(struct publisher *publisher, int64_t ms)
+static bool pause_for(struct publisher *publisher, int64_t ms)
 {
     publisher->healing.next_at = clock_monotonic_ms() + ms;
-}
-
-/* ---- the steps, each done when it returns true --------------------------------------------------- */
-
-static bool ask_clock(struct publisher *publisher)
-{
-    struct healing *healing = &publisher->healing;
-    if (healing->connected_at >= 0)
-        return true;
-    if (store_clock(publisher->store, &healing->connected_at) == ERR_OK &&
-        store_epoch(publisher->store, publisher->epoch) == ERR_OK)
-        return true;
-    healing->connected_at = -1;
-    pause_for(publisher, DB_PAUSE_MS);
     return false;
 }
 
-static bool probe(struct publisher *publisher)
+static bool drop(struct publisher *publisher, enum err err)
 {
-    struct healing *healing = &publisher->healing;
-    char id[64];
-
-    if (healing->probed)
-        return true;
-    snprintf(id, sizeof id, "%s:beacon:%llu", publisher->epoch, (unsigned long long)++publisher->controls);
-    enum err err =
-        amqp_link_check_mark(publisher->link, EVENT_BEACON_TYPE, id, publisher->epoch, &healing->marked);
-    if (!err)
-        err = amqp_link_confirm(publisher->link);
-    if (!err)
-        return healing->probed = true;
     publisher_link_drop(publisher,
                         err == ERR_AGAIN ? "it takes no messages" : amqp_link_why(publisher->link));
     return false;
 }
+
+/* ---- the steps, each done when it returns true --------------------------------------------------- */
 
 static bool take_lock(struct publisher *publisher)
 {
@@ -79,50 +54,49 @@ static bool take_lock(struct publisher *publisher)
     if (healing->locked)
         return true;
     enum err err = store_lock(publisher->store, HEAL_LOCK, 0, &healing->locked);
-    if (!healing->locked)
-        pause_for(publisher, err ? DB_PAUSE_MS : LOCK_PAUSE_MS);
-    return healing->locked;
+    return healing->locked || pause_for(publisher, err ? DB_PAUSE_MS : LOCK_PAUSE_MS);
 }
 
-/* What goes back: nothing, or the range in `refill`. */
-static enum err choose(struct publisher *publisher)
+/* The probe is a beacon at the same time. */
+static bool probe(struct publisher *publisher)
 {
-    const struct config *config = publisher->config;
     struct healing *healing = &publisher->healing;
-    int64_t healed_at, alive_at;
+    struct amqp_link *link = publisher->link;
+    char id[64];
 
-    enum err err = store_clock(publisher->store, &healing->started_at);
+    if (healing->probed)
+        return true;
+    if (store_epoch(publisher->store, publisher->epoch) != ERR_OK)
+        return pause_for(publisher, DB_PAUSE_MS);
+    snprintf(id, sizeof id, "%s:beacon:%llu", publisher->epoch, (unsigned long long)++publisher->controls);
+    enum err err = amqp_link_check_mark(link, EVENT_BEACON_TYPE, id, publisher->epoch, &healing->marked);
     if (!err)
-        err = store_moment(publisher->store, HEALED_NOTE, &healed_at);
+        err = amqp_link_claim(link, &healing->claimed);
     if (!err)
-        err = store_moment(publisher->store, ALIVE_NOTE, &alive_at);
-    if (err)
-        return err;
-
-    int64_t now = healing->started_at;
-    healing->refill = (struct outbox_refill){.until_ms = now};
-    healing->needed = healed_at <= healing->connected_at; /* else another did it after we had connected */
-    if (!healing->marked)
-        return ERR_OK; /* all of the journal */
-    bool alone = publisher->was_ready || alive_at < 0 || now - alive_at > ALIVE_FRESH_MS;
-    healing->needed = healing->needed && alone && config->heal_window_s > 0;
-    if (alive_at < 0 || alive_at > now)
-        alive_at = now;
-    healing->refill.since_ms = alive_at - config->heal_window_s * 1000;
-    healing->refill.until_ms = alive_at + ALIVE_MARGIN_MS;
-    return ERR_OK;
+        err = amqp_link_confirm(link);
+    return err ? drop(publisher, err) : (healing->probed = true);
 }
 
 static bool decide(struct publisher *publisher)
 {
+    const struct config *config = publisher->config;
     struct healing *healing = &publisher->healing;
-    if (healing->chosen)
+    int64_t now, alive_at;
+
+    if (healing->decided)
         return true;
-    if (choose(publisher) != ERR_OK) {
-        pause_for(publisher, DB_PAUSE_MS);
-        return false;
+    if (store_clock(publisher->store, &now) != ERR_OK ||
+        store_moment(publisher->store, ALIVE_NOTE, &alive_at) != ERR_OK)
+        return pause_for(publisher, DB_PAUSE_MS);
+    bool fresh = alive_at >= 0 && now - alive_at < ALIVE_FRESH_MS && !publisher->was_ready;
+    if (alive_at < 0 || alive_at > now)
+        alive_at = now;
+    healing->needed = !healing->marked || (healing->claimed && !fresh && config->heal_window_s > 0);
+    if (healing->marked) {
+        healing->refill.since_ms = alive_at - config->heal_window_s * 1000;
+        healing->refill.until_ms = alive_at + ALIVE_MARGIN_MS;
     }
-    return healing->chosen = true;
+    return healing->decided = true;
 }
 
 /* A bounded piece at a time, so that heartbeats go on. */
@@ -132,23 +106,16 @@ static bool put_back(struct publisher *publisher)
     if (refill->done || !publisher->healing.needed)
         return true;
     if (store_outbox_refill(publisher->store, refill, REFILL_ROWS) != ERR_OK)
-        pause_for(publisher, DB_PAUSE_MS);
+        return pause_for(publisher, DB_PAUSE_MS);
     return refill->done;
 }
 
-static bool leave_notes(struct publisher *publisher)
+static bool leave_mark(struct publisher *publisher)
 {
-    struct healing *healing = &publisher->healing;
-    if (!healing->needed)
+    if (publisher->healing.marked)
         return true;
-    if (!healing->marked && amqp_link_mark(publisher->link) != ERR_OK) {
-        publisher_link_drop(publisher, amqp_link_why(publisher->link));
-        return false;
-    }
-    if (store_set_moment(publisher->store, HEALED_NOTE, healing->started_at) == ERR_OK)
-        return true;
-    pause_for(publisher, DB_PAUSE_MS);
-    return false;
+    enum err err = amqp_link_mark(publisher->link);
+    return err ? drop(publisher, err) : true;
 }
 
 /* ---- all of them --------------------------------------------------------------------------------- */
@@ -170,12 +137,9 @@ static void finish(struct publisher *publisher)
 
 void publisher_heal_step(struct publisher *publisher)
 {
-    struct healing *healing = &publisher->healing;
-    if (clock_monotonic_ms() < healing->next_at)
+    if (clock_monotonic_ms() < publisher->healing.next_at)
         return;
-    if (!ask_clock(publisher) || !probe(publisher) || !take_lock(publisher))
-        return;
-    if (!decide(publisher) || !put_back(publisher) || !leave_notes(publisher))
-        return;
-    finish(publisher);
+    if (take_lock(publisher) && probe(publisher) && decide(publisher) && put_back(publisher) &&
+        leave_mark(publisher))
+        finish(publisher);
 }

@@ -34,12 +34,13 @@ enum link_state {
 
 /* Between a new connection and its first event. */
 struct healing {
-    int64_t next_at;      /* when to go on, monotonic ms */
-    int64_t connected_at; /* database's clock, soon after connecting; -1: not asked yet */
-    bool probed, marked;  /* is the stream the one we know? */
-    bool locked;          /* we are the one who heals */
-    bool chosen, needed;  /* what goes back has been decided; is it anything? */
-    int64_t started_at;   /* database's clock */
+    int64_t next_at; /* when to go on, monotonic ms */
+    bool locked;     /* nobody else is at it */
+    bool probed;
+    bool marked;  /* the stream is the one we know */
+    bool claimed; /* no other publisher was connected to this life of the broker */
+    bool decided;
+    bool needed; /* something goes back: `refill` says what */
     struct outbox_refill refill;
 };
 
