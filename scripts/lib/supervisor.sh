@@ -33,6 +33,7 @@ supervisor_start() {
     wait_until 10000 supervisor_complete || die "the supervisor did not start: $(tail -n 1 "$log/current")"
 }
 
+# s6-svscan answers a moment before the s6-supervise of each part does.
 supervisor_complete() {
     local folder
     supervisor_runs || return 1
@@ -41,11 +42,8 @@ supervisor_complete() {
 
 open_files() { local most; most=$(ulimit -Hn); [ "$most" != unlimited ] && [ "$most" -lt 65536 ] || most=65536; echo "$most"; }
 
-# s6-svscan answers a moment before the s6-supervise of each part does.
-part_start() {
-    wait_until 5000 s6-svok "$SERVICE_DIR/$1" || die "$1 has no supervisor; see $LOG_DIR/supervisor/current"
-    s6-svc -u "$SERVICE_DIR/$1"
-}
+# From now on the part is to be up, also after a death of its s6-supervise.
+part_start() { rm -f "$SERVICE_DIR/$1/down" && s6-svc -u "$SERVICE_DIR/$1"; }
 part_check() { (cd "$SERVICE_DIR/$1" && timeout 5 s6-envdir env ./check) >/dev/null 2>&1; }
 
 # part_field NAME up|pid
