@@ -73,8 +73,8 @@ def test_database_is_migrated_with_its_demo_data(stack):
         task = stack.http(port).get("/tasks/1")
         assert task.status == 200, task
         assert task.json()["content"] == "Acheter du pain" and task.json()["user_id"] == 1
-    ready = stack.http().get("/readyz")
-    assert ready.status == 200 and ready.json()["status"] == "ok", ready
+    # podman-compose did not wait for the broker before it started the pool.
+    eventually(lambda: stack.http().get("/readyz").json()["status"] == "ok", 30, "database and broker are there")
 
 
 # --- The scenario
@@ -94,20 +94,6 @@ def test_log_tells_the_scenario(stack):
     assert 'Subscribtion received : {"type":"subscribe","user_id":1}' in notifier
     assert "Message received from MQ {" in notifier
     assert 'Message published to "tasks_completed"' in api
-
-
-def test_events_by_server_sent_events(stack):
-    with stack.http().connect() as sock:
-        sock.sendall(b"GET /events?user_id=1 HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n")
-        sock.settimeout(15)
-        text = sock.recv(65536)
-        assert b" 200 " in text.split(b"\r\n")[0], text
-        time.sleep(0.5)
-        complete(stack, 1)
-        while b"task.completed" not in text:
-            more = sock.recv(65536)
-            assert more, text
-            text += more
 
 
 def test_management_page_shows_the_stream(stack):
@@ -173,7 +159,7 @@ def test_our_images_hold_no_secret_and_no_tool_to_build(stack):
         found = stack.exec(service, "sh", "-c", "ls /usr/bin/cc /usr/bin/gcc /usr/bin/make /src /.env 2>/dev/null || true")
         assert found == "", f"{service}: {found}"
         base = json.loads(podman("image", "inspect", "docker.io/library/debian:bookworm-slim"))[0]["Size"]
-        assert image["Size"] - base < 100_000_000, f"{service}: {(image['Size'] - base) // 1_000_000} MB above its base"
+        assert image["Size"] - base < 60_000_000, f"{service}: {(image['Size'] - base) // 1_000_000} MB above its base"
 
 
 def test_settings_reach_the_programs(stack):
