@@ -121,6 +121,16 @@ def test_the_address_keeps_the_user(stack, visit, user):
     assert tab.one("#user").get_attribute("value") == str(user)
 
 
+def test_the_page_on_the_originals_port(stack, browser, http, user, task):
+    """The client's own port serves the page, and the page asks everything there."""
+    port = stack.port("CLIENT_PORT")
+    tab = browser().open(f"http://localhost:{port}/index.html?user_id={user}").live()
+    http.patch(f"/tasks/{task['id']}", {"status": 1})
+    seen_once(tab, [("task.completed", "Acheter du pain")])
+    hosts = {address.split("//")[1].split("/")[0] for address in browser().requests() if address.startswith(("http:", "ws:"))}
+    assert hosts == {f"localhost:{port}"}
+
+
 def test_choosing_a_user(stack, visit, user, task):
     tab = visit(None, path="/")
     assert tab.one("#welcome").is_displayed()
@@ -669,7 +679,7 @@ def test_the_policy_works(visit, user):
 def test_screenshot(stack, visit, http, name, look):
     update = name == "screenshot.png" and os.environ.get("UPDATE_SCREENSHOT") == "1"
     if not look:
-        look = {"height": 560}
+        look = {"height": 610}
     tab = visit(1, still=True, **look)
     for status in (0, 1):
         http.patch("/tasks/1", {"status": status})
