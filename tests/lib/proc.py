@@ -52,19 +52,22 @@ def everything():
     return [process for process in found if process is not None]
 
 
+def _children(pid):
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
 def tree(pid):
     """The process and all that come from it, parents first; ended ones left out."""
-    all_processes = everything()
-    children = {}
-    for process in all_processes:
-        children.setdefault(process.parent, []).append(process)
-    root = next((process for process in all_processes if process.pid == pid), None)
-    found, queue = [], [root] if root else []
+    found, queue = [], [pid]
     while queue:
-        process = queue.pop(0)
-        if process.state not in "ZX":
+        pid = queue.pop(0)
+        process = read(pid)
+        if process and process.state not in "ZX":
             found.append(process)
-        queue.extend(children.get(process.pid, []))
+        queue.extend(_children(pid))
     return found
 
 

@@ -233,10 +233,29 @@ class Stack:
         return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
 
     def log_marks(self):
-        return {part: len(self.logs(part)) for part in self.log_parts()}
+        """Where each part's log ends now, for logs_since()."""
+        marks = {}
+        for part in self.log_parts():
+            current = self.run_dir / "log" / part / "current"
+            if current.exists():
+                status = current.stat()
+                marks[part] = (status.st_ino, status.st_size)
+        return marks
 
     def logs_since(self, marks, part):
-        return self.logs(part)[marks.get(part, 0) :]
+        """What a part has logged since; also when the file has been rotated meanwhile (it keeps its inode)."""
+        inode, size = marks.get(part, (0, 0))
+        found = None
+        for path in self.log_files(part):
+            try:
+                data = path.read_bytes()[size if path.stat().st_ino == inode else 0 :]
+                if path.stat().st_ino == inode:
+                    found = data
+                elif found is not None:
+                    found += data
+            except FileNotFoundError:
+                pass
+        return self.logs(part) if found is None else found.decode(errors="replace")
 
     def sanitizer_reports(self):
         reports = []
