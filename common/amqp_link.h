@@ -44,7 +44,7 @@ struct amqp_delivery {
     bool too_large; /* over AMQP_BODY_MAX: read away, not kept */
 };
 
-#define AMQP_BODY_MAX (1024 * 1024)
+#define AMQP_BODY_MAX 1048576
 
 struct amqp_event {
     enum amqp_event_kind kind;

@@ -10,7 +10,7 @@
 
 /* The kernel calls a socket writable when at least a third of its buffer is free (amqp_link.c asks for
  * one of 400 KiB): a message up to this size then fits, heartbeats and acknowledgements after it too. */
-#define PUBLISH_MAX (96 * 1024)
+#define PUBLISH_MAX 98304
 
 #define HEADERS_MAX 4
 
@@ -90,7 +90,9 @@ enum err amqp_link_publish(struct amqp_link *link, const struct event_meta *meta
         properties._flags |= AMQP_BASIC_CORRELATION_ID_FLAG;
         properties.correlation_id = amqp_text(meta->request_id);
     }
-    amqp_bytes_t bytes = {.len = length, .bytes = (void *)(uintptr_t)body};
+    amqp_bytes_t bytes;
+    bytes.len = length;
+    bytes.bytes = (void *)(uintptr_t)body;
     return send_message(link, link->exchange, meta->type, true, &properties, bytes, tag);
 }
 

@@ -11,7 +11,7 @@
 #include "fcgi-api/user_map.h"
 
 #define FLIGHT_EVENTS_MAX 4096
-#define FLIGHT_BYTES_MAX  (512 * 1024) /* unconfirmed: what a broker that stops reading may leave unsent */
+#define FLIGHT_BYTES_MAX  524288 /* unconfirmed: what a broker that stops reading may leave unsent */
 
 struct flight_event {
     struct event_meta meta; /* user_id 0: a control message */

@@ -17,7 +17,7 @@
 #include "fcgi-api/api_metrics.h"
 #include "fcgi-api/store_internal.h"
 
-#define COROUTINE_STACK (256 * 1024) /* name resolution needs more than the library's default */
+#define COROUTINE_STACK 262144 /* name resolution needs more than the library's default */
 
 /* ---- what an error means ------------------------------------------------------------------------- */
 

@@ -10,7 +10,7 @@
 #include "fcgi-api/store_internal.h"
 
 static const char *const statement_texts[STORE_STATEMENT_COUNT] = {
-#define X(name, sql) [name] = sql,
+#define X(name, sql) [name] = (sql),
     STORE_STATEMENTS(X)
 #undef X
 };
@@ -135,7 +135,7 @@ static enum err bind_and_run(struct store *store, MYSQL_STMT *statement, const s
 enum err store_execute(struct store *store, enum store_statement which, const struct store_value *values,
                        size_t count, struct store_outcome *outcome)
 {
-    MYSQL_STMT *statement;
+    MYSQL_STMT *statement = NULL;
     enum err err = prepare(store, which, &statement);
     if (!err)
         err = bind_and_run(store, statement, values, count);
@@ -149,7 +149,7 @@ enum err store_execute(struct store *store, enum store_statement which, const st
 enum err store_execute_many(struct store *store, enum store_statement which, const uint64_t *numbers,
                             size_t rows, size_t count)
 {
-    MYSQL_STMT *statement;
+    MYSQL_STMT *statement = NULL;
     MYSQL_BIND binds[STORE_VALUES_MAX] = {{0}};
     unsigned array_size = (unsigned)rows;
     size_t row_size = count * sizeof *numbers;
@@ -252,7 +252,7 @@ enum err store_select(struct store *store, enum store_statement which, const str
                       size_t value_count, const struct store_column *columns, size_t column_count)
 {
     struct store_row *row = &store->row;
-    MYSQL_STMT *statement;
+    MYSQL_STMT *statement = NULL;
 
     assert(!row->open && column_count <= STORE_COLUMNS_MAX);
     row->statement = which;

@@ -82,7 +82,7 @@ static enum err select_tasks(struct store *store, const struct store_task_filter
 static enum err list_work(struct store *store, void *context)
 {
     struct list_call *call = context;
-    struct task task;
+    struct task task = {0};
     struct task_columns row = {.task = &task};
     enum err err = ERR_OK;
 

@@ -1,0 +1,147 @@
+/* What is between the outbox and the broker's confirm: tags, room, and where the next read begins. */
+#include "tests/unit/unit.h"
+
+#include <string.h>
+
+#include "fcgi-api/flight.h"
+
+struct seen {
+    size_t count;
+    uint64_t last_seq;
+};
+
+static void see(void *context, const struct flight_event *event)
+{
+    struct seen *seen = context;
+    seen->count++;
+    seen->last_seq = event->meta.seq;
+}
+
+static void send(struct flight *flight, uint64_t tag, uint32_t user_id, uint64_t seq)
+{
+    struct event_meta meta = {.user_id = user_id, .seq = seq};
+    flight_sent(flight, tag, &meta, 0, 100);
+}
+
+static void test_single_confirms_in_any_order(void **state)
+{
+    (void)state;
+    struct flight flight;
+    struct seen seen = {0};
+
+    flight_init(&flight);
+    send(&flight, 1, 7, 41);
+    send(&flight, 2, 8, 5);
+    send(&flight, 3, 7, 42);
+    assert_int_equal(flight_unconfirmed(&flight), 3);
+    assert_int_equal(flight.bytes, 300);
+
+    flight_confirm(&flight, 3, false, see, &seen);
+    assert_int_equal(seen.count, 1);
+    assert_int_equal(seen.last_seq, 42);
+    assert_int_equal(flight.bytes, 200);
+    flight_confirm(&flight, 1, false, see, &seen);
+    flight_confirm(&flight, 2, false, see, &seen);
+    assert_int_equal(flight_unconfirmed(&flight), 0);
+    assert_int_equal(flight.landed_count, 3);
+    assert_int_equal(flight.bytes, 0);
+    flight_free(&flight);
+}
+
+static void test_multiple_confirms_each_once(void **state)
+{
+    (void)state;
+    struct flight flight;
+    struct seen seen = {0};
+
+    flight_init(&flight);
+    for (uint64_t tag = 1; tag <= 10; tag++)
+        send(&flight, tag, 7, 100 + tag);
+    flight_confirm(&flight, 4, false, see, &seen);
+    flight_confirm(&flight, 6, true, see, &seen);
+    assert_int_equal(seen.count, 6);
+    flight_confirm(&flight, 6, true, see, &seen);  /* again */
+    flight_confirm(&flight, 99, true, see, &seen); /* never sent */
+    flight_confirm(&flight, 0, false, see, &seen);
+    assert_int_equal(seen.count, 6);
+    assert_int_equal(flight_unconfirmed(&flight), 4);
+    flight_free(&flight);
+}
+
+static void test_highest_until_the_last_is_deleted(void **state)
+{
+    (void)state;
+    struct flight flight;
+    struct seen seen = {0};
+
+    flight_init(&flight);
+    assert_int_equal(flight_highest(&flight, 7), 0);
+    send(&flight, 1, 7, 41);
+    send(&flight, 2, 7, 42);
+    flight_confirm(&flight, 1, false, see, &seen);
+    flight_deleted(&flight);
+    assert_int_equal(flight_highest(&flight, 7), 42);
+    flight_confirm(&flight, 2, false, see, &seen);
+    assert_int_equal(flight_highest(&flight, 7), 42); /* its row is still there */
+    flight_deleted(&flight);
+    assert_int_equal(flight_highest(&flight, 7), 0);
+    flight_free(&flight);
+}
+
+static void test_control_messages_are_not_deleted(void **state)
+{
+    (void)state;
+    struct flight flight;
+    struct seen seen = {0};
+
+    flight_init(&flight);
+    send(&flight, 1, 0, 0);
+    flight_confirm(&flight, 1, false, see, &seen);
+    assert_int_equal(seen.count, 1);
+    assert_int_equal(flight.landed_count, 0);
+    flight_free(&flight);
+}
+
+static void test_room(void **state)
+{
+    (void)state;
+    struct flight flight;
+    struct seen seen = {0};
+    struct event_meta meta = {.user_id = 7};
+
+    flight_init(&flight);
+    assert_true(flight_has_room(&flight, FLIGHT_BYTES_MAX * 2)); /* one alone always goes */
+    for (uint64_t tag = 1; tag <= FLIGHT_EVENTS_MAX; tag++) {
+        assert_true(flight_has_room(&flight, 1));
+        meta.seq = tag;
+        flight_sent(&flight, tag, &meta, 0, 1);
+    }
+    assert_false(flight_has_room(&flight, 1));
+    flight_confirm(&flight, FLIGHT_EVENTS_MAX, true, see, &seen);
+    assert_false(flight_has_room(&flight, 1)); /* nothing has been deleted yet */
+    flight_deleted(&flight);
+    assert_true(flight_has_room(&flight, FLIGHT_BYTES_MAX));
+    meta.seq++;
+    flight_sent(&flight, FLIGHT_EVENTS_MAX + 1, &meta, 0, FLIGHT_BYTES_MAX - 10);
+    assert_true(flight_has_room(&flight, 10));
+    assert_false(flight_has_room(&flight, 11));
+
+    flight_clear(&flight);
+    assert_int_equal(flight_highest(&flight, 7), 0);
+    assert_int_equal(flight_unconfirmed(&flight), 0);
+    meta.seq = 1;
+    flight_sent(&flight, 1, &meta, 0, 1);
+    flight_free(&flight);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_single_confirms_in_any_order),
+        cmocka_unit_test(test_multiple_confirms_each_once),
+        cmocka_unit_test(test_highest_until_the_last_is_deleted),
+        cmocka_unit_test(test_control_messages_are_not_deleted),
+        cmocka_unit_test(test_room),
+    };
+    return cmocka_run_group_tests_name("flight", tests, NULL, NULL);
+}
