@@ -23,5 +23,9 @@ die_usage() { die "unknown argument '$1'; see $0 --help"; }
 # Random and safe in a configuration file, a URL and SQL alike.
 random_password() { od -An -N16 -tx1 /dev/urandom | tr -d ' \n'; }
 
+# A line of progress: what is under way (on a terminal), then how long it took.
+begin() { if [ -t 1 ]; then printf '%-13s ...\r' "$1"; fi; }
+ready() { printf '%-13s ready  %s\n' "$1" "$(seconds_since "$2")"; }
+
 now_ms() { local us=${EPOCHREALTIME/[.,]/}; printf '%s' "${us%???}"; }
 seconds_since() { local ms=$(($(now_ms) - $1)); printf '%d.%d s' $((ms / 1000)) $((ms % 1000 / 100)); }

@@ -3,7 +3,7 @@
 # PACKAGES in scripts/packages, the only script that reads this file.
 
 # Units that come with our packages; only those that were not there before are disabled afterwards.
-PACKAGE_UNITS=(rabbitmq-server.service nginx.service epmd.socket epmd.service)
+PACKAGE_UNITS=(rabbitmq-server.service nginx.service epmd.socket epmd.service mosquitto.service php8.2-fpm.service)
 POLICY=/usr/sbin/policy-rc.d
 
 packages_of() {
@@ -54,7 +54,7 @@ packages_install_quietly() {
 }
 
 apt_get_install() {
-    local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0)
+    local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300)
     as_root "${apt[@]}" update || return 1
     as_root "${apt[@]}" install -y --no-install-recommends "$@"
 }

@@ -26,7 +26,8 @@ amqp_settings() {
 }
 
 api_configure() {
-    local settings rules=$SERVICE_DIR/fcgi-socket/rules/uid/$(id -u)
+    local settings rules
+    rules=$SERVICE_DIR/fcgi-socket/rules/uid/$(id -u)
     service_make fcgi-socket fcgi-socket "FCGI_HOLDER=$FCGI_HOLDER"
     (umask 077 && mkdir -p "$rules/env" && : >"$rules/allow" &&
         for right in STORE RETRIEVE; do say '^pool$' >"$rules/env/S6_FDHOLDER_${right}_REGEX"; done

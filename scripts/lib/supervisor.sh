@@ -50,11 +50,11 @@ part_check() { (cd "$SERVICE_DIR/$1" && timeout 5 s6-envdir env ./check) >/dev/n
 part_field() { s6-svstat -o "$2" "$SERVICE_DIR/$1" 2>/dev/null || printf -- '-1'; }
 part_restarts() { s6-svdt "$SERVICE_DIR/$1" 2>/dev/null | wc -l; }
 
-# up: it runs and answers; starting: it runs; down: it does not.
+# up: it runs and is ready; unready: it runs; down: it does not.
 part_state() {
     if [ "$(part_field "$1" up)" != true ]; then echo down
     elif part_check "$1"; then echo up
-    else echo starting
+    else echo unready
     fi
 }
 
@@ -71,14 +71,18 @@ wait_until() {
 # Waits until a part answers and says so; otherwise shows what it last had to say.
 part_wait() {
     local name=$1 limit_s=$2 began=$3
-    if wait_until $((limit_s * 1000)) part_check "$name"; then
-        printf '%-13s ready  %s\n' "$name" "$(seconds_since "$began")"
+    begin "$name"
+    if wait_until $((limit_s * 1000)) part_settled "$name" && part_check "$name"; then
+        ready "$name" "$began"
         return
     fi
-    warn "$name is not ready after $limit_s s; the end of $LOG_DIR/$name/current:"
+    warn "$name is not ready after $(seconds_since "$began"); the end of $LOG_DIR/$name/current:"
     tail -n 20 "$LOG_DIR/$name/current" >&2 || true
     die "stopped, because $name did not come up"
 }
+
+# Ready, or there is no point in waiting: it dies again and again, or the supervisor has gone.
+part_settled() { part_check "$1" || [ "$(part_restarts "$1")" -ge 4 ] || ! supervisor_runs; }
 
 # Stops the parts in the order of the data's flow: first what takes new work, last what keeps it.
 STOP_WAVES=('nginx ws-notifier* adminer' 'fcgi-api' 'rabbitmq mariadb' 'epmd fcgi-socket')
