@@ -60,6 +60,13 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(ARCHIVES)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(ARCHIVES) -lcmocka $(API_LIBS) $(NOTIFIER_LIBS) $(COMMON_LIBS)
 
+# The notifier's rules without its network and with a clock that stands still, for tests/property.
+MODEL_SOURCES := tests/property/shim.c $(filter-out common/clock.c common/amqp_%,$(wildcard common/*.c)) \
+                 $(patsubst %,ws-notifier/%.c,client feed frame hub notifier_metrics protocol reception ring)
+$(BUILD)/tests/libmodel.so: $(MODEL_SOURCES) $(wildcard common/*.[ch] ws-notifier/*.h)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -fPIC -shared -Wl,-Bsymbolic -o $@ $(MODEL_SOURCES) $(COMMON_LIBS)
+
 check: $(UNIT_TESTS) ## build and run the unit tests
 	@set -e; for test in $(UNIT_TESTS); do $$test; done
 
@@ -68,7 +75,8 @@ asan: ## the unit tests with AddressSanitizer and UndefinedBehaviorSanitizer
 
 lint: ## clang-tidy and cppcheck
 	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
-	    --suppress=missingIncludeSystem --suppress=legacyUninitvar -D_GNU_SOURCE -I. common fcgi-api ws-notifier
+	    --suppress=missingIncludeSystem --suppress=legacyUninitvar --include=/usr/include/utlist.h \
+	    -D_GNU_SOURCE -I. common fcgi-api ws-notifier
 	clang-tidy --quiet --warnings-as-errors='*' $(filter-out tests/%,$(filter %.c,$(SOURCES))) -- $(CPPFLAGS) -std=c17
 
 format: ## lay out the C sources
