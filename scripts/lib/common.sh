@@ -5,6 +5,9 @@
 # shellcheck disable=SC2034 # for the scripts
 ROOT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd -P)
 
+# Servers live in sbin, which an ordinary user does not have in his PATH.
+PATH=$PATH:/usr/sbin:/sbin
+
 say() { printf '%s\n' "$*"; }
 warn() { printf '%s\n' "$*" >&2; }
 

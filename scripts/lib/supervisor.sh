@@ -28,10 +28,12 @@ supervisor_start() {
     # A clean environment: what a part gets to see is in its env/. CARILLON_RUN_DIR marks every
     # process of this stack, so that leftovers can be told from anybody else's.
     ulimit -Sn "$(open_files)"
-    env -i PATH="$PATH" LANG=C.UTF-8 HOME="$RUN_DIR" CARILLON_RUN_DIR="$RUN_DIR" \
-        setsid s6-svscan -t 0 "$SERVICE_DIR" </dev/null >"$log/current" 2>&1 {LOCK}>&- &
+    clean_environment CARILLON_RUN_DIR="$RUN_DIR" setsid s6-svscan -t 0 "$SERVICE_DIR" </dev/null >"$log/current" 2>&1 {LOCK}>&- &
     wait_until 10000 supervisor_complete || die "the supervisor did not start: $(tail -n 1 "$log/current")"
 }
+
+# For a subshell: becomes the command.
+clean_environment() { exec env -i PATH="$PATH" LANG=C.UTF-8 HOME="$RUN_DIR" "$@"; }
 
 # s6-svscan answers a moment before the s6-supervise of each part does.
 supervisor_complete() {
@@ -44,7 +46,7 @@ open_files() { local most; most=$(ulimit -Hn); [ "$most" != unlimited ] && [ "$m
 
 # From now on the part is to be up, also after a death of its s6-supervise.
 part_start() { rm -f "$SERVICE_DIR/$1/down" && s6-svc -u "$SERVICE_DIR/$1"; }
-part_check() { (cd "$SERVICE_DIR/$1" && timeout 5 s6-envdir env ./check) >/dev/null 2>&1; }
+part_check() { (cd "$SERVICE_DIR/$1" && clean_environment timeout 5 s6-envdir env ./check) >/dev/null 2>&1; }
 
 # part_field NAME up|pid
 part_field() { s6-svstat -o "$2" "$SERVICE_DIR/$1" 2>/dev/null || printf -- '-1'; }
@@ -60,11 +62,15 @@ part_state() {
 
 # wait_until MILLISECONDS COMMAND...
 wait_until() {
-    local deadline=$(($(now_ms) + $1))
+    local began now pause=0.05 limit=$1
+    began=$(now_ms)
     shift
     until "$@"; do
-        [ "$(now_ms)" -lt "$deadline" ] || return 1
-        sleep 0.1
+        now=$(now_ms)
+        [ $((now - began)) -lt "$limit" ] || return 1
+        # What takes long is not helped by being asked often.
+        [ $((now - began)) -lt 1000 ] || pause=0.3
+        sleep "$pause"
     done
 }
 
