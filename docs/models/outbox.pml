@@ -1,0 +1,323 @@
+/* The way of one user's events from the outbox into the stream.
+ *
+ * Claims, for every interleaving, with publishers killed and the broker crashed at any instant:
+ *
+ *   order     the first appearance of event n in the stream comes before that of n + 1
+ *   arrival   when nothing moves any more, every committed event is in the stream and the outbox is empty
+ *
+ * so that a reader who drops what is not newer than the last he has holds an exact log.
+ *
+ * What is here: a writer whose transactions commit in the order of their numbers (the user's row is locked);
+ * two publishers, each with a connection of its own; hints, which may go to either or be lost; the sweeper, the
+ * same code under a lock that dies with its holder; confirms; deletes; and the heal on a new connection. A
+ * connection is a queue that may outlive its publisher (the kernel still sends what was written) or be cut
+ * anywhere. A crashed broker loses any tail of the stream, confirmed or not, and every connection.
+ *
+ * Not here: time (a row's age, the heal's window: all that is lost is taken to lie within it) and other users
+ * (their events share nothing but the connections). The stream is one number, `top`: as long as `order` holds,
+ * what is in it is exactly 1..top. Reading and sending is one step, because what is sent stays on the wire for
+ * any time and may be cut off it anywhere.
+ *
+ * ./check runs it, as it is and with each rule broken on purpose (-D name):
+ *
+ *   OWN_HINT_ONLY    the publisher sends the hint's event alone, not what is below it
+ *   SKIP_LOCKED      it reads past rows that another publisher is busy with
+ *   DELETE_EARLY     it deletes what it has sent, not what is confirmed
+ *   NEWEST_FIRST     it sends a batch from the highest number down
+ *   NO_SWEEPER       lost hints are nobody's business
+ *   NO_HEAL          a new connection does not bring back what the broker may have lost
+ *   HEAL_TOO_EARLY   it does so before the connection is made, not after
+ *   DELETE_HEALED    a confirm also deletes what somebody else's heal has put back since
+ */
+
+#ifndef EVENTS
+#define EVENTS 3
+#endif
+#ifndef BATCH
+#define BATCH 2 /* rows read at a time */
+#endif
+#ifndef KILLS
+#define KILLS 2 /* of publishers */
+#endif
+#ifndef CRASHES
+#define CRASHES 0 /* of the broker */
+#endif
+
+#define LINKS  (2 + KILLS) /* connections that exist at a time: a killed publisher's may linger */
+#define NOLINK LINKS
+#define NOBODY 2
+
+#define BIT(n)       (1 << (n))
+#define HAS(mask, n) (((mask) >> (n)) & 1)
+#define UPTO(n)      ((1 << ((n) + 1)) - 2) /* 1..n */
+
+/* The database. */
+byte committed;       /* 1..committed are in the journal */
+byte outbox;          /* bit n: event n is not known to be confirmed */
+byte holder = NOBODY; /* of the sweeper's lock */
+byte busy[2];         /* rows a publisher is at work on (SKIP_LOCKED) */
+byte own[2];          /* rows it has read and that no heal has put back since */
+
+/* The broker, and the connections to it. */
+byte top; /* the stream holds 1..top */
+chan wire[LINKS] = [BATCH] of { byte };
+bool taken[LINKS];   /* a publisher holds it */
+bool up[LINKS];      /* false: nothing comes back on it any more */
+byte awaited[LINKS]; /* bit n: sent, its confirm has not arrived */
+byte acked[LINKS];   /* bit n: it has arrived */
+
+/* Hints; and what strikes. */
+byte hint[2]; /* the latest event this publisher was told of, 0: none */
+bool killed[2];
+
+proctype writer()
+{
+    do
+    :: atomic {
+            committed < EVENTS ->
+            committed++;
+            outbox = outbox | BIT(committed);
+        }
+        if
+        :: atomic { hint[0] == 0 -> hint[0] = committed }
+        :: atomic { hint[1] == 0 -> hint[1] = committed }
+        :: skip /* the worker died before it could tell */
+        fi
+    :: committed == EVENTS -> break
+    od
+}
+
+/* All that a crash may have taken comes back into the outbox. */
+inline heal()
+{
+    atomic {
+#ifndef NO_HEAL
+        outbox = outbox | UPTO(committed);
+#ifndef DELETE_HEALED
+        own[1 - me] = 0;
+#endif
+#endif
+        skip
+    }
+}
+
+inline take_up(n)
+{
+    rows = rows | BIT(n);
+    count++;
+    wire[link]!n
+}
+
+#ifdef NEWEST_FIRST
+#define FIRST   EVENTS
+#define LAST    0
+#define NEXT(n) n - 1
+#else
+#define FIRST   1
+#define LAST    (EVENTS + 1)
+#define NEXT(n) n + 1
+#endif
+
+/* Reads the outbox and sends it. */
+inline publish(wanted)
+{
+    rows = 0;
+    count = 0;
+    n = FIRST;
+    do
+    :: n == LAST || count == BATCH -> break
+    :: else ->
+        if
+#if defined(OWN_HINT_ONLY)
+        :: HAS(outbox, n) && (wanted == 0 || n == wanted) -> take_up(n)
+#elif defined(SKIP_LOCKED)
+        :: HAS(outbox, n) && !HAS(busy[1 - me], n) -> take_up(n)
+#else
+        :: HAS(outbox, n) -> take_up(n)
+#endif
+        :: else
+        fi;
+        n = NEXT(n)
+    od;
+    awaited[link] = rows;
+    busy[me] = rows;
+    own[me] = rows;
+#ifdef DELETE_EARLY
+    outbox = outbox & ~rows;
+#endif
+    rows = 0;
+    count = 0;
+    n = 0
+}
+
+inline release_lock()
+{
+    if
+    :: holder == me -> holder = NOBODY
+    :: else
+    fi
+}
+
+inline connect()
+{
+    link = 0;
+    do
+    :: taken[link] || len(wire[link]) > 0 -> link++
+    :: else -> break
+    od;
+    up[link] = true;
+    taken[link] = true;
+    awaited[link] = 0;
+    acked[link] = 0
+}
+
+inline disconnect()
+{
+    up[link] = false;
+    taken[link] = false;
+    awaited[link] = 0;
+    acked[link] = 0;
+    link = NOLINK;
+    busy[me] = 0;
+    own[me] = 0;
+    release_lock()
+}
+
+proctype publisher(byte me)
+{
+    byte link = NOLINK, rows, count, n;
+again:
+    {
+#ifdef HEAL_TOO_EARLY
+        heal();
+        atomic { connect() }
+#else
+        atomic { connect() }
+        heal();
+#endif
+end:    do
+        :: atomic {
+                up[link] && awaited[link] == 0 && acked[link] == 0 && hint[me] != 0 ->
+                publish(hint[me]);
+                hint[me] = 0
+            }
+#ifndef NO_SWEEPER
+        :: atomic {
+                up[link] && awaited[link] == 0 && acked[link] == 0 && outbox != 0 && holder == NOBODY ->
+                holder = me;
+                publish(0)
+            }
+#endif
+        /* Confirms come in any portions, and what has arrived counts even when the connection is gone. */
+        :: atomic {
+                acked[link] != 0 ->
+                outbox = outbox & ~(acked[link] & own[me]);
+                own[me] = own[me] & ~acked[link];
+                acked[link] = 0;
+                if
+                :: awaited[link] == 0 -> busy[me] = 0; release_lock()
+                :: else
+                fi
+            }
+        :: atomic { awaited[link] == 0 && acked[link] == 0 && holder == me -> busy[me] = 0; release_lock() }
+        :: atomic { !up[link] -> disconnect(); goto again }
+        od
+    } unless {
+        atomic {
+            killed[me] ->
+            killed[me] = false;
+            hint[me] = 0;
+            rows = 0;
+            count = 0;
+            n = 0;
+            if
+            :: link != NOLINK -> disconnect() /* what is on the wire may still arrive */
+            :: else
+            fi;
+            goto again
+        }
+    }
+}
+
+proctype stream()
+{
+    byte n, i;
+end:
+    do
+    :: atomic {
+            nempty(wire[0]) || nempty(wire[1]) || nempty(wire[LINKS - 1]) ->
+            if
+            :: nempty(wire[0]) -> i = 0
+            :: nempty(wire[1]) -> i = 1
+            :: nempty(wire[LINKS - 1]) -> i = LINKS - 1
+            fi;
+            if
+            :: wire[i]?n ->
+                assert(n <= top + 1); /* order */
+                if
+                :: n == top + 1 -> top = n
+                :: else
+                fi;
+                if
+                :: up[i] -> acked[i] = acked[i] | BIT(n); awaited[i] = awaited[i] & ~BIT(n)
+                :: else
+                fi
+            :: !up[i] -> /* cut: the rest never arrives */
+                do
+                :: wire[i]?n
+                :: empty(wire[i]) -> break
+                od
+            fi;
+            n = 0;
+            i = 0
+        }
+    od
+}
+
+proctype chaos()
+{
+    byte kills = KILLS, crashes = CRASHES, i;
+    do
+    :: atomic { kills > 0 && !killed[0] -> kills--; killed[0] = true }
+    :: atomic { kills > 0 && !killed[1] -> kills--; killed[1] = true }
+    :: atomic {
+            crashes > 0 ->
+            crashes--;
+            i = 0;
+            do
+            :: i == LINKS -> break
+            :: else ->
+                up[i] = false;
+                awaited[i] = 0;
+                do
+                :: wire[i]?_
+                :: empty(wire[i]) -> break
+                od;
+                i++
+            od;
+            do
+            :: top > 0 -> top--
+            :: break
+            od;
+            i = 0
+        }
+    :: break /* perhaps nothing more happens */
+    od
+}
+
+proctype audit() /* when nothing can move any more */
+{
+    timeout -> assert(committed == EVENTS && top == EVENTS && outbox == 0) /* arrival */
+}
+
+init
+{
+    atomic {
+        run stream();
+        run publisher(0);
+        run publisher(1);
+        run writer();
+        run chaos();
+        run audit()
+    }
+}
