@@ -3,7 +3,10 @@
 import json
 import os
 import shutil
+import subprocess
 import tempfile
+from contextlib import contextmanager
+from pathlib import Path
 
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
@@ -199,8 +202,48 @@ class Tab:
         self.run("window.witness.sockets.at(-1).onmessage({ data: arguments[0] })", json.dumps(message))
 
 
-def picture(name):
-    """Where a screenshot goes: into docs/ only when asked for."""
-    folder = os.environ.get("CARILLON_TEST_LOGS") or tempfile.mkdtemp(prefix="carillon-pictures-")
-    os.makedirs(folder, exist_ok=True)
-    return os.path.join(folder, name)
+# -- for the tests
+
+
+def kinds(tab):
+    return [kind for kind, _, _ in tab.notifications()]
+
+
+def seen_once(tab, expected, deadline=15):
+    """The notifications, oldest first, are exactly these (kind, subject)."""
+
+    def check():
+        seen = [(kind, subject) for kind, subject, _ in reversed(tab.notifications())]
+        assert seen == expected
+        return True
+
+    eventually(check, deadline, "notifications")
+
+
+@contextmanager
+def away(stack, part):
+    """The part (all of its processes) is stopped inside the block, and started again after it."""
+    folders = sorted((stack.run_dir / "service").glob(f"{part}*"))
+    assert folders, f"no {part} in {stack.run_dir}/service"
+
+    def control(switch):
+        for folder in folders:
+            subprocess.run(["s6-svc", switch, folder], check=True, timeout=10)
+
+    def is_up():
+        says = [subprocess.check_output(["s6-svstat", "-o", "up", folder], text=True) for folder in folders]
+        return [word.strip() == "true" for word in says]
+
+    control("-d")
+    try:
+        eventually(lambda: not any(is_up()), 15, f"{part} is down")
+        yield
+    finally:
+        control("-u")
+        eventually(lambda: all(is_up()), 15, f"{part} is up")
+
+def picture(stack, name):
+    """Where a screenshot goes when it is not for the README."""
+    folder = Path(os.environ.get("CARILLON_TEST_LOGS") or stack.run_dir / "pictures")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / name
