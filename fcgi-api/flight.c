@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 void flight_init(struct flight *flight)
 {
@@ -92,13 +93,15 @@ void flight_confirm(struct flight *flight, uint64_t tag, bool multiple, flight_v
         flight->first_tag++;
 }
 
-void flight_deleted(struct flight *flight)
+void flight_deleted(struct flight *flight, size_t count)
 {
-    for (size_t i = 0; i < flight->landed_count; i++) {
+    assert(count <= flight->landed_count);
+    for (size_t i = 0; i < count; i++) {
         uint32_t user_id = (uint32_t)flight->landed[i].user_id;
         struct user_entry *user = user_map_find(&flight->users, user_id);
         if (--user->count == 0)
             user_map_remove(&flight->users, user_id);
     }
-    flight->landed_count = 0;
+    flight->landed_count -= count;
+    memmove(flight->landed, flight->landed + count, flight->landed_count * sizeof *flight->landed);
 }

@@ -50,7 +50,7 @@ typedef void flight_visit(void *context, const struct flight_event *event);
  * confirmed before; they are to be deleted now. A tag that was never sent is ignored. */
 void flight_confirm(struct flight *flight, uint64_t tag, bool multiple, flight_visit *visit, void *context);
 
-/* All of `landed` has been deleted. */
-void flight_deleted(struct flight *flight);
+/* The first `count` of `landed` have been deleted. */
+void flight_deleted(struct flight *flight, size_t count);
 
 #endif

@@ -10,8 +10,9 @@
 #include "fcgi-api/publisher_internal.h"
 
 #define DELETE_DELAY_MS 50
-#define SENDS_AT_ONCE   512 /* then the broker's answers are looked at */
-#define MESSAGE_EXTRA   300 /* bytes of a message beside its body, about */
+#define DELETES_AT_ONCE 1000 /* in one transaction */
+#define SENDS_AT_ONCE   512  /* then the broker's answers are looked at */
+#define MESSAGE_EXTRA   300  /* bytes of a message beside its body, about */
 
 /* ---- reading ------------------------------------------------------------------------------------- */
 
@@ -142,8 +143,9 @@ void publisher_delete_confirmed(struct publisher *publisher)
         return;
     if (!last && !many && now < publisher->delete_at)
         return;
-    if (store_outbox_delete(publisher->store, flight->landed, flight->landed_count) == ERR_OK)
-        flight_deleted(flight);
+    size_t count = flight->landed_count < DELETES_AT_ONCE ? flight->landed_count : DELETES_AT_ONCE;
+    if (store_outbox_delete(publisher->store, flight->landed, count) == ERR_OK)
+        flight_deleted(flight, count);
     else
         publisher->db_retry_at = publisher->delete_at = clock_monotonic_ms() + DB_PAUSE_MS;
 }

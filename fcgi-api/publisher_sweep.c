@@ -9,7 +9,8 @@
 #define SWEEP_LOCK         "sweeper"
 #define FORGOTTEN_AGE_MS   1000
 #define USERS_A_SWEEP      256
-#define SWEEP_AGAIN_MS     20 /* when there were more users than fit */
+#define SLOW_SWEEPS        5   /* times the interval while there is no broker */
+#define SWEEP_AGAIN_MS     100 /* when there were some: out of a long backlog only the first were looked at */
 #define BEACON_INTERVAL_MS 30000
 #define ALIVE_INTERVAL_MS  10000
 #define PURGE_INTERVAL_MS  60000
@@ -30,7 +31,7 @@ static void find_forgotten(struct publisher *publisher)
     struct outbox_key users[USERS_A_SWEEP];
     size_t count;
 
-    if (worklist_count(&publisher->todo) > 0)
+    if (worklist_count(&publisher->todo) > 0 || publisher->blocked)
         return; /* busy with the last lot */
     enum err err = store_outbox_users(publisher->store, FORGOTTEN_AGE_MS, users, USERS_A_SWEEP, &count);
     if (err || count == 0)
@@ -39,8 +40,7 @@ static void find_forgotten(struct publisher *publisher)
         return;
     for (size_t i = 0; i < count; i++)
         (void)worklist_add(&publisher->todo, (uint32_t)users[i].user_id, users[i].seq);
-    if (count == USERS_A_SWEEP)
-        publisher->sweep_at = clock_monotonic_ms() + SWEEP_AGAIN_MS;
+    publisher->sweep_at = clock_monotonic_ms() + SWEEP_AGAIN_MS;
 }
 
 static void set_gauges(struct publisher *publisher)
@@ -68,10 +68,11 @@ static void purge(struct publisher *publisher)
     uint64_t deleted;
     enum err err = store_purge(publisher->store, config->event_retention_s, config->idempotency_retention_s,
                                PURGE_ROWS, &deleted);
-    if (err || deleted == 0)
+    if (err)
         return;
     metrics_add(publisher->metrics, API_ROWS_PURGED, (int64_t)deleted);
-    publisher->purge_at = clock_monotonic_ms() + PURGE_AGAIN_MS;
+    if (deleted >= PURGE_ROWS)
+        publisher->purge_at = publisher->sweep_at = clock_monotonic_ms() + PURGE_AGAIN_MS;
 }
 
 void publisher_sweep(struct publisher *publisher)
@@ -81,11 +82,12 @@ void publisher_sweep(struct publisher *publisher)
 
     if (atomic_load(&publisher->stopping))
         return;
-    if (!is_due(&publisher->sweep_at, now, publisher->config->sweep_interval_ms))
+    bool ready = publisher->state == LINK_READY;
+    if (!is_due(&publisher->sweep_at, now, publisher->config->sweep_interval_ms * (ready ? 1 : SLOW_SWEEPS)))
         return;
     if (store_lock(publisher->store, SWEEP_LOCK, 0, &held) != ERR_OK || !held)
         return;
-    if (publisher->state == LINK_READY) {
+    if (ready) {
         find_forgotten(publisher);
         if (is_due(&publisher->alive_at, now, ALIVE_INTERVAL_MS))
             note_alive(publisher);

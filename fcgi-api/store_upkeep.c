@@ -52,13 +52,16 @@ struct note_call {
 };
 
 /* A process that is stopped keeps its connection, and with it its locks: the server is told to end a
- * connection that holds any and has been silent for a while. */
+ * connection that holds any and has been silent for some sweeps. */
 static enum err limit_silence(struct store *store)
 {
+    char sql[64];
     if (store->short_lived)
         return ERR_OK;
     store->short_lived = true;
-    return store_command(store, "SET SESSION wait_timeout = 20");
+    snprintf(sql, sizeof sql, "SET SESSION wait_timeout = %d",
+             (int)(5 + 5 * store->config->sweep_interval_ms / 1000));
+    return store_command(store, sql);
 }
 
 static enum err lock_work(struct store *store, void *context)

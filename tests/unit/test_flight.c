@@ -79,11 +79,33 @@ static void test_highest_until_the_last_is_deleted(void **state)
     send(&flight, 1, 7, 41);
     send(&flight, 2, 7, 42);
     flight_confirm(&flight, 1, false, see, &seen);
-    flight_deleted(&flight);
+    flight_deleted(&flight, flight.landed_count);
     assert_int_equal(flight_highest(&flight, 7), 42);
     flight_confirm(&flight, 2, false, see, &seen);
+    flight_deleted(&flight, 0);
     assert_int_equal(flight_highest(&flight, 7), 42); /* its row is still there */
-    flight_deleted(&flight);
+    flight_deleted(&flight, flight.landed_count);
+    assert_int_equal(flight_highest(&flight, 7), 0);
+    flight_free(&flight);
+}
+
+static void test_deleted_in_parts(void **state)
+{
+    (void)state;
+    struct flight flight;
+    struct seen seen = {0};
+
+    flight_init(&flight);
+    send(&flight, 1, 7, 41);
+    send(&flight, 2, 8, 5);
+    send(&flight, 3, 7, 42);
+    flight_confirm(&flight, 3, true, see, &seen);
+    flight_deleted(&flight, 2);
+    assert_int_equal(flight.landed_count, 1);
+    assert_int_equal(flight.landed[0].seq, 42);
+    assert_int_equal(flight_highest(&flight, 8), 0);
+    assert_int_equal(flight_highest(&flight, 7), 42);
+    flight_deleted(&flight, 1);
     assert_int_equal(flight_highest(&flight, 7), 0);
     flight_free(&flight);
 }
@@ -119,7 +141,7 @@ static void test_room(void **state)
     assert_false(flight_has_room(&flight, 1));
     flight_confirm(&flight, FLIGHT_EVENTS_MAX, true, see, &seen);
     assert_false(flight_has_room(&flight, 1)); /* nothing has been deleted yet */
-    flight_deleted(&flight);
+    flight_deleted(&flight, flight.landed_count);
     assert_true(flight_has_room(&flight, FLIGHT_BYTES_MAX));
     meta.seq++;
     flight_sent(&flight, FLIGHT_EVENTS_MAX + 1, &meta, 0, FLIGHT_BYTES_MAX - 10);
@@ -140,6 +162,7 @@ int main(void)
         cmocka_unit_test(test_single_confirms_in_any_order),
         cmocka_unit_test(test_multiple_confirms_each_once),
         cmocka_unit_test(test_highest_until_the_last_is_deleted),
+        cmocka_unit_test(test_deleted_in_parts),
         cmocka_unit_test(test_control_messages_are_not_deleted),
         cmocka_unit_test(test_room),
     };
