@@ -28,7 +28,7 @@ nginx_variables() {
     export RUN_DIR RATE_LIMIT=${RATE_LIMIT:-20000} RATE_BURST=${RATE_BURST:-20000}
     export CONNECTION_LIMIT=${CONNECTION_LIMIT:-20000} REQUEST_MAX_AGE_MS=${REQUEST_MAX_AGE_MS:-10000}
     export CLIENT_MAX_BODY=$((${MAX_BODY_BYTES:-65536} + 65536)) CLIENT_ROOT=$ROOT/nginx/client
-    export NGINX_WORKERS=${NGINX_WORKERS:-auto} OPEN_FILES=$files NGINX_CONNECTIONS=$((files / 2))
+    export NGINX_WORKERS=${NGINX_WORKERS:-auto} OPEN_FILES=$files NGINX_CONNECTIONS=$files
     export FCGI_UPSTREAM=unix:$FCGI_SOCKET NOTIFIER_SERVERS='' USER_LINE='# run by an ordinary user'
     # Workers of another user could not open RUN_DIR; this is the development stack.
     [ "$(id -u)" != 0 ] || USER_LINE='user root;'

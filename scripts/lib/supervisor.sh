@@ -29,6 +29,7 @@ supervisor_start() {
     # process of this stack, so that leftovers can be told from anybody else's.
     ulimit -Sn "$(open_files)"
     clean_environment CARILLON_RUN_DIR="$RUN_DIR" setsid s6-svscan -t 0 "$SERVICE_DIR" </dev/null >"$log/current" 2>&1 {LOCK}>&- &
+    disown
     wait_until 10000 supervisor_complete || die "the supervisor did not start: $(tail -n 1 "$log/current")"
 }
 
