@@ -6,14 +6,10 @@
  * handed to the loop. Reading never waits: a readable socket is drained, a slice at a time, so that
  * browsers are served while hours of history come in.
  *
- * Where it was: the place of its last marker, whose id is random. A new link starts reading there, and when
- * that very marker comes first, it is the same stream and nothing is missing; what was already taken is
- * passed over by its offset. When another message comes, or none (an offset beyond the end of a new
- * stream gives silence), the stream is another one, and it is read from further back. */
+ * Where it was, how far it has read and what to make of silence is progress.c's business. */
 #include "ws-notifier/consumer.h"
 
 #include <assert.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,17 +18,15 @@
 #include "common/backoff.h"
 #include "common/clock.h"
 #include "common/log.h"
-#include "common/random_id.h"
 #include "ws-notifier/notifier_metrics.h"
+#include "ws-notifier/progress.h"
 
-#define TICK_MS         250
-#define PREFETCH        2000
-#define ACK_EVERY       250
-#define SLICE           500 /* deliveries, before browsers get their turn */
-#define FIRST_PAUSE_MS  200
-#define MOST_PAUSE_MS   5000
-#define INSTANCE_DIGITS 12
-#define MARKER_ID_SIZE  64
+#define TICK_MS        100
+#define PREFETCH       2000
+#define ACK_EVERY      250
+#define SLICE          500 /* deliveries, before browsers get their turn */
+#define FIRST_PAUSE_MS 200
+#define MOST_PAUSE_MS  5000
 
 enum consumer_state { PAUSING, OPENING, READING, STOPPED };
 
@@ -45,13 +39,6 @@ struct opening {
     char why[256];
 };
 
-/* The place in the stream up to which everything has been taken. */
-struct place {
-    int64_t marker_offset; /* -1: none */
-    char marker_id[MARKER_ID_SIZE];
-    int64_t last_offset;
-};
-
 struct consumer {
     uv_loop_t *loop;
     const struct config *config;
@@ -60,7 +47,6 @@ struct consumer {
     struct metrics *metrics;
     enum consumer_state state;
     bool stopping;
-    char instance[INSTANCE_DIGITS + 1];
     char name[64];
     uv_timer_t timer;
     uv_idle_t more; /* active while there is more to read than one slice */
@@ -72,16 +58,7 @@ struct consumer {
     uv_poll_t *watch;
     uint64_t unacked_tag; /* 0: everything is acknowledged */
     unsigned unacked;
-    bool blocked;
-
-    struct place place;
-    bool proving; /* the first message will tell whether this is the stream we know */
-
-    uint64_t markers;         /* sent so far, over all links */
-    uint64_t first_marker;    /* of this link: when it is back, we are caught up */
-    uint64_t marker_back;     /* the latest that came back */
-    int64_t marker_sent_ms;   /* monotonic */
-    int64_t last_delivery_ms; /* monotonic; silence while a marker is out is suspicious */
+    struct progress progress;
 };
 
 static void open_link(struct consumer *consumer);
@@ -105,7 +82,6 @@ static void release_link(struct consumer *consumer)
     amqp_link_close(&consumer->link);
     consumer->unacked_tag = 0;
     consumer->unacked = 0;
-    consumer->blocked = false;
 }
 
 static void pause_before_next(struct consumer *consumer)
@@ -124,100 +100,41 @@ static void lost(struct consumer *consumer, const char *why)
     pause_before_next(consumer);
 }
 
-static void forget_place(struct consumer *consumer)
-{
-    consumer->place = (struct place){.marker_offset = -1, .last_offset = -1};
-}
-
-/* ---- markers ------------------------------------------------------------------------------------- */
-
-static void format_marker(const struct consumer *consumer, uint64_t number, char id[MARKER_ID_SIZE])
-{
-    snprintf(id, MARKER_ID_SIZE, "%s:%" PRIu64, consumer->instance, number);
-}
-
-static enum err send_marker(struct consumer *consumer)
-{
-    char id[MARKER_ID_SIZE];
-    format_marker(consumer, consumer->markers + 1, id);
-    enum err err = amqp_link_publish_control(consumer->link, EVENT_MARKER_TYPE, id, NULL, NULL);
-    if (err)
-        return err;
-    consumer->markers++;
-    if (!consumer->first_marker)
-        consumer->first_marker = consumer->markers;
-    consumer->marker_sent_ms = clock_monotonic_ms();
-    return ERR_OK;
-}
-
-/* The number of a marker of ours; 0: it is not. */
-static uint64_t marker_number(const struct consumer *consumer, const char *id)
-{
-    char ours[MARKER_ID_SIZE];
-    if (strncmp(id, consumer->instance, INSTANCE_DIGITS) != 0 || id[INSTANCE_DIGITS] != ':')
-        return 0;
-    uint64_t number = strtoull(id + INSTANCE_DIGITS + 1, NULL, 10);
-    format_marker(consumer, number, ours);
-    return strcmp(id, ours) == 0 && number <= consumer->markers ? number : 0;
-}
-
-static void marker_came_back(struct consumer *consumer, const struct amqp_delivery *delivery, uint64_t number)
-{
-    if (delivery->offset >= 0) {
-        consumer->place.marker_offset = delivery->offset;
-        snprintf(consumer->place.marker_id, MARKER_ID_SIZE, "%s", delivery->message_id);
-    }
-    if (number > consumer->marker_back)
-        consumer->marker_back = number;
-    if (number == consumer->markers)
-        metrics_observe_us(consumer->metrics, NOTIFIER_MARKER_LAG,
-                           (clock_monotonic_ms() - consumer->marker_sent_ms) * 1000);
-    if (!consumer->first_marker || number < consumer->first_marker)
-        return;
-    feed_caught_up(consumer->feed, delivery->timestamp_s);
-    backoff_reset(&consumer->backoff);
-}
-
-/* ---- reading ------------------------------------------------------------------------------------- */
-
-/* The first message of a link that began at our place. */
-static bool is_our_stream(const struct consumer *consumer, const struct amqp_delivery *delivery)
-{
-    return delivery->offset == consumer->place.marker_offset &&
-           strcmp(delivery->message_id, consumer->place.marker_id) == 0;
-}
-
 static void start_over(struct consumer *consumer, const char *why)
 {
-    log_warn("the stream is not the one that was read before (%s): reading it from %" PRId64 " s back", why,
-             feed_history_s(consumer->feed));
-    forget_place(consumer);
+    log_warn("the stream is not the one that was read before (%s): reading it from %lld s back", why,
+             (long long)feed_history_s(consumer->feed));
+    progress_forget(&consumer->progress);
     release_link(consumer);
     open_link(consumer);
 }
 
+/* ---- reading ------------------------------------------------------------------------------------- */
+
+static void all_read(struct consumer *consumer, int64_t marker_s)
+{
+    feed_caught_up(consumer->feed, marker_s);
+    backoff_reset(&consumer->backoff);
+}
+
 static bool take_delivery(struct consumer *consumer, const struct amqp_delivery *delivery)
 {
-    uint64_t marker = 0;
+    const char *marker_id = strcmp(delivery->type, EVENT_MARKER_TYPE) == 0 ? delivery->message_id : NULL;
+    struct progress_step step =
+        progress_take(&consumer->progress, delivery->offset, marker_id, clock_monotonic_ms());
 
-    consumer->last_delivery_ms = clock_monotonic_ms();
-    if (consumer->proving) {
-        if (!is_our_stream(consumer, delivery)) {
-            start_over(consumer, "another message is at its place");
-            return false;
-        }
-        consumer->proving = false;
+    if (step.other_stream) {
+        start_over(consumer, "another message is at its place");
+        return false;
+    }
+    if (step.proved)
         feed_connected(consumer->feed, true);
-    }
-    bool known = delivery->offset >= 0 && delivery->offset <= consumer->place.last_offset;
-    if (strcmp(delivery->type, EVENT_MARKER_TYPE) == 0)
-        marker = marker_number(consumer, delivery->message_id);
-    if (!known) {
+    if (!step.known)
         feed_take(consumer->feed, delivery);
-        consumer->place.last_offset = delivery->offset;
-    }
-    if (marker)
-        marker_came_back(consumer, delivery, marker);
+    if (step.marker_ms >= 0)
+        metrics_observe_us(consumer->metrics, NOTIFIER_MARKER_LAG, step.marker_ms * 1000);
+    if (step.all_read)
+        all_read(consumer, delivery->timestamp_s);
     consumer->unacked_tag = delivery->tag;
     consumer->unacked++;
     return true;
@@ -236,8 +153,8 @@ static enum err acknowledge(struct consumer *consumer)
 
 static void note_blocked(struct consumer *consumer, const struct amqp_event *event)
 {
-    consumer->blocked = event->kind == AMQP_BLOCKED;
-    if (consumer->blocked)
+    consumer->progress.blocked = event->kind == AMQP_BLOCKED;
+    if (consumer->progress.blocked)
         log_warn("the broker takes no messages: %s", event->reason);
     else
         log_info("the broker takes messages again");
@@ -254,7 +171,7 @@ static bool take_event(struct consumer *consumer, const struct amqp_event *event
         note_blocked(consumer, event);
         return true;
     case AMQP_CANCEL:
-        forget_place(consumer);
+        progress_forget(&consumer->progress);
         lost(consumer, "the stream was deleted");
         return false;
     case AMQP_ACK:
@@ -336,26 +253,18 @@ static enum err watch_link(struct consumer *consumer)
     return uv_poll_start(consumer->watch, UV_READABLE, on_readable) ? ERR_SYSTEM : ERR_OK;
 }
 
-static void begin_reading(struct consumer *consumer, struct amqp_link *link, bool proving)
+static void begin_reading(struct consumer *consumer, struct amqp_link *link)
 {
     consumer->link = link;
     consumer->state = READING;
-    consumer->first_marker = 0;
-    consumer->last_delivery_ms = consumer->marker_sent_ms = clock_monotonic_ms();
-    consumer->proving = proving;
-    log_info("connected to the broker, reading the stream %s", proving ? "on" : "from its recent past");
     consumer->told = false;
-    if (!proving) {
-        forget_place(consumer);
+    progress_begin(&consumer->progress, clock_monotonic_ms());
+    log_info("connected to the broker, reading the stream %s",
+             consumer->progress.proving ? "on" : "from its recent past");
+    if (!consumer->progress.proving)
         feed_connected(consumer->feed, false);
-    }
     if (watch_link(consumer) != ERR_OK) {
         lost(consumer, "its socket cannot be watched");
-        return;
-    }
-    enum err err = send_marker(consumer);
-    if (err && err != ERR_AGAIN) {
-        lost(consumer, amqp_link_why(consumer->link));
         return;
     }
     /* Messages may have come in with the answers, and no descriptor tells of those. */
@@ -366,14 +275,13 @@ static void on_opened(uv_work_t *work, int status)
 {
     struct opening *opening = work->data;
     struct consumer *consumer = opening->consumer;
-    bool proving = opening->from_offset >= 0;
 
     assert(consumer->state == OPENING);
     if (consumer->stopping) {
         consumer->state = STOPPED;
         amqp_link_close(&opening->link);
     } else if (status == 0 && opening->link) {
-        begin_reading(consumer, opening->link, proving);
+        begin_reading(consumer, opening->link);
     } else {
         lost(consumer, opening->why);
     }
@@ -388,7 +296,7 @@ static void open_link(struct consumer *consumer)
     opening->work.data = opening;
     opening->consumer = consumer;
     opening->history_s = feed_history_s(consumer->feed);
-    opening->from_offset = consumer->place.marker_offset;
+    opening->from_offset = consumer->progress.place;
     consumer->state = OPENING;
     if (uv_queue_work(consumer->loop, &opening->work, work_open, on_opened))
         abort();
@@ -396,42 +304,40 @@ static void open_link(struct consumer *consumer)
 
 /* ---- time ---------------------------------------------------------------------------------------- */
 
-/* Some time after a marker was sent something must have come: the marker itself, at the latest. */
-static const char *suspicious_silence(const struct consumer *consumer, int64_t now_ms)
+static void send_marker(struct consumer *consumer, int64_t now_ms)
 {
-    int64_t limit_ms =
-        consumer->proving ? consumer->config->amqp_timeout_ms : 2000 * consumer->config->amqp_heartbeat_s;
-    bool marker_out = consumer->first_marker && consumer->marker_back < consumer->markers;
-    if (consumer->blocked || !marker_out)
-        return NULL;
-    if (now_ms - consumer->marker_sent_ms < limit_ms || now_ms - consumer->last_delivery_ms < limit_ms)
-        return NULL;
-    return "nothing comes through the stream";
+    char id[PROGRESS_MARKER_SIZE];
+    progress_next_marker(&consumer->progress, id);
+    enum err err = amqp_link_publish_control(consumer->link, EVENT_MARKER_TYPE, id, NULL, NULL);
+    if (!err)
+        progress_marker_sent(&consumer->progress, now_ms, clock_wall_ms() / 1000);
+    else if (err != ERR_AGAIN)
+        lost(consumer, amqp_link_why(consumer->link));
 }
 
 static void tick_reading(struct consumer *consumer, int64_t now_ms)
 {
-    /* Also what sends and checks heartbeats. */
-    drain(consumer);
+    drain(consumer); /* also what sends and checks heartbeats */
     if (consumer->state != READING)
         return;
-
-    const char *silence = suspicious_silence(consumer, now_ms);
-    if (silence && consumer->proving) {
+    switch (progress_check(&consumer->progress, feed_is_caught_up(consumer->feed), now_ms)) {
+    case PROGRESS_NOTHING:
+        break;
+    case PROGRESS_MARKER:
+        send_marker(consumer, now_ms);
+        break;
+    case PROGRESS_OTHER_STREAM:
         start_over(consumer, "nothing is at its place");
-        return;
+        break;
+    case PROGRESS_SILENT:
+        progress_forget(&consumer->progress);
+        lost(consumer, "nothing comes through the stream");
+        break;
+    case PROGRESS_ALL_READ:
+        all_read(consumer, consumer->progress.sent_wall_s);
+        reception_answer_waiting(consumer->reception);
+        break;
     }
-    if (silence) {
-        forget_place(consumer);
-        lost(consumer, silence);
-        return;
-    }
-    bool due = now_ms - consumer->marker_sent_ms >= consumer->config->marker_interval_s * 1000;
-    if (consumer->first_marker && (!due || consumer->marker_back < consumer->markers))
-        return;
-    enum err err = send_marker(consumer);
-    if (err && err != ERR_AGAIN)
-        lost(consumer, amqp_link_why(consumer->link));
 }
 
 static void on_tick(uv_timer_t *timer)
@@ -459,9 +365,9 @@ struct consumer *consumer_new(uv_loop_t *loop, const struct config *config, stru
     consumer->reception = reception;
     consumer->metrics = metrics;
     consumer->backoff = (struct backoff)BACKOFF_INIT(FIRST_PAUSE_MS, MOST_PAUSE_MS);
-    random_id_hex(consumer->instance, INSTANCE_DIGITS);
-    snprintf(consumer->name, sizeof consumer->name, "ws-notifier %s", consumer->instance);
-    forget_place(consumer);
+    progress_init(&consumer->progress, config->marker_interval_s * 1000, config->amqp_timeout_ms,
+                  2000 * config->amqp_heartbeat_s);
+    snprintf(consumer->name, sizeof consumer->name, "ws-notifier %s", consumer->progress.instance);
     uv_timer_init(loop, &consumer->timer);
     uv_idle_init(loop, &consumer->more);
     consumer->timer.data = consumer->more.data = consumer;

@@ -1,0 +1,211 @@
+/* How far the stream has been read: markers, the place to go on from, and what silence means. */
+#include "tests/unit/unit.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "ws-notifier/progress.h"
+
+#define INTERVAL 10000
+#define PROOF    3000
+#define SILENCE  20000
+
+static struct progress progress;
+static char marker[PROGRESS_MARKER_SIZE];
+static int64_t now_ms;
+
+static int set_up(void **state)
+{
+    (void)state;
+    now_ms = 5000;
+    progress_init(&progress, INTERVAL, PROOF, SILENCE);
+    progress_begin(&progress, now_ms);
+    return 0;
+}
+
+static void send_marker(void)
+{
+    progress_next_marker(&progress, marker);
+    progress_marker_sent(&progress, now_ms, now_ms / 1000);
+}
+
+static enum progress_due check(bool caught_up)
+{
+    return progress_check(&progress, caught_up, now_ms);
+}
+
+static void test_caught_up_by_a_marker(void **state)
+{
+    (void)state;
+    assert_int_equal(progress.place, -1);
+    assert_int_equal(check(false), PROGRESS_NOTHING); /* history is coming in */
+    assert_false(progress_take(&progress, 7, NULL, now_ms).all_read);
+    now_ms += 99;
+    assert_int_equal(check(false), PROGRESS_NOTHING);
+    now_ms += 1;
+    assert_int_equal(check(false), PROGRESS_MARKER);
+    send_marker();
+    assert_int_equal(check(false), PROGRESS_NOTHING);
+    assert_false(progress_take(&progress, 8, NULL, now_ms).all_read);
+    assert_false(progress_take(&progress, 9, "another:1", now_ms).all_read);
+    now_ms += 5;
+    struct progress_step step = progress_take(&progress, 10, marker, now_ms);
+    assert_true(step.all_read);
+    assert_false(step.known);
+    assert_int_equal(step.marker_ms, 5);
+    now_ms += INTERVAL - 6;
+    assert_int_equal(check(true), PROGRESS_NOTHING);
+    now_ms += 1;
+    assert_int_equal(check(true), PROGRESS_MARKER);
+}
+
+static void test_asks_though_it_is_never_quiet(void **state)
+{
+    (void)state;
+    int64_t offset = 0;
+    while (check(false) == PROGRESS_NOTHING) {
+        progress_take(&progress, offset++, NULL, now_ms);
+        now_ms += 50;
+        assert_true(now_ms <= 8000);
+    }
+    assert_int_equal(check(false), PROGRESS_MARKER);
+    assert_true(now_ms >= 7000);
+}
+
+static void test_markers_of_others(void **state)
+{
+    (void)state;
+    char id[64];
+    send_marker();
+    snprintf(id, sizeof id, "%s:2", progress.instance); /* not sent yet */
+    assert_false(progress_take(&progress, 1, id, now_ms).all_read);
+    snprintf(id, sizeof id, "%s:01", progress.instance);
+    assert_false(progress_take(&progress, 2, id, now_ms).all_read);
+    snprintf(id, sizeof id, "%s:1x", progress.instance);
+    assert_false(progress_take(&progress, 3, id, now_ms).all_read);
+    snprintf(id, sizeof id, "%s", progress.instance);
+    assert_false(progress_take(&progress, 4, id, now_ms).all_read);
+    assert_false(progress_take(&progress, 5, "", now_ms).all_read);
+    assert_int_equal(progress.place, -1);
+    assert_true(progress_take(&progress, 6, marker, now_ms).all_read);
+    assert_int_equal(progress.place, 6);
+}
+
+/* A link later: the marker of the one before does not tell that this one has read everything. */
+static void test_goes_on_at_its_place(void **state)
+{
+    (void)state;
+    send_marker();
+    progress_take(&progress, 10, marker, now_ms);
+    progress_take(&progress, 11, NULL, now_ms);
+    progress_take(&progress, 12, NULL, now_ms);
+    now_ms += 60000;
+    progress_begin(&progress, now_ms);
+    assert_int_equal(progress.place, 10);
+    assert_true(progress.proving);
+    assert_int_equal(check(false), PROGRESS_NOTHING);
+
+    struct progress_step step = progress_take(&progress, 10, marker, now_ms);
+    assert_true(step.proved);
+    assert_true(step.known);
+    assert_false(step.all_read);
+    assert_true(progress_take(&progress, 11, NULL, now_ms).known);
+    assert_true(progress_take(&progress, 12, NULL, now_ms).known);
+    assert_false(progress_take(&progress, 13, NULL, now_ms).known);
+    now_ms += 100;
+    assert_int_equal(check(false), PROGRESS_MARKER);
+    send_marker();
+    assert_true(progress_take(&progress, 14, marker, now_ms).all_read);
+}
+
+static void check_other_stream(int64_t offset, const char *id)
+{
+    send_marker();
+    progress_take(&progress, 10, marker, now_ms);
+    progress_begin(&progress, now_ms);
+    struct progress_step step = progress_take(&progress, offset, id, now_ms);
+    assert_true(step.other_stream);
+    assert_false(step.proved);
+    progress_forget(&progress);
+    progress_begin(&progress, now_ms);
+    assert_false(progress.proving);
+    assert_false(progress_take(&progress, 3, NULL, now_ms).known); /* offsets of the other mean nothing */
+}
+
+static void test_other_message_at_its_place(void **state)
+{
+    (void)state;
+    check_other_stream(10, NULL);
+    check_other_stream(10, "another:1");
+    check_other_stream(11, marker); /* retention took it, or it moved */
+}
+
+static void test_nothing_at_its_place(void **state)
+{
+    (void)state;
+    send_marker();
+    progress_take(&progress, 10, marker, now_ms);
+    progress_begin(&progress, now_ms);
+    now_ms += PROOF - 1;
+    assert_int_equal(check(false), PROGRESS_NOTHING);
+    now_ms += 1;
+    assert_int_equal(check(false), PROGRESS_OTHER_STREAM);
+}
+
+static void test_silence(void **state)
+{
+    (void)state;
+    send_marker();
+    now_ms += SILENCE - 1;
+    assert_int_equal(check(false), PROGRESS_NOTHING);
+    progress_take(&progress, 1, NULL, now_ms); /* much history, but it moves */
+    now_ms += SILENCE - 1;
+    assert_int_equal(check(false), PROGRESS_NOTHING);
+    now_ms += 1;
+    assert_int_equal(check(false), PROGRESS_SILENT);
+}
+
+static void test_alarm(void **state)
+{
+    (void)state;
+    progress_take(&progress, 1, NULL, now_ms);
+    send_marker();
+    progress.blocked = true;
+    now_ms += 999;
+    assert_int_equal(check(false), PROGRESS_NOTHING);
+    now_ms += 1;
+    assert_int_equal(check(false), PROGRESS_ALL_READ);
+    now_ms += SILENCE;
+    assert_int_equal(check(true), PROGRESS_NOTHING); /* silent for a reason */
+    progress.blocked = false;
+    progress_take(&progress, 2, marker, now_ms);
+    assert_int_equal(check(true), PROGRESS_MARKER);
+}
+
+/* A broker that gives no offsets: everything is news, and no place is remembered. */
+static void test_without_offsets(void **state)
+{
+    (void)state;
+    send_marker();
+    assert_false(progress_take(&progress, -1, NULL, now_ms).known);
+    assert_true(progress_take(&progress, -1, marker, now_ms).all_read);
+    assert_int_equal(progress.place, -1);
+    progress_begin(&progress, now_ms);
+    assert_false(progress.proving);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(test_caught_up_by_a_marker, set_up),
+        cmocka_unit_test_setup(test_asks_though_it_is_never_quiet, set_up),
+        cmocka_unit_test_setup(test_markers_of_others, set_up),
+        cmocka_unit_test_setup(test_goes_on_at_its_place, set_up),
+        cmocka_unit_test_setup(test_other_message_at_its_place, set_up),
+        cmocka_unit_test_setup(test_nothing_at_its_place, set_up),
+        cmocka_unit_test_setup(test_silence, set_up),
+        cmocka_unit_test_setup(test_alarm, set_up),
+        cmocka_unit_test_setup(test_without_offsets, set_up),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,140 @@
+/* The first marker of a link waits for a quiet moment. A broker under an alarm stops listening to a
+ * connection once it has published, to its acknowledgements too: one that asked at once would not get the
+ * rest of its history before the alarm is over. */
+#include "ws-notifier/progress.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/random_id.h"
+
+#define QUIET_MS   100  /* without a delivery: history is over, probably */
+#define BUSY_MS    2000 /* it is never quiet: ask all the same */
+#define BLOCKED_MS 1000 /* nobody can publish, and nothing comes: this is the end */
+
+void progress_init(struct progress *progress, int64_t marker_interval_ms, int64_t proof_limit_ms,
+                   int64_t silence_limit_ms)
+{
+    *progress = (struct progress){.marker_interval_ms = marker_interval_ms,
+                                  .proof_limit_ms = proof_limit_ms,
+                                  .silence_limit_ms = silence_limit_ms};
+    random_id_hex(progress->instance, PROGRESS_INSTANCE_DIGITS);
+    progress_forget(progress);
+}
+
+void progress_forget(struct progress *progress)
+{
+    progress->place = progress->last_offset = -1;
+    progress->place_marker[0] = '\0';
+    progress->proving = false;
+}
+
+void progress_begin(struct progress *progress, int64_t now_ms)
+{
+    if (progress->place < 0)
+        progress_forget(progress);
+    progress->proving = progress->place >= 0;
+    progress->blocked = false;
+    progress->first_marker = 0;
+    progress->link_ms = progress->delivery_ms = now_ms;
+}
+
+/* ---- markers ------------------------------------------------------------------------------------- */
+
+static void format_marker(const struct progress *progress, uint64_t number, char id[PROGRESS_MARKER_SIZE])
+{
+    snprintf(id, PROGRESS_MARKER_SIZE, "%s:%" PRIu64, progress->instance, number);
+}
+
+void progress_next_marker(const struct progress *progress, char id[PROGRESS_MARKER_SIZE])
+{
+    format_marker(progress, progress->sent + 1, id);
+}
+
+void progress_marker_sent(struct progress *progress, int64_t now_ms, int64_t wall_s)
+{
+    progress->sent++;
+    if (!progress->first_marker)
+        progress->first_marker = progress->sent;
+    progress->sent_ms = now_ms;
+    progress->sent_wall_s = wall_s;
+}
+
+/* The number of a marker of ours; 0: it is another notifier's. */
+static uint64_t marker_number(const struct progress *progress, const char *id)
+{
+    char ours[PROGRESS_MARKER_SIZE];
+    if (strncmp(id, progress->instance, PROGRESS_INSTANCE_DIGITS) != 0 || id[PROGRESS_INSTANCE_DIGITS] != ':')
+        return 0;
+    uint64_t number = strtoull(id + PROGRESS_INSTANCE_DIGITS + 1, NULL, 10);
+    format_marker(progress, number, ours);
+    return strcmp(id, ours) == 0 && number <= progress->sent ? number : 0;
+}
+
+static void marker_is_back(struct progress *progress, int64_t offset, const char *id, uint64_t number,
+                           int64_t now_ms, struct progress_step *step)
+{
+    if (offset >= 0) {
+        progress->place = offset;
+        snprintf(progress->place_marker, sizeof progress->place_marker, "%s", id);
+    }
+    if (number > progress->back)
+        progress->back = number;
+    if (number == progress->sent)
+        step->marker_ms = now_ms - progress->sent_ms;
+    step->all_read = progress->first_marker && number >= progress->first_marker;
+}
+
+/* ---- reading ------------------------------------------------------------------------------------- */
+
+struct progress_step progress_take(struct progress *progress, int64_t offset, const char *marker_id,
+                                   int64_t now_ms)
+{
+    struct progress_step step = {.marker_ms = -1};
+
+    progress->delivery_ms = now_ms;
+    if (progress->proving) {
+        step.proved =
+            offset == progress->place && marker_id && strcmp(marker_id, progress->place_marker) == 0;
+        step.other_stream = !step.proved;
+        if (step.other_stream)
+            return step;
+        progress->proving = false;
+    }
+    step.known = offset >= 0 && offset <= progress->last_offset;
+    if (!step.known)
+        progress->last_offset = offset;
+    uint64_t number = marker_id ? marker_number(progress, marker_id) : 0;
+    if (number)
+        marker_is_back(progress, offset, marker_id, number, now_ms, &step);
+    return step;
+}
+
+static bool marker_is_due(const struct progress *progress, int64_t now_ms)
+{
+    if (progress->first_marker)
+        return progress->back == progress->sent && now_ms - progress->sent_ms >= progress->marker_interval_ms;
+    return now_ms - progress->delivery_ms >= QUIET_MS || now_ms - progress->link_ms >= BUSY_MS;
+}
+
+/* Since the marker was sent, and nothing came meanwhile. */
+static bool silent_for(const struct progress *progress, int64_t limit_ms, int64_t now_ms)
+{
+    return progress->first_marker && progress->back < progress->sent &&
+           now_ms - progress->sent_ms >= limit_ms && now_ms - progress->delivery_ms >= limit_ms;
+}
+
+enum progress_due progress_check(const struct progress *progress, bool caught_up, int64_t now_ms)
+{
+    if (progress->proving && now_ms - progress->link_ms >= progress->proof_limit_ms)
+        return PROGRESS_OTHER_STREAM;
+    if (progress->proving)
+        return PROGRESS_NOTHING;
+    if (progress->blocked)
+        return !caught_up && silent_for(progress, BLOCKED_MS, now_ms) ? PROGRESS_ALL_READ : PROGRESS_NOTHING;
+    if (silent_for(progress, progress->silence_limit_ms, now_ms))
+        return PROGRESS_SILENT;
+    return marker_is_due(progress, now_ms) ? PROGRESS_MARKER : PROGRESS_NOTHING;
+}
