@@ -8,7 +8,7 @@ ROOT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd -P)
 # Servers live in sbin, which an ordinary user does not have in his PATH.
 PATH=$PATH:/usr/sbin:/sbin
 
-say() { printf '%s\n' "$*"; }
+say() { printf '%s\n' "$*" 2>/dev/null || true; }
 warn() { printf '%s\n' "$*" >&2; }
 
 # One line that says what is wrong and what to do about it.
@@ -28,7 +28,7 @@ random_password() { od -An -N16 -tx1 /dev/urandom | tr -d ' \n'; }
 
 # A line of progress: what is under way (on a terminal), then how long it took.
 begin() { if [ -t 1 ]; then printf '%-13s ...\r' "$1"; fi; }
-ready() { printf '%-13s ready  %s\n' "$1" "$(seconds_since "$2")"; }
+ready() { say "$(printf '%-13s ready  %s' "$1" "$(seconds_since "$2")")"; }
 
 now_ms() { local us=${EPOCHREALTIME/[.,]/}; printf '%s' "${us%???}"; }
 seconds_since() { local ms=$(($(now_ms) - $1)); printf '%d.%d s' $((ms / 1000)) $((ms % 1000 / 100)); }
