@@ -198,8 +198,12 @@ def interrupted(stack):
     try:
         eventually(lambda: answers(stack), 60, "the stack answers", interval=0.3)
         stack._endpoints = None
-        assert stack.client().patch("/tasks/1", {"status": 1}).status == 200
-        eventually(lambda: 'Message published to "tasks_completed"' in open(output.name).read(), 15, "the log is followed")
+
+        def followed():  # it begins when all parts are ready, which is later than the first answer
+            assert stack.client().patch("/tasks/1", {"status": 1}).status == 200
+            return 'Message published to "tasks_completed"' in open(output.name).read()
+
+        eventually(followed, 20, "the log is followed", interval=0.3)
         lines = [line for line in open(output.name).read().splitlines() if "Message published" in line]
         assert "fcgi-api" in lines[0].split("Message published")[0], lines[0]
         os.killpg(running.pid, signal.SIGINT)
