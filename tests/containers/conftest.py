@@ -42,8 +42,7 @@ class Compose:
             "podman-compose",
             "--project-name",
             self.project,
-            # Docker gives a read-only container nothing to write to but what compose.yml says.
-            f"--podman-run-args=--read-only-tmpfs=false --cgroup-parent=/{self.project}",
+            f"--podman-run-args={os.environ['CARILLON_RUN_ARGS']}",
             *arguments,
         ]
         done = subprocess.run(
