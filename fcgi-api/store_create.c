@@ -16,7 +16,7 @@ struct create_call {
     const struct store_idempotency *idempotency; /* NULL: none */
     struct store_created *created;
     struct strbuf body;
-    uint64_t seq;
+    struct cursor at; /* the event's */
 };
 
 /* ---- the key ------------------------------------------------------------------------------------- */
@@ -117,7 +117,9 @@ static enum err create_work(struct store *store, void *context)
     if (err || call->created->repeated)
         return err;
 
-    err = store_next_seq(store, call->user_id, &call->seq);
+    err = store_next_seq(store, call->user_id, &call->at.seq);
+    if (!err)
+        err = store_read_epoch(store, call->at.epoch);
     if (err)
         return err;
     begin_task(call, task);
@@ -125,7 +127,7 @@ static enum err create_work(struct store *store, void *context)
     if (err)
         return err;
     task_json_add(&call->body, task);
-    err = store_event_add(store, EVENT_TASK_CREATED, task, call->body.text, call->seq, task->created_at_ms,
+    err = store_event_add(store, EVENT_TASK_CREATED, task, call->body.text, &call->at, task->created_at_ms,
                           call->origin);
     if (!err && call->idempotency)
         err = remember_answer(store, call);
@@ -150,7 +152,7 @@ enum err store_task_insert(struct store *store, uint32_t user_id, const char *co
         return err;
     }
     if (!created->repeated)
-        store_note_event(store, call.seq);
+        store_note_event(store, call.at.seq);
     created->body = call.body.text;
     return ERR_OK;
 }

@@ -7,27 +7,22 @@
 /* ---- writing ------------------------------------------------------------------------------------- */
 
 enum err store_event_add(struct store *store, enum event_type type, const struct task *task,
-                         const char *task_json, uint64_t seq, int64_t now_ms,
+                         const char *task_json, const struct cursor *at, int64_t now_ms,
                          const struct store_origin *origin)
 {
-    struct cursor cursor = {.seq = seq};
     size_t length;
-
+    char *payload = event_format_body(type, at, task->id, now_ms, task_json, &length);
     enum err err =
-        store_select_one(store, SQL_EPOCH, NULL, 0, STORE_OUT(to_text(cursor.epoch, sizeof cursor.epoch)));
-    if (err)
-        return err == ERR_NOT_FOUND ? store_fail(store, ER_NO_SUCH_TABLE, "meta has no epoch") : err;
-    char *payload = event_format_body(type, &cursor, task->id, now_ms, task_json, &length);
-    err = store_execute(store, SQL_EVENT_INSERT,
-                        STORE_IN(of_number(task->user_id), of_number(seq), of_text(event_type_key(type)),
-                                 of_number(task->id), of_text(origin->request_id),
-                                 of_text(origin->traceparent), of_text(payload), of_time(now_ms)),
-                        NULL);
+        store_execute(store, SQL_EVENT_INSERT,
+                      STORE_IN(of_number(task->user_id), of_number(at->seq), of_text(event_type_key(type)),
+                               of_number(task->id), of_text(origin->request_id), of_text(origin->traceparent),
+                               of_text(payload), of_time(now_ms)),
+                      NULL);
     free(payload);
     if (err)
         return err;
     return store_execute(store, SQL_OUTBOX_INSERT,
-                         STORE_IN(of_number(task->user_id), of_number(seq), of_time(now_ms)), NULL);
+                         STORE_IN(of_number(task->user_id), of_number(at->seq), of_time(now_ms)), NULL);
 }
 
 /* ---- reading ------------------------------------------------------------------------------------- */

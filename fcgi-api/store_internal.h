@@ -197,10 +197,18 @@ MUST_CHECK enum err store_next_seq(struct store *store, uint32_t user_id, uint64
 /* The user's event has been committed. */
 void store_note_event(struct store *store, uint64_t seq);
 
-/* Inside a transaction that holds the user's counter: journal row and outbox row. */
+/* Inside a transaction that holds the user's counter: journal row and outbox row. `at`: epoch and number. */
 MUST_CHECK enum err store_event_add(struct store *store, enum event_type type, const struct task *task,
-                                    const char *task_json, uint64_t seq, int64_t now_ms,
+                                    const char *task_json, const struct cursor *at, int64_t now_ms,
                                     const struct store_origin *origin);
+
+MUST_CHECK enum err store_read_epoch(struct store *store, char epoch[CURSOR_EPOCH_MAX + 1]);
+
+/* The schema is not complete: as bad as a missing table. */
+static inline enum err store_no_epoch(struct store *store)
+{
+    return store_fail(store, ER_NO_SUCH_TABLE, "table meta has no epoch");
+}
 
 /* Makes all that this connection has seen so far durable: InnoDB shows a commit to others before its log
  * is on disk, and only a later commit that has returned proves that the earlier one will survive. */

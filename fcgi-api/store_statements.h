@@ -14,7 +14,8 @@
     X(SQL_TASK_GET,                                                                                          \
       "SELECT " TASK_COLUMNS " FROM tasks WHERE id = ?")                                                     \
     X(SQL_TASK_LOCK,                                                                                         \
-      "SELECT " TASK_COLUMNS " FROM tasks WHERE id = ? FOR UPDATE")                                          \
+      "SELECT " TASK_COLUMNS ", (SELECT value FROM meta WHERE name = 'epoch') "                              \
+      "FROM tasks WHERE id = ? FOR UPDATE")                                                                  \
     X(SQL_TASK_INSERT,                                                                                       \
       "INSERT INTO tasks (user_id, status, content, created_at, version) VALUES (?, 0, ?, ?, 1)")            \
     X(SQL_TASK_UPDATE,                                                                                       \

@@ -17,22 +17,17 @@ struct task_columns {
     uint32_t status;
 };
 
-#define TASK_OUT(row)                                                                                        \
-    STORE_OUT(to_u32(&(row)->task->id), to_u32(&(row)->task->user_id), to_u32(&(row)->status),               \
-              to_text((row)->task->content, sizeof(row)->task->content),                                     \
-              to_time(&(row)->task->created_at_ms), to_time(&(row)->task->completed_at_ms),                  \
-              to_u32(&(row)->task->version))
+#define TASK_FIELDS(row)                                                                                     \
+    to_u32(&(row)->task->id), to_u32(&(row)->task->user_id), to_u32(&(row)->status),                         \
+        to_text((row)->task->content, sizeof(row)->task->content), to_time(&(row)->task->created_at_ms),     \
+        to_time(&(row)->task->completed_at_ms), to_u32(&(row)->task->version)
+#define TASK_OUT(row) STORE_OUT(TASK_FIELDS(row))
 
-static enum err select_task(struct store *store, enum store_statement statement, uint32_t id,
-                            uint32_t only_user, struct task *task)
+/* Another's task is as if it did not exist. */
+static enum err finish_task(const struct task_columns *row, uint32_t only_user)
 {
-    struct task_columns row = {.task = task};
-    enum err err = store_select_one(store, statement, STORE_IN(of_number(id)), TASK_OUT(&row));
-    if (err)
-        return err;
-    task->status = (enum task_status)row.status;
-    /* Another's task is as if it did not exist. */
-    return only_user != 0 && task->user_id != only_user ? ERR_NOT_FOUND : ERR_OK;
+    row->task->status = (enum task_status)row->status;
+    return only_user != 0 && row->task->user_id != only_user ? ERR_NOT_FOUND : ERR_OK;
 }
 
 /* ---- get ----------------------------------------------------------------------------------------- */
@@ -45,7 +40,9 @@ struct get_call {
 static enum err get_work(struct store *store, void *context)
 {
     struct get_call *call = context;
-    return select_task(store, SQL_TASK_GET, call->id, call->only_user, call->task);
+    struct task_columns row = {.task = call->task};
+    enum err err = store_select_one(store, SQL_TASK_GET, STORE_IN(of_number(call->id)), TASK_OUT(&row));
+    return err ? err : finish_task(&row, call->only_user);
 }
 
 enum err store_task_get(struct store *store, uint32_t id, uint32_t only_user, struct task *task)
@@ -132,8 +129,20 @@ struct change_call {
     const struct store_match *match;
     const struct store_origin *origin;
     struct task *task;
-    uint64_t seq;
+    struct cursor at; /* the event's */
 };
+
+/* The epoch comes with it: one question less while the row is held. */
+static enum err lock_task(struct store *store, struct change_call *call)
+{
+    struct task_columns row = {.task = call->task};
+    enum err err =
+        store_select_one(store, SQL_TASK_LOCK, STORE_IN(of_number(call->id)),
+                         STORE_OUT(TASK_FIELDS(&row), to_text(call->at.epoch, sizeof call->at.epoch)));
+    if (!err && call->at.epoch[0] == '\0')
+        err = store_no_epoch(store);
+    return err ? err : finish_task(&row, call->origin->only_user);
+}
 
 static bool version_matches(const struct store_match *match, uint32_t version)
 {
@@ -167,12 +176,12 @@ static enum err change_work(struct store *store, void *context)
     struct strbuf json = {0};
     enum event_type type;
 
-    enum err err = select_task(store, SQL_TASK_LOCK, call->id, call->origin->only_user, task);
+    enum err err = lock_task(store, call);
     if (err)
         return err;
     if (!version_matches(call->match, task->version))
         return ERR_STALE;
-    err = store_next_seq(store, task->user_id, &call->seq);
+    err = store_next_seq(store, task->user_id, &call->at.seq);
     if (err)
         return err;
     /* Taken while the counter is held, so that the times of a user's events rise with their numbers. */
@@ -181,7 +190,7 @@ static enum err change_work(struct store *store, void *context)
     if (err)
         return err;
     task_json_add(&json, task);
-    err = store_event_add(store, type, task, json.text, call->seq, now_ms, call->origin);
+    err = store_event_add(store, type, task, json.text, &call->at, now_ms, call->origin);
     strbuf_free(&json);
     return err;
 }
@@ -190,7 +199,7 @@ static enum err change(struct store *store, struct change_call *call)
 {
     enum err err = store_run(store, STORE_WRITE, change_work, call);
     if (!err)
-        store_note_event(store, call->seq);
+        store_note_event(store, call->at.seq);
     return err;
 }
 

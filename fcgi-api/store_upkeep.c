@@ -7,9 +7,16 @@
 
 /* ---- the epoch ----------------------------------------------------------------------------------- */
 
+enum err store_read_epoch(struct store *store, char epoch[CURSOR_EPOCH_MAX + 1])
+{
+    enum err err =
+        store_select_one(store, SQL_EPOCH, NULL, 0, STORE_OUT(to_text(epoch, CURSOR_EPOCH_MAX + 1)));
+    return err == ERR_NOT_FOUND ? store_no_epoch(store) : err;
+}
+
 static enum err epoch_work(struct store *store, void *epoch)
 {
-    return store_select_one(store, SQL_EPOCH, NULL, 0, STORE_OUT(to_text(epoch, CURSOR_EPOCH_MAX + 1)));
+    return store_read_epoch(store, epoch);
 }
 
 enum err store_epoch(struct store *store, char epoch[CURSOR_EPOCH_MAX + 1])

@@ -91,5 +91,5 @@ enum err store_user_position(struct store *store, uint32_t user_id, bool *known,
         store, SQL_USER_POSITION, STORE_IN(of_number(user_id)),
         STORE_OUT(to_text(cursor->epoch, sizeof cursor->epoch), to_u32(&is_known), to_u64(&cursor->seq)));
     *known = is_known != 0;
-    return err == ERR_NOT_FOUND ? store_fail(store, ER_NO_SUCH_TABLE, "meta has no epoch") : err;
+    return err == ERR_NOT_FOUND ? store_no_epoch(store) : err;
 }
