@@ -27,13 +27,14 @@ API_OBJECTS      := $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out fcgi-api/main.c
 NOTIFIER_OBJECTS := $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out ws-notifier/main.c,$(wildcard ws-notifier/*.c)))
 ARCHIVES         := $(BUILD)/libapi.a $(BUILD)/libnotifier.a $(BUILD)/libcommon.a
 UNIT_TESTS       := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
-SOURCES          := $(wildcard common/*.[ch] fcgi-api/*.[ch] ws-notifier/*.[ch] tests/unit/*.[ch] bench/*.[ch])
+SOURCES          := $(wildcard common/*.[ch] fcgi-api/*.[ch] ws-notifier/*.[ch] tests/unit/*.[ch] bench/*.[ch] \
+                      bench/peers/*/*.c)
 
 COMMON_LIBS   := $(shell pkg-config --libs libcjson librabbitmq) -lm -lpthread
 API_LIBS      := $(shell pkg-config --libs fcgi libmariadb libcrypto)
 NOTIFIER_LIBS := $(shell pkg-config --libs libwebsockets libuv)
 
-.PHONY: all check asan lint format format-check run test bench install clean help
+.PHONY: all check asan lint format format-check run test bench bench-programs install clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -66,6 +67,18 @@ MODEL_SOURCES := tests/property/shim.c $(filter-out common/clock.c common/amqp_%
 $(BUILD)/tests/libmodel.so: $(MODEL_SOURCES) $(wildcard common/*.[ch] ws-notifier/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -fPIC -shared -Wl,-Bsymbolic -o $@ $(MODEL_SOURCES) $(COMMON_LIBS)
+
+# The load programs of scripts/bench, and the floors it compares with.
+BENCH_PROGRAMS := $(BUILD)/bench/wsload $(BUILD)/bench/pump $(BUILD)/bench/floor-read $(BUILD)/bench/floor-write
+WSLOAD_OBJECTS := $(patsubst %,$(BUILD)/obj/bench/%.o,wsload loop wsock dialect trigger tally samples)
+bench-programs: $(BENCH_PROGRAMS)
+$(BUILD)/bench/wsload: $(WSLOAD_OBJECTS)
+$(BUILD)/bench/pump: $(BUILD)/obj/bench/pump.o
+$(BUILD)/bench/floor-read: $(BUILD)/obj/bench/peers/floor-read/floor_read.o
+$(BUILD)/bench/floor-write: $(BUILD)/obj/bench/peers/floor-write/floor_write.o
+$(BENCH_PROGRAMS):
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(API_LIBS) $(COMMON_LIBS)
 
 check: $(UNIT_TESTS) ## build and run the unit tests
 	@set -e; for test in $(UNIT_TESTS); do $$test; done

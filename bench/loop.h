@@ -1,0 +1,44 @@
+/* One epoll loop for thousands of sockets: who waits for what, and the time. One thread, one loop. */
+#ifndef CARILLON_BENCH_LOOP_H
+#define CARILLON_BENCH_LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+
+#define NS_PER_S 1000000000LL
+
+/* Part of what waits. fd is -1 while there is nothing to wait for. */
+struct watch {
+    int fd;
+    void (*ready)(struct watch *watch, uint32_t events);
+};
+
+struct address {
+    uint32_t ip; /* network order */
+    uint16_t port;
+    char host[80]; /* as it was given, for the Host header */
+    char path[128];
+};
+
+void loop_init(void);
+void loop_watch(struct watch *watch, uint32_t events);
+void loop_change(struct watch *watch, uint32_t events);
+/* Closes the descriptor, too. */
+void loop_forget(struct watch *watch);
+
+/* Waits for something to happen, but not beyond that time, and handles it. */
+void loop_step(int64_t until_ns);
+
+int64_t now_ns(void); /* monotonic */
+
+/* "127.0.0.1:8080/ws" */
+void address_parse(const char *text, struct address *address);
+
+/* A socket that does not block and has begun to connect. Never -1: without sockets there is no benchmark. */
+int address_connect(const struct address *address);
+
+/* Ends the program with a line on stderr. */
+_Noreturn void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif
