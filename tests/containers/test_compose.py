@@ -73,8 +73,9 @@ def test_database_is_migrated_with_its_demo_data(stack):
         task = stack.http(port).get("/tasks/1")
         assert task.status == 200, task
         assert task.json()["content"] == "Acheter du pain" and task.json()["user_id"] == 1
-    # podman-compose did not wait for the broker before it started the pool.
+    # podman-compose did not wait for the broker before it started the programs.
     eventually(lambda: stack.http().get("/readyz").json()["status"] == "ok", 30, "database and broker are there")
+    eventually(lambda: stack.http().get("/notifier/readyz").status == 200, 30, "the notifier has caught up")
 
 
 # --- The scenario
