@@ -41,7 +41,7 @@ static void make_metrics(struct page *page, const struct feed *feed, const struc
     metrics_render(metrics, &page->body);
 }
 
-static void make_problem(struct page *page, int status, const char *slug, const char *title, const char *path)
+void page_problem(struct page *page, int status, const char *slug, const char *title, const char *path)
 {
     *page = (struct page){.status = status, .content_type = PROBLEM};
     strbuf_printf(&page->body, "{\"type\":\"/problems/%s\",\"title\":\"%s\",\"status\":%d", slug, title,
@@ -57,7 +57,7 @@ static void make_upgrade(struct page *page, const struct feed *feed, const struc
 {
     (void)feed;
     (void)metrics;
-    make_problem(page, 426, "upgrade-required", "This address speaks WebSocket", "/ws");
+    page_problem(page, 426, "upgrade-required", "This address speaks WebSocket", "/ws");
     page->upgrade = true;
 }
 
@@ -77,5 +77,5 @@ void page_make(struct page *page, const char *path, const struct feed *feed, con
         table[i].make(page, feed, metrics);
         return;
     }
-    make_problem(page, 404, "not-found", "There is nothing at this address", path);
+    page_problem(page, 404, "not-found", "There is nothing at this address", path);
 }

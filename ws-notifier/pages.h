@@ -19,4 +19,7 @@ struct page {
 /* Makes the page for a path. */
 void page_make(struct page *page, const char *path, const struct feed *feed, const struct metrics *metrics);
 
+/* An error as the API makes them (RFC 9457); slug and title are plain words. */
+void page_problem(struct page *page, int status, const char *slug, const char *title, const char *path);
+
 #endif

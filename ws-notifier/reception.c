@@ -178,6 +178,16 @@ void reception_take(struct reception *reception, struct client *client, const ch
     protocol_clear(&message);
 }
 
+bool reception_understands(const char *text, size_t length)
+{
+    struct protocol_message message;
+    char why[PROTOCOL_WHY_SIZE];
+    bool understood = protocol_parse(text, length, &message, why) == ERR_OK;
+    if (understood)
+        protocol_clear(&message);
+    return understood;
+}
+
 void reception_leave(struct reception *reception, struct client *client)
 {
     hub_forget(reception->hub, client);

@@ -3,6 +3,7 @@
 #ifndef CARILLON_RECEPTION_H
 #define CARILLON_RECEPTION_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +22,9 @@ void reception_free(struct reception **reception);
 
 /* One whole message of a browser. */
 void reception_take(struct reception *reception, struct client *client, const char *text, size_t length);
+
+/* Whether it would be answered with anything but an error. */
+bool reception_understands(const char *text, size_t length);
 
 /* Answers what is no message at all; the connection stays open. */
 void reception_refuse(struct reception *reception, struct client *client, const char *why);

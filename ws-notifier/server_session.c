@@ -1,0 +1,192 @@
+/* One socket with a client behind it: what comes in goes to the reception, what waits in the client's queue
+ * goes out, and who shows no life for too long is dropped. */
+#include "ws-notifier/server_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "common/log.h"
+#include "ws-notifier/notifier_metrics.h"
+
+#define GOODBYE_MS 10000 /* a closing socket that takes nothing is dropped after */
+
+/* ---- coming and going ---------------------------------------------------------------------------- */
+
+void session_open(struct server *server, struct lws *wsi, struct session *session, bool events)
+{
+    memset(session, 0, sizeof *session);
+    session->wsi = wsi;
+    session->events = events;
+    session->heard_ms = (int64_t)uv_now(server->loop);
+    session->client = client_new(&server->rules, session);
+    DL_APPEND(server->sessions, session);
+    metrics_add(server->metrics, NOTIFIER_CONNECTS, 1);
+    metrics_set(server->metrics, NOTIFIER_CLIENTS, (int64_t)++server->clients);
+    if (server->drain_ms)
+        client_close(session->client, CLOSE_RESTART);
+    else if (server->clients > server->max_clients)
+        client_close(session->client, CLOSE_TOO_MANY);
+}
+
+static void free_pieces(struct session *session)
+{
+    if (!session->pieces)
+        return;
+    strbuf_free(session->pieces);
+    free(session->pieces);
+    session->pieces = NULL;
+}
+
+void session_close(struct server *server, struct session *session)
+{
+    enum close_code code = client_closing(session->client);
+    if (code == CLOSE_TOO_SLOW || code == CLOSE_TOO_BIG)
+        log_info("closed a client: %d %s", (int)code, close_reason(code));
+    reception_leave(server->reception, session->client);
+    client_free(&session->client);
+    free_pieces(session);
+    DL_DELETE(server->sessions, session);
+    metrics_set(server->metrics, NOTIFIER_CLIENTS, (int64_t)--server->clients);
+}
+
+/* A callback that returns -1 has the library send the close frame, wait for the answer and close. Only not
+ * from a WRITEABLE callback: a library built with _DEBUG, as Debian's is, then closes twice on libuv, and
+ * the second time at once. So the last step is left to a timer that is due immediately. */
+static void arrange_goodbye(struct session *session)
+{
+    lws_set_timer_usecs(session->wsi, 1);
+}
+
+int session_goodbye(struct session *session)
+{
+    const char *reason = close_reason(client_closing(session->client));
+    lws_close_reason(session->wsi, (enum lws_close_status)client_closing(session->client),
+                     (unsigned char *)(uintptr_t)reason, strlen(reason));
+    return -1;
+}
+
+/* ---- reading ------------------------------------------------------------------------------------- */
+
+static void take_message(struct server *server, struct session *session, const char *text, size_t length)
+{
+    if (lws_frame_is_binary(session->wsi))
+        reception_refuse(server->reception, session->client, "binary messages are not understood here");
+    else
+        reception_take(server->reception, session->client, text, length);
+}
+
+void session_receive(struct server *server, struct session *session, const char *text, size_t length)
+{
+    size_t before = session->pieces ? session->pieces->length : 0;
+    bool whole = lws_is_final_fragment(session->wsi);
+
+    session->heard_ms = (int64_t)uv_now(server->loop);
+    if (client_closing(session->client))
+        return; /* read away */
+    if (before + length > (size_t)server->config->ws_max_message_bytes) {
+        free_pieces(session);
+        client_close(session->client, CLOSE_TOO_BIG);
+        return;
+    }
+    if (!session->pieces && whole) {
+        take_message(server, session, text, length);
+        return;
+    }
+    if (!session->pieces) {
+        session->pieces = calloc(1, sizeof *session->pieces);
+        if (!session->pieces)
+            abort();
+    }
+    strbuf_add(session->pieces, text, length);
+    if (whole) {
+        take_message(server, session, session->pieces->text, session->pieces->length);
+        free_pieces(session);
+    }
+}
+
+void session_pong(struct server *server, struct session *session)
+{
+    session->heard_ms = (int64_t)uv_now(server->loop);
+    session->ping_out = false;
+}
+
+/* ---- writing ------------------------------------------------------------------------------------- */
+
+static int write_ping(struct session *session)
+{
+    /* Not empty: of an empty pong the library does not tell. */
+    unsigned char buffer[LWS_PRE + 1] = {0};
+    buffer[LWS_PRE] = '.';
+    session->ping_due = false;
+    session->ping_out = true;
+    return lws_write(session->wsi, buffer + LWS_PRE, 1, LWS_WRITE_PING) < 1 ? -1 : 0;
+}
+
+static int write_frame(struct server *server, struct session *session, struct frame *frame)
+{
+    int length = (int)frame->length;
+    int written = lws_write(session->wsi, frame->bytes + FRAME_HEADROOM, frame->length, LWS_WRITE_TEXT);
+    frame_unref(&frame);
+    if (written < length)
+        return -1;
+    metrics_add(server->metrics, NOTIFIER_FRAMES, 1);
+    session->choked = lws_partial_buffered(session->wsi);
+    return 0;
+}
+
+/* One write each time: the library says when the next one will not have to be stored. */
+int session_writeable(struct server *server, struct session *session)
+{
+    struct client *client = session->client;
+    int result = 0;
+
+    if (session->choked) {
+        /* The peer has taken what was stuck: that, too, is a sign of life. */
+        session->choked = false;
+        session->heard_ms = (int64_t)uv_now(server->loop);
+    }
+    if (session->ping_due && !client_closing(client)) {
+        result = write_ping(session);
+    } else if (client_waiting(client) > 0) {
+        result = write_frame(server, session, client_next(client));
+    } else if (client_closing(client)) {
+        arrange_goodbye(session);
+        return 0;
+    }
+    if (!result && (client_waiting(client) > 0 || client_closing(client)))
+        lws_callback_on_writable(session->wsi);
+    return result;
+}
+
+/* ---- time ---------------------------------------------------------------------------------------- */
+
+/* Without a close frame: this peer does not take one. */
+static void drop(struct server *server, struct session *session)
+{
+    lws_set_timeout(session->wsi, PENDING_TIMEOUT_CLOSE_SEND, LWS_TO_KILL_ASYNC);
+    lws_cancel_service(server->context); /* or its timer would not be noticed */
+}
+
+void session_check(struct server *server, struct session *session, int64_t now_ms)
+{
+    int64_t ping_ms = server->config->ws_ping_s * 1000, pong_ms = server->config->ws_pong_timeout_s * 1000;
+    int64_t silent_ms = now_ms - session->heard_ms;
+
+    if (client_closing(session->client)) {
+        if (!session->goodbye_ms)
+            session->goodbye_ms = now_ms;
+        if (now_ms - session->goodbye_ms >= GOODBYE_MS)
+            drop(server, session);
+    } else if (session->events) {
+        return; /* knows no pings: heartbeats and TCP's own patience must do */
+    } else if (silent_ms >= ping_ms + pong_ms) {
+        metrics_add(server->metrics, NOTIFIER_CLOSED_DEAD, 1);
+        log_info("closed a client: it answers no ping");
+        session->heard_ms = now_ms;
+        drop(server, session);
+    } else if (silent_ms >= ping_ms && !session->ping_due && !session->ping_out) {
+        session->ping_due = true;
+        lws_callback_on_writable(session->wsi);
+    }
+}
