@@ -33,8 +33,9 @@ supervisor_start() {
     wait_until 10000 supervisor_complete || die "the supervisor did not start: $(tail -n 1 "$log/current")"
 }
 
-# For a subshell: becomes the command.
-clean_environment() { exec env -i PATH="$PATH" LANG=C.UTF-8 HOME="$RUN_DIR" "$@"; }
+# For a subshell: becomes the command. The shell makes what it starts in the background deaf to Ctrl-C's
+# signals; that must not go down to the parts.
+clean_environment() { exec env -i --default-signal PATH="$PATH" LANG=C.UTF-8 HOME="$RUN_DIR" "$@"; }
 
 # s6-svscan answers a moment before the s6-supervise of each part does.
 supervisor_complete() {
@@ -49,7 +50,7 @@ open_files() { local most; most=$(ulimit -Hn); [ "$most" != unlimited ] && [ "$m
 part_start() { rm -f "$SERVICE_DIR/$1/down" && s6-svc -u "$SERVICE_DIR/$1"; }
 part_check() { (cd "$SERVICE_DIR/$1" && clean_environment timeout 5 s6-envdir env ./check) >/dev/null 2>&1; }
 
-# part_field NAME up|pid
+# part_field NAME up|pid|updownfor
 part_field() { s6-svstat -o "$2" "$SERVICE_DIR/$1" 2>/dev/null || printf -- '-1'; }
 part_restarts() { s6-svdt "$SERVICE_DIR/$1" 2>/dev/null | wc -l; }
 
