@@ -190,7 +190,8 @@ def test_a_restarted_notifier_is_found_again(stack):
 
 
 def test_a_restarted_pool_is_found_again(stack):
-    """Requests that are under way are answered; while nobody is there nginx says 503, and nobody waits long."""
+    """While nobody is there nginx says so in the API's words, and nobody waits long. 502 is for the one that the
+    system had taken on behalf of a pool that was about to close its socket."""
     socket = subscribed(stack)
     answers, stop = [], threading.Event()
 
@@ -210,12 +211,11 @@ def test_a_restarted_pool_is_found_again(stack):
     finally:
         stop.set()
         thread.join()
-    statuses = {answer.status for answer in answers}
-    assert statuses <= {200, 503}, statuses
+    statuses = [answer.status for answer in answers]
+    assert set(statuses) <= {200, 502, 503} and statuses.count(502) <= 1, statuses
     for answer in answers:
-        if answer.status == 503:
-            assert_problem(answer, 503, "unavailable")
-            break
+        if answer.status != 200:
+            assert_problem(answer, answer.status, {502: "bad-gateway", 503: "unavailable"}[answer.status])
     complete(stack, 1)
     hears_of_task(socket, 1)
     socket.close()
