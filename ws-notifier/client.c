@@ -55,7 +55,7 @@ bool client_has_room(const struct client *client, size_t frames, size_t bytes)
 static void grow(struct client *client)
 {
     uint32_t capacity = client->capacity ? client->capacity * 2 : FIRST_CAPACITY;
-    struct frame **queue = malloc(capacity * sizeof *queue);
+    struct frame **queue = malloc(capacity * sizeof(struct frame *));
     if (!queue)
         abort();
     for (uint32_t i = 0; i < client->count; i++)
@@ -107,11 +107,11 @@ size_t client_waiting(const struct client *client)
 }
 
 static const struct {
-    enum close_code code;
     const char *reason;
+    enum close_code code;
     enum notifier_metric metric;
 } close_codes[] = {
-#define X(name, code, reason, metric) {name, reason, metric},
+#define X(name, code, reason, metric) {reason, name, metric},
     CLOSE_CODES(X)
 #undef X
 };

@@ -34,7 +34,7 @@ struct hub {
 struct hub *hub_new(uint16_t beats, size_t max_per_client, struct metrics *metrics)
 {
     assert(beats > 0 && beats <= INT16_MAX);
-    struct hub *hub = calloc(1, sizeof *hub + beats * sizeof *hub->rounds);
+    struct hub *hub = calloc(1, sizeof *hub + beats * sizeof(struct subscription *));
     if (!hub)
         abort();
     hub->beats = beats;
@@ -112,6 +112,7 @@ void hub_go_live(struct hub *hub, struct subscription *subscription, uint64_t la
 
 /* ---- coming and going ---------------------------------------------------------------------------- */
 
+/* NOLINTBEGIN(readability-function-size): uthash's macros */
 static struct audience *find_audience(struct hub *hub, uint32_t user_id)
 {
     struct audience *audience;
@@ -131,6 +132,7 @@ static struct audience *need_audience(struct hub *hub, uint32_t user_id)
     HASH_ADD(hh, hub->audiences, user_id, sizeof audience->user_id, audience);
     return audience;
 }
+/* NOLINTEND(readability-function-size) */
 
 static void end(struct hub *hub, struct subscription *subscription)
 {

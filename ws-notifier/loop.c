@@ -41,8 +41,6 @@ struct loop {
 static void stop(void *context)
 {
     struct loop *loop = context;
-    uv_handle_t *handles[] = {(uv_handle_t *)&loop->beat, (uv_handle_t *)&loop->feed_tick,
-                              (uv_handle_t *)&loop->sigterm, (uv_handle_t *)&loop->sigint};
     if (loop->stopped)
         return;
     loop->stopped = true;
@@ -50,8 +48,10 @@ static void stop(void *context)
         server_stop(loop->server);
     if (loop->consumer)
         consumer_stop(loop->consumer);
-    for (size_t i = 0; i < sizeof handles / sizeof *handles; i++)
-        uv_close(handles[i], NULL);
+    uv_close((uv_handle_t *)&loop->beat, NULL);
+    uv_close((uv_handle_t *)&loop->feed_tick, NULL);
+    uv_close((uv_handle_t *)&loop->sigterm, NULL);
+    uv_close((uv_handle_t *)&loop->sigint, NULL);
 }
 
 static void on_deadline(uv_timer_t *timer)

@@ -62,6 +62,7 @@ static size_t memory_of(const struct ring_event *event)
     return sizeof *event + frame_size(event->frame);
 }
 
+/* NOLINTBEGIN(readability-function-size, clang-analyzer-core.NullDereference): uthash's macros */
 static struct ring_user *find_user(const struct ring *ring, uint32_t user_id)
 {
     struct ring_user *user;
@@ -87,6 +88,7 @@ static void drop_user(struct ring *ring, struct ring_user *user)
     ring->bytes -= sizeof *user;
     free(user);
 }
+/* NOLINTEND(readability-function-size, clang-analyzer-core.NullDereference) */
 
 /* The oldest event of all is also its user's oldest. What reached the stream before it is gone too. */
 static void drop_oldest(struct ring *ring)
@@ -197,6 +199,7 @@ static bool recent_enough(const struct ring *ring, int64_t time_s, int64_t now_s
 /* Back from the newest, so that the cost is that of what was missed and not of what is there. */
 static void collect(const struct ring_user *user, uint64_t seq, struct ring_replay *replay)
 {
+    assert(user->newest);
     for (const struct ring_event *event = user->newest; event && event->seq > seq;
          event = event->older_of_user) {
         replay->first = event;
