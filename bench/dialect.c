@@ -274,7 +274,7 @@ static void mqtt_message(struct client *client, const char *payload, size_t leng
 void client_keep_alive(struct client *client)
 {
     if (dialect->keeps_alive && client->wsock.state == WSOCK_OPEN)
-        mqtt_send(&client->wsock, MQTT_PINGREQ << 4, NULL, 0);
+        mqtt_send(&client->wsock, MQTT_PINGREQ << 4, "", 0);
 }
 
 /* ---- the table ----------------------------------------------------------------------------------- */

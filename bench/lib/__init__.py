@@ -1,0 +1,1 @@
+"""scripts/bench: Carillon beside what people would use instead, in one run on one machine."""

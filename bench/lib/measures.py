@@ -1,0 +1,412 @@
+"""The eight measures. Each is a function of the session that returns what report.py shows:
+
+    {"title", "unit", "better": "more" | "less", "rows": {subject: figures}, "goals": [...], "notes": [...]}
+
+or a list of such tables. A goal compares Carillon's median with another's."""
+
+import json
+import time
+
+from lib.carillon import CROWD_TASK, CROWD_USER, SMALL, USERS
+from lib.peers import Express, FloorRead, FloorWrite, Mosquitto, Nchan, Php, Ws
+from lib.tools import Failed, figures, interleave, median
+
+
+def goal(text, value, limit, at_least=True):
+    """value: a ratio; met when it is at least (or at most) the limit."""
+    met = value >= limit if at_least else value <= limit
+    return {"text": text, "value": round(value, 2), "limit": limit, "at_least": at_least, "met": met}
+
+
+def table(title, unit, better, rows, goals=(), notes=()):
+    return {"title": title, "unit": unit, "better": better, "rows": {name: figures(values) for name, values in rows.items()},
+            "goals": list(goals), "notes": list(notes)}  # fmt: skip
+
+
+def best(rows, names, better="more"):
+    """The better one of several variants of one peer."""
+    pick = max if better == "more" else min
+    return pick((name for name in rows if name.startswith(names)), key=lambda name: median(rows[name]))
+
+
+def ratio_goals(rows, ours, wanted, better="more"):
+    """wanted: [(prefix of the peer's name, limit)]; the ratio is ours / theirs."""
+    goals = []
+    for prefix, limit in wanted:
+        if not any(name.startswith(prefix) for name in rows):
+            continue
+        peer = best(rows, prefix, better)
+        value = median(rows[ours]) / median(rows[peer])
+        sign = "≥" if better == "more" else "≤"
+        goals.append(goal(f"{sign} {limit} × {peer}", value, limit, better == "more"))
+    return goals
+
+
+class Peers:
+    """Starts peers, remembers them, stops them at the end of a measure."""
+
+    def __init__(self):
+        self.started = []
+
+    def __enter__(self):
+        return self
+
+    def start(self, peer, *arguments):
+        self.started.append(peer)
+        peer.start(*arguments)
+        return peer
+
+    def __exit__(self, *_):
+        for peer in reversed(self.started):
+            peer.stop()
+
+
+# ---- 1 and 2: reading
+
+
+def reading_peers(session, peers):
+    if session.against:
+        return list(session.carillons)
+    bench = session.bench
+    started = [peers.start(Ws(bench))]
+    push = started[0]
+    return [
+        session.carillon,
+        peers.start(Express(bench, 1), push),
+        peers.start(Express(bench, 2), push),
+        peers.start(Php(bench)),
+        peers.start(FloorRead(bench)),
+    ]
+
+
+def run_wrk(session, connections, seconds, *arguments):
+    def run(subject):
+        result = session.programs.wrk(subject.http, connections, seconds, *arguments)
+        session.progress(f"{subject.name}: {result['per_second']:.0f}/s, p99 {result['p99_ms']:.1f} ms")
+        return result
+
+    return run
+
+
+def column(results, key):
+    return {name: [result[key] for result in values] for name, values in results.items()}
+
+
+def measure_1(session):
+    with Peers() as peers:
+        subjects = reading_peers(session, peers)
+        for subject in subjects:
+            session.programs.wrk(subject.http, 32, 1, "one", SMALL)  # warm
+        results = interleave(subjects, session.rounds, run_wrk(session, 32, session.seconds, "one", SMALL), "GET one")
+    rows = column(results, "per_second")
+    latency = ", ".join(f"{name} {median(column(results, 'p99_ms')[name]):.1f}" for name in rows)
+    return table("GET /tasks/{id}, 32 connections, random ids in 10,000", "requests/s", "more", rows,
+                 ratio_goals(rows, session.ours, [("Express", 3), ("PHP", 2), ("the floor", 1.0)]),
+                 [f"p99 in ms: {latency}."])  # fmt: skip
+
+
+def measure_2(session):
+    if session.against:
+        return measure_2_against(session)
+    rows_large, each_small, each_large = session.large, SMALL // USERS, session.large // USERS
+    session.progress(f"making {rows_large:,} rows")
+    session.carillon.large_table(rows_large)
+    kinds = [
+        ("10,000 rows, first page", False, ("page", USERS, each_small, 0)),
+        ("10,000 rows, deep page", False, ("page", USERS, each_small, 75)),
+        (f"{rows_large:,} rows, first page", True, ("page", USERS, each_large, 0)),
+        (f"{rows_large:,} rows, deep page", True, ("page", USERS, each_large, 75)),
+    ]
+    everything = {kind[0]: {} for kind in kinds}
+    with Peers() as peers:
+        subjects = reading_peers(session, peers)
+        del subjects[2]  # one or two processes is measure 1's question: the better one there
+        for turn in range(session.few_rounds):
+            for name, large, arguments in kinds if turn % 2 == 0 else reversed(kinds):
+                if large:
+                    session.carillon.use_large()
+                try:
+                    for subject in subjects:
+                        if turn == 0:
+                            session.programs.wrk(subject.http, 32, 1, *arguments)
+                        result = run_wrk(session, 32, session.seconds, *arguments)(subject)
+                        everything[name].setdefault(subject.name, []).append(result["per_second"])
+                finally:
+                    if large:
+                        session.carillon.use_small()
+        anywhere = anywhere_note(session, each_large, subjects)
+    session.carillon.sql("DROP TABLE tasks_large")
+    ours = {name: median(rows[session.ours]) for name, rows in everything.items()}
+    base = ours[kinds[0][0]]
+    tables = []
+    for name, rows in everything.items():
+        goals = ratio_goals(rows, session.ours, [("Express", 3)])
+        if ours[name] != base:
+            goals.append(goal("time ≤ 1.2 × the first page of the small table", base / ours[name], 1.2, False))
+        tables.append(table(f"GET /tasks?user_id=&limit=20: {name}", "requests/s", "more", rows, goals))
+    tables[-1]["notes"].append(anywhere)
+    return tables
+
+
+def anywhere_note(session, each, subjects):
+    session.carillon.use_large()
+    try:
+        results = {s.name: session.programs.wrk(s.http, 32, session.seconds, "anywhere", USERS, each)["per_second"] for s in subjects}
+    finally:
+        session.carillon.use_small()
+    text = ", ".join(f"{name} {value:.0f}/s" for name, value in results.items())
+    return ("Pages that begin anywhere in the large table touch more of it than MariaDB's default buffer pool (128 MB) holds; "
+            f"then everybody waits for the same page reads: {text}.")  # fmt: skip
+
+
+def measure_2_against(session):
+    results = interleave(session.carillons, session.rounds, run_wrk(session, 32, session.seconds, "page", USERS, 100, 0), "GET page")
+    return table("GET /tasks?user_id=&limit=20, 10,000 rows, first page", "requests/s", "more", column(results, "per_second"))
+
+
+# ---- 3 and 4: writing
+
+
+def writing_peers(session, peers, connection=True):
+    if session.against:
+        return list(session.carillons)
+    bench = session.bench
+    push = peers.start(Ws(bench))
+    subjects = [session.carillon, peers.start(Express(bench, 1), push), peers.start(Express(bench, 2), push)]
+    if connection:
+        subjects.append(peers.start(Express(bench, 1, "connection"), push))
+    return subjects
+
+
+def measure_3(session):
+    def run(subject):
+        events = session.events // 8 if "connection" in subject.name else session.events
+        result = session.programs.wsload(
+            dialect=subject.dialect, ws=subject.ws, clients=USERS, users=USERS, tasks=SMALL, trigger="patch",
+            http=subject.http, events=events, slots=32, patience=30)  # fmt: skip
+        rate = events / max(result["delivered_s"], result["answered_s"])
+        session.progress(f"{subject.name}: {rate:.0f}/s (answers alone {events / result['answered_s']:.0f}/s)")
+        return {"rate": rate, "answered": events / result["answered_s"], "p99": result["response_ms"]["p99"]}
+
+    def run_floor(floor):
+        result = json.loads(floor.run(session.seconds))
+        session.progress(f"{floor.name}: {result['per_second']:.0f}/s")
+        return {"rate": result["per_second"], "answered": result["per_second"], "p99": 0}
+
+    with Peers() as peers:
+        subjects = writing_peers(session, peers)
+        if not session.against:
+            subjects.append(peers.start(FloorWrite(session.bench, SMALL)))
+        before = published(session.carillon)
+        results = interleave(subjects, session.rounds, lambda s: run_floor(s) if isinstance(s, FloorWrite) else run(s), "PATCH")
+        after = published(session.carillon)
+    rows = column(results, "rate")
+    notes = ["Until every event was delivered to the one client that each of the 100 users has; every delivery is counted."]
+    if before and after and after[1] > before[1]:
+        notes.append(f"Carillon published each event {(after[0] - before[0]) / (after[1] - before[1]):.2f} times.")
+    wanted = [("Express, 1 process", 3), ("Express, 2", 3), ("Express, connection", 20), ("the floor", 0.7)]
+    goals = ratio_goals(rows, session.ours, wanted) if not session.against else []
+    return table("PATCH /tasks/{id}, 32 connections, random tasks", "events/s", "more", rows, goals, notes)
+
+
+def published(carillon):
+    total = carillon.metric("carillon_api_events_published_total"), carillon.metric("carillon_api_events_committed_total")
+    return None if None in total else total
+
+
+def measure_4(session):
+    rate, clients = 500, 200
+
+    def run(subject):
+        result = session.programs.wsload(
+            dialect=subject.dialect, ws=subject.ws, clients=clients, users=USERS, tasks=SMALL, trigger="patch",
+            http=subject.http, events=int(rate * session.seconds * 1.5), rate=rate, slots=64, patience=30)  # fmt: skip
+        frame = result["frame_ms"]
+        session.progress(f"{subject.name}: p50 {frame['p50']:.2f} ms, p99 {frame['p99']:.2f} ms")
+        return frame
+
+    with Peers() as peers:
+        subjects = writing_peers(session, peers, connection=False)
+        results = interleave(subjects, session.rounds, run, "PATCH to frame")
+    tables = []
+    for key, limit in (("p50", 1.0), ("p99", 0.4)):
+        rows = column(results, key)
+        tables.append(table(f"PATCH sent to frame received, {rate}/s, {clients} clients of {USERS} users: {key}", "ms", "less", rows,
+                            ratio_goals(rows, session.ours, [("Express", limit)], "less")))  # fmt: skip
+    return tables
+
+
+# ---- 5 to 7: the push servers by themselves
+
+
+def push_servers(session, peers):
+    if session.against:
+        servers = list(session.carillons)
+    else:
+        servers = [session.carillon, peers.start(Ws(session.bench)), peers.start(Nchan(session.bench)),
+                   peers.start(Mosquitto(session.bench))]  # fmt: skip
+    for carillon in session.carillons:
+        carillon.need_crowd(session.clients)
+    return servers
+
+
+def measure_5(session):
+    def run(server):
+        server.restart_push()
+        time.sleep(1)
+        before = server.push_memory()
+        holding = session.programs.wsload_hold(dialect=server.dialect, ws=server.push, clients=session.clients,
+                                               users=session.clients, user_base=CROWD_USER)  # fmt: skip
+        time.sleep(3)
+        each = (server.push_memory() - before) / session.clients
+        cpu = server.push_cpu()
+        time.sleep(session.rest)
+        cpu = 100 * (server.push_cpu() - cpu) / session.rest
+        holding.release()
+        session.progress(f"{server.name}: {each:.0f} bytes each, {cpu:.1f} % of a core")
+        return {"bytes": each, "cpu": cpu}
+
+    with Peers() as peers:
+        servers = push_servers(session, peers)
+        results = interleave(servers, session.few_rounds, run, "idle connections")
+    rows, cpu = column(results, "bytes"), column(results, "cpu")
+    goals = [goal("≤ 3,000 bytes each", median(rows[session.ours]), 3000, False)]
+    goals += [goal("the least of all", median(rows[session.ours]) / min(median(v) for n, v in rows.items() if n != session.ours), 1.0, False)]
+    return [table(f"{session.clients:,} subscribed idle connections: memory", "bytes each", "less", rows, goals,
+                  ["Memory of the server's own processes (what they share counted once), not of the kernel."]),
+            table(f"{session.clients:,} subscribed idle connections: CPU at rest", "% of a core", "less", cpu)]  # fmt: skip
+
+
+def measure_6(session):
+    missed = 10
+    count = session.crowd
+
+    def run(server):
+        server.restart_push()
+        time.sleep(0.5)
+        comes_back = not isinstance(server, Ws)
+        if not comes_back:
+            result = session.programs.wsload(dialect=server.dialect, ws=server.push, clients=session.clients,
+                                             users=session.clients, user_base=CROWD_USER)  # fmt: skip
+            session.progress(f"{server.name}: connected in {result['connect_s']:.2f} s")
+            return {"connect": result["connect_s"]}
+        live = session.programs.wsload(dialect=server.dialect, ws=server.push, clients=session.clients, users=session.clients,
+                                       user_base=CROWD_USER)["connect_s"]  # fmt: skip
+        result = session.programs.wsload(
+            timeout=600, dialect=getattr(server, "comeback_dialect", server.dialect), ws=getattr(server, "comeback_push", server.push),
+            clients=count, users=count, user_base=CROWD_USER, task_base=CROWD_TASK, comeback=missed, rounds=2,
+            trigger=server.trigger, http=server.trigger_address, slots=32, patience=60)  # fmt: skip
+        back = min(r["complete_s"] for r in result["rounds"])
+        session.progress(f"{server.name}: connected in {live:.2f} s, back with {missed} missed each in {back:.2f} s")
+        return {"connect": live, "back": back}
+
+    with Peers() as peers:
+        servers = push_servers(session, peers)
+        results = interleave(servers, session.few_rounds, run, "connecting")
+    connect = column(results, "connect")
+    back = {name: [r["back"] for r in values if "back" in r] for name, values in results.items() if "back" in values[0]}
+    return [table(f"{session.clients:,} clients connect and subscribe at once", "s", "less", connect, fastest(session, connect)),
+            table(f"{count:,} clients come back, each missing {missed} events, until all have them", "s", "less", back,
+                  fastest(session, back), ["`ws` by itself has nothing to come back to: what was missed is gone."])]  # fmt: skip
+
+
+def fastest(session, rows):
+    others = [median(values) for name, values in rows.items() if name != session.ours]
+    return [goal("time ≤ 1.0 × the fastest other", median(rows[session.ours]) / min(others), 1.0, False)] if others else []
+
+
+def measure_7(session):
+    def run(server):
+        result = session.programs.wsload(
+            dialect=server.dialect, ws=server.push, clients=session.clients, users=1, user_base=1, tasks=1, task_base=1,
+            trigger=server.trigger, http=server.trigger_address, events=session.fan_out, one_at_a_time=True, slots=1)  # fmt: skip
+        took = result["first_to_last_ms"]["p50"]
+        session.progress(f"{server.name}: {took:.1f} ms, {session.clients / took:.0f} deliveries/ms")
+        return {"spread": took, "whole": result["sent_to_last_ms"]["p50"]}
+
+    with Peers() as peers:
+        servers = push_servers(session, peers)
+        for server in servers:
+            if isinstance(server, Ws):
+                server.trigger_address = peers.start(Express(session.bench, 1), server).http
+        results = interleave(servers, session.few_rounds, run, "fan-out")
+    rows = column(results, "spread")
+    goals = []
+    for name, limit in (("ws on Node", 3), ("nchan", 1.0), ("mosquitto", 1.0)):
+        if name in rows and name != session.ours:
+            goals.append(goal(f"≥ {limit} × as fast as {name}", median(rows[name]) / median(rows[session.ours]), limit))
+    whole = ", ".join(f"{n} {median(v):.0f}" for n, v in column(results, "whole").items())
+    return table(f"One event to {session.clients:,} subscribers: first to last", "ms", "less", rows, goals,
+                 [f"From the request to the last frame, in ms: {whole}."])  # fmt: skip
+
+
+# ---- 8: the notifier by itself
+
+
+def measure_8(session):
+    return [busy_notifier(session), starting_notifier(session)]
+
+
+def busy_notifier(session):
+    rate, users = 5000, 10_000
+    base = 200_000_000
+
+    def run(carillon):
+        nonlocal base
+        base += users
+        clients = users // 100
+        holding = session.programs.wsload_hold(dialect="carillon", ws=carillon.push, clients=clients, users=clients, user_base=base)
+        cpu, begin = carillon.push_cpu(), time.monotonic()
+        events = int(rate * session.seconds * 1.5)
+        session.programs.pump(carillon.amqp_environment(), "write", events, rate, users, base, carillon.epoch())
+        time.sleep(0.3)
+        used = carillon.push_cpu() - cpu
+        holding.release()
+        session.progress(f"{carillon.name}: {events / used:.0f} events per second of CPU ({100 * used / (time.monotonic() - begin):.0f} % of a core)")
+        return {"per_core": events / used, "percent": 100 * used / (events / rate)}
+
+    results = interleave(session.carillons, session.rounds, run, "busy notifier")
+    percent = ", ".join(f"{name} {median(v):.1f} %" for name, v in column(results, "percent").items())
+    return table(f"Notifier at {rate:,} events/s, 1 % of {users:,} users connected", "events per second of CPU", "more",
+                 column(results, "per_core"), [], [f"At that rate, of one core: {percent}."])  # fmt: skip
+
+
+def starting_notifier(session):
+    """Fills the stream, then reads it from its beginning: with nothing but a reader, and as the notifier does."""
+    results = {}
+    for carillon in session.carillons:
+        environment = carillon.amqp_environment()
+        session.programs.pump(environment, "write", session.ring, 0, 10_000, 300_000_000, carillon.epoch())
+        time.sleep(2)
+
+    class Reader:
+        name = "a bare C reader"
+
+    def run(subject):
+        if isinstance(subject, Reader):
+            result = session.programs.pump(session.carillon.amqp_environment(), "read", 100_000_000)
+            session.progress(f"{subject.name}: {result['per_second']:.0f}/s of {result['events']:,}")
+            results["events"] = result["events"]
+            return {"rate": result["per_second"]}
+        took = start_up_seconds(subject)
+        count = results.get("events") or session.ring
+        session.progress(f"{subject.name}: ready after {took:.2f} s, {count / took:.0f}/s")
+        return {"rate": count / took}
+
+    subjects = [Reader(), *session.carillons]
+    rounds = interleave(subjects, session.rounds if session.rounds % 2 else session.rounds + 1, run, "start-up")
+    rows = column(rounds, "rate")
+    return table("Start-up with a full ring", "events/s", "more", rows,
+                 ratio_goals(rows, session.ours, [("a bare C reader", 0.9)]),
+                 ["The notifier's time counts from the start of the process until it is ready to answer subscriptions."])  # fmt: skip
+
+
+def start_up_seconds(carillon):
+    took = carillon.restart_push()
+    if took <= 0:
+        raise Failed("no start-up")
+    return took
+
+
+MEASURES = {1: measure_1, 2: measure_2, 3: measure_3, 4: measure_4, 5: measure_5, 6: measure_6, 7: measure_7, 8: measure_8}
+
