@@ -1,10 +1,14 @@
-/* Sending. The library's basic_publish waits without a limit for room in the socket, which a broker
- * under a memory alarm or a frozen one never gives; so a message is handed to it only when the socket
- * takes the whole of it, and the caller is told to come back otherwise. */
+/* Sending. The library's basic_publish can wait without a limit: for room in the socket, which a broker
+ * under a memory alarm or a frozen one never gives, and (before 0.14) for a sign of life once the
+ * heartbeat is overdue. So a message is sent frame by frame, and only when the socket takes the whole of
+ * it; otherwise the caller is told to come back. */
 #include "common/amqp_internal.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "common/clock.h"
 
@@ -12,13 +16,52 @@
  * one of 400 KiB): a message up to this size then fits, heartbeats and acknowledgements after it too. */
 #define PUBLISH_MAX 98304
 
-#define HEADERS_MAX 4
+#define HEADERS_MAX    4
+#define FRAME_OVERHEAD 8 /* of a body frame: its header and its end */
 
 bool amqp_link_has_room(const struct amqp_link *link)
 {
     struct pollfd socket = {.fd = amqp_get_sockfd(link->state), .events = POLLOUT};
     /* An error counts as room: the send then finds out which. */
     return poll(&socket, 1, 0) > 0;
+}
+
+/* While corked, the kernel gathers small frames into full packets. */
+static void cork(const struct amqp_link *link, int on)
+{
+    (void)setsockopt(amqp_get_sockfd(link->state), IPPROTO_TCP, TCP_CORK, &on, sizeof on);
+}
+
+static int send_method(struct amqp_link *link, const char *exchange, const char *key, bool mandatory)
+{
+    amqp_basic_publish_t publish = {
+        .exchange = amqp_text(exchange), .routing_key = amqp_text(key), .mandatory = mandatory};
+    return amqp_send_method(link->state, AMQP_CHANNEL, AMQP_BASIC_PUBLISH_METHOD, &publish);
+}
+
+static int send_header(struct amqp_link *link, const amqp_basic_properties_t *properties, size_t body_size)
+{
+    amqp_frame_t frame = {.frame_type = AMQP_FRAME_HEADER, .channel = AMQP_CHANNEL};
+    frame.payload.properties.class_id = AMQP_BASIC_CLASS;
+    frame.payload.properties.body_size = body_size;
+    frame.payload.properties.decoded = (void *)(uintptr_t)properties;
+    return amqp_send_frame(link->state, &frame);
+}
+
+static int send_body(struct amqp_link *link, amqp_bytes_t body)
+{
+    size_t most = (size_t)amqp_get_frame_max(link->state) - FRAME_OVERHEAD;
+    int status = AMQP_STATUS_OK;
+
+    for (size_t sent = 0; sent < body.len && status == AMQP_STATUS_OK;) {
+        amqp_frame_t frame = {.frame_type = AMQP_FRAME_BODY, .channel = AMQP_CHANNEL};
+        size_t left = body.len - sent;
+        frame.payload.body_fragment.bytes = (char *)body.bytes + sent;
+        frame.payload.body_fragment.len = left < most ? left : most;
+        sent += frame.payload.body_fragment.len;
+        status = amqp_send_frame(link->state, &frame);
+    }
+    return status;
 }
 
 static enum err send_message(struct amqp_link *link, const char *exchange, const char *key, bool mandatory,
@@ -31,8 +74,13 @@ static enum err send_message(struct amqp_link *link, const char *exchange, const
     if (link->blocked || !amqp_link_has_room(link))
         return ERR_AGAIN;
 
-    int status = amqp_basic_publish(link->state, AMQP_CHANNEL, amqp_text(exchange), amqp_text(key), mandatory,
-                                    false, properties, body);
+    cork(link, 1);
+    int status = send_method(link, exchange, key, mandatory);
+    if (status == AMQP_STATUS_OK)
+        status = send_header(link, properties, body.len);
+    if (status == AMQP_STATUS_OK)
+        status = send_body(link, body);
+    cork(link, 0);
     if (status != AMQP_STATUS_OK)
         return amqp_link_fail(link, status);
     if (link->confirms)
