@@ -1,0 +1,16 @@
+"""The reliability drill: a stack of its own under load, its parts killed, frozen and restarted at random, and an
+audit of what everybody was promised. Started by scripts/drill.
+
+    main.py       the order of things
+    plan.py       what happens to which part, by the seed
+    chaos.py      makes it happen and waits for the recovery
+    probe.py      how it is known that the service answers and events flow
+    http.py       HTTP over kept connections, without blocking
+    writers.py    change tasks and remember every answer
+    listeners.py  hear users and remember every frame
+    reader.py     the rule of a reader, and what it makes of each frame
+    evidence.py   what the database and the stream hold in the end
+    audit.py      compares all of that: every difference is a violation
+    leftovers.py  processes, descriptors, memory and connections before and after
+    report.py     the table
+"""

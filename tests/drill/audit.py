@@ -1,0 +1,144 @@
+"""Compares what everybody remembers with what the database and the stream hold. Every difference is a
+violation; there is no tolerance anywhere in here."""
+
+import json
+import zlib
+from collections import Counter
+from dataclasses import dataclass, field
+
+from .writers import ACCEPTED, CREATE, DELETE, REFUSED, REJECTED, UNKNOWN
+
+SHOWN = 15  # of one kind
+
+
+@dataclass
+class Verdict:
+    violations: list = field(default_factory=list)
+    counts: Counter = field(default_factory=Counter)
+
+    def add(self, kind, text):
+        self.counts["violation: " + kind] += 1
+        if self.counts["violation: " + kind] <= SHOWN:
+            self.violations.append(f"{kind}: {text}")
+
+    @property
+    def total(self):
+        return sum(count for kind, count in self.counts.items() if kind.startswith("violation: "))
+
+
+def check_journal(evidence, verdict):
+    """Per user 1, 2, 3 ..., up to the user's counter."""
+    for user, events in evidence.journal.items():
+        seqs = [event.seq for event in events]
+        if seqs != list(range(1, len(seqs) + 1)) or evidence.heads[user] != len(seqs):
+            verdict.add("journal", f"user {user}: {len(seqs)} events, last {seqs[-1:]}, counter {evidence.heads[user]}")
+        verdict.counts["events"] += len(seqs)
+
+
+def check_writes(writes, evidence, verdict):
+    """What was accepted happened once, what was refused did not, and nothing happened that nobody asked for."""
+    by_request = {}
+    for user, events in evidence.journal.items():
+        for event in events:
+            by_request.setdefault(event.request_id, []).append((user, event))
+    for write in writes:
+        done = [found for request in write.request_ids for found in by_request.pop(request, [])]
+        verdict.counts[write.outcome] += 1
+        name = f"{write.event} by {write.request_ids} of task {write.task}, answered {write.status}"
+        if write.outcome == ACCEPTED and not done:
+            verdict.add("lost write", name)
+        elif write.outcome == REJECTED and not write.excused:
+            verdict.add("wrong answer", name)
+        elif len(done) > 1:
+            verdict.add("done twice", name)
+        elif done and write.outcome == REFUSED:
+            verdict.add("refused, yet done", name)
+        elif done and write.outcome == REJECTED:
+            verdict.add("rejected, yet done", name)
+        if done and write.outcome == UNKNOWN:
+            verdict.counts["unknown, done"] += 1
+        if write.outcome == ACCEPTED and done:
+            _check_event(write, name, *done[0], verdict)
+    for request, found in by_request.items():
+        verdict.add("nobody asked for", f"{len(found)} events of request {request!r}")
+
+
+def _check_event(write, name, user, event, verdict):
+    told = json.loads(event.payload)
+    if (user, event.type, event.task) != (write.user, write.event, write.task) or told["event"] != write.event:
+        verdict.add("another event", f"{name}: {user} {event}")
+    elif write.event != DELETE and told["task"] != write.answer:
+        verdict.add("another event", f"{name}: answered {write.answer}, told {told['task']}")
+
+
+def check_tasks(evidence, verdict):
+    """The rows are what the journal makes of them."""
+    rows = {}
+    for user, events in evidence.journal.items():
+        for event in events:
+            if event.type == DELETE:
+                rows.pop(event.task, None)
+            else:
+                task = json.loads(event.payload)["task"]
+                rows[event.task] = (user, task["status"], task["content"])
+            if event.type == CREATE:
+                verdict.counts["tasks created"] += 1
+    for task in rows.keys() | evidence.tasks.keys():
+        if rows.get(task) != evidence.tasks.get(task):
+            verdict.add("row", f"task {task} is {evidence.tasks.get(task)}, by its events {rows.get(task)}")
+
+
+def check_outbox(evidence, verdict):
+    if evidence.outbox:
+        verdict.add("outbox", f"{evidence.outbox} events are still waiting")
+
+
+def check_stream(evidence, verdict):
+    """First appearances in order and complete, every appearance with the journal's bytes."""
+    for user, events in evidence.journal.items():
+        checksums = {event.seq: zlib.crc32(event.payload.encode()) for event in events}
+        last = 0
+        for seq, checksum in evidence.stream.get(user, []):
+            verdict.counts["publications"] += 1
+            if seq > last + 1:
+                verdict.add("order in the stream", f"user {user}: the first {seq} comes after {last}")
+            last = max(last, seq)
+            if checksums.get(seq) != checksum:
+                verdict.add("bytes in the stream", f"user {user}: event {seq} is not the journal's")
+        if last != len(events):
+            verdict.add("missing in the stream", f"user {user}: {last} of {len(events)}")
+
+
+def check_readers(readers, evidence, verdict):
+    """What each reader found out by itself, the bytes it was sent, and that it has everything now."""
+    checksums = {
+        user: {event.seq: zlib.crc32(event.payload.encode()) for event in events} for user, events in evidence.journal.items()
+    }
+    for reader in readers:
+        for text in reader.violations:
+            verdict.add("reader", text)
+        verdict.counts["deliveries"] += len(reader.seqs)
+        for name in ("resumes", "recovered", "replayed", "resets"):
+            verdict.counts[name] += getattr(reader, name)
+        for reason, count in reader.refusals.items():
+            verdict.counts["told: " + reason] += count
+        journal = checksums[reader.user]
+        for seq, checksum in zip(reader.seqs, reader.checksums):
+            if journal.get(seq) != checksum:
+                verdict.add("other bytes", f"{reader.client}, user {reader.user}: event {seq}")
+        head = evidence.heads[reader.user]
+        if reader.plain and reader.last is None:
+            continue  # nothing has happened since it came
+        if (reader.last or 0) != head:
+            verdict.add("missing", f"{reader.client}, user {reader.user}: has {reader.last} of {head}")
+
+
+def audit(writes, readers, evidence):
+    verdict = Verdict()
+    check_journal(evidence, verdict)
+    check_writes(writes, evidence, verdict)
+    check_tasks(evidence, verdict)
+    check_outbox(evidence, verdict)
+    check_stream(evidence, verdict)
+    check_readers(readers, evidence, verdict)
+    return verdict

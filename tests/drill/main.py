@@ -1,0 +1,197 @@
+"""The order of things: a stack, a load, a plan, quiet, an audit."""
+
+import argparse
+import asyncio
+import itertools
+import os
+import random
+import signal
+import sys
+import time
+import urllib.parse
+
+from lib import proc
+from lib.load import Load
+from lib.stack import Stack
+
+from . import evidence as evidence_of
+from . import leftovers, listeners, report
+from .audit import audit
+from .chaos import Chaos, Targets, lingering
+from .evidence import Database
+from .plan import NAMES, strikes
+from .probe import Probe
+from .writers import Pace, Writer
+
+USERS, CLIENTS, WRITERS, NOTIFIERS, WORKERS = 40, 100, 24, 2, 8
+QUIET_S = 90
+
+# Heartbeats often enough to matter in minutes.
+SETTINGS = {"API_WORKERS": WORKERS, "WS_HEARTBEAT_S": 4, "ADMINER_PORT": "off", "LOG_LEVEL": "info"}
+
+
+def arguments(argv):
+    parser = argparse.ArgumentParser(prog="scripts/drill", add_help=False)
+    parser.add_argument("--kills", type=int)
+    parser.add_argument("--minutes", type=float)
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--rate", type=float, default=100)
+    parser.add_argument("--only", choices=NAMES)
+    parser.add_argument("--keep", action="store_true")
+    given = parser.parse_args(argv)
+    if given.kills is None and given.minutes is None:
+        given.kills = 60
+    if given.seed is None:
+        given.seed = random.SystemRandom().randrange(1_000_000)
+    return given
+
+
+class Drill:
+    def __init__(self, given):
+        self.given = given
+        self.began = time.monotonic()
+        self.problems = []
+
+    def say(self, text):
+        print(f"{time.monotonic() - self.began:7.1f}  {text}", flush=True)
+
+    # -- the pieces
+
+    def prepare(self):
+        ports = {"PORT": os.environ["DRILL_PORT"]} if os.environ.get("DRILL_PORT") else {}
+        self.stack = Stack.prepare(**SETTINGS, **ports)
+        self.stack.run("--notifiers", str(NOTIFIERS))
+        self.stack.ready()
+        self.users = self.stack.new_users(USERS)
+        self.probe_user = self.stack.new_users(1)[0]
+        self.probe_task = self.stack.new_tasks([self.probe_user])[0]
+        self.notifier_parts = ["ws-notifier", *(f"ws-notifier-{n}" for n in range(2, NOTIFIERS + 1))]
+        first, port = self.stack.port("NOTIFIER_PORT"), self.stack.port("PORT")
+        self.notifier_ports = [first, *(port + 9 + n for n in range(2, NOTIFIERS + 1))]
+        parts = urllib.parse.urlsplit(self.stack.http)
+        self.http = parts.hostname, parts.port
+        self.doors = {f"notifier {n}": f"ws://127.0.0.1:{port}/ws" for n, port in enumerate(self.notifier_ports, 1)}
+        self.doors["nginx"] = self.stack.ws
+        self.database = Database(self.stack)
+        self.warm_up()
+        self.before = leftovers.take(self.stack, self.notifier_ports)
+        self.say(f"stack in {self.stack.run_dir}, {self.stack.http}")
+
+    def warm_up(self):
+        """Every worker has served something and has its connections, before they are counted."""
+        load = Load(self.stack.http, lambda index: ("GET", f"/tasks?user_id={self.users[index % USERS]}", None), 400, total=800)
+        load.start().finish().assert_none_failed()
+
+    async def drill(self):
+        seed = self.given.seed
+        self.listeners = listeners.make(CLIENTS, self.users, self.doors, self.http, seed)
+        pace = Pace(self.given.rate)
+        self.writers = [Writer(f"w{seed}.{n}", self.http, self.users, pace, seed) for n in range(WRITERS)]
+        probe = Probe(self.stack, self.probe_task, self.probe_user, self.doors, self.http, Database(self.stack))
+        chaos = Chaos(self.stack, Targets(self.stack, self.before.processes, self.notifier_parts), probe, self.say)
+        self.outcomes = chaos.outcomes
+        hearing = [asyncio.create_task(listener.run()) for listener in self.listeners]
+        writing = [asyncio.create_task(writer.run()) for writer in self.writers]
+        probe.start()
+        try:
+            await asyncio.sleep(3)
+            await self.strike_all(chaos)
+            await asyncio.sleep(1)
+            await self.be_quiet(writing, probe)
+        finally:
+            chaos.thaw()
+            for task in hearing + writing:
+                task.cancel()
+            ended = await asyncio.gather(*hearing, *writing, return_exceptions=True)
+            await probe.stop()
+        for failure in ended:
+            if isinstance(failure, Exception) and not isinstance(failure, asyncio.CancelledError):
+                raise failure
+
+    async def strike_all(self, chaos):
+        end = time.monotonic() + self.given.minutes * 60 if self.given.minutes else None
+        began = time.monotonic()
+        for strike in itertools.islice(strikes(self.given.seed, self.given.only), self.given.kills):
+            if end and time.monotonic() > end:
+                break
+            await chaos.strike(strike)
+        await chaos.settle()
+        self.struck_s = time.monotonic() - began
+
+    async def be_quiet(self, writing, probe):
+        """Writers end, wanderers come home, and everybody gets what is still on the way."""
+        for writer in self.writers:
+            writer.stopping = True
+        _, unfinished = await asyncio.wait(writing, timeout=QUIET_S)
+        if unfinished:
+            self.problems.append(f"{len(unfinished)} writers did not end")
+        await probe.stop()
+        for listener in self.listeners:
+            listener.stay = True
+        began = time.monotonic()
+        while time.monotonic() - began < QUIET_S:
+            await asyncio.sleep(0.3)
+            if await asyncio.get_running_loop().run_in_executor(None, self.database.oldest_in_outbox) is not None:
+                continue
+            heads = dict(self.database.rows("SELECT id, event_seq FROM users"))
+            behind = [r for l in self.listeners for r in l.readers.values() if r.last is not None and r.last != heads[r.user]]
+            away = [r for l in self.listeners for r in l.readers.values() if not r.answered or r.needs_reload]
+            if not behind and not away:
+                break
+        self.say(f"quiet after {time.monotonic() - began:.1f} s")
+
+    def look(self):
+        evidence = evidence_of.from_database(self.database, self.users)
+        self.database.close()
+        evidence.stream = evidence_of.read_stream(self.stack.amqp, self.users)
+        writes = [write for writer in self.writers for write in writer.writes]
+        readers = [reader for listener in self.listeners for reader in listener.readers.values()]
+        return audit(writes, readers, evidence)
+
+    def look_behind(self):
+        _, left = leftovers.settle(self.stack, self.notifier_ports, self.before)
+        self.problems += ["left behind: " + line for line in left]
+        self.problems += ["in the log: " + line for line in leftovers.complaints(self.stack)[:10]]
+        self.stack.script("stop", timeout=60, check=False)
+        remaining = proc.of_stack(self.stack.run_dir)
+        if remaining:
+            self.problems.append(f"still running after scripts/stop: {remaining}")
+
+    # -- all together
+
+    def run(self):
+        given = self.given
+        try:
+            self.prepare()
+            asyncio.run(self.drill())
+            verdict = self.look()
+            self.look_behind()
+        finally:
+            if given.keep:
+                print(f"kept: {self.stack.run_dir}")
+                self.stack.owned = False
+            self.stack.stop()
+        self.problems += report.late(self.outcomes) + lingering(self.outcomes)
+        return self.tell(verdict)
+
+    def tell(self, verdict):
+        given = self.given
+        print()
+        print("\n".join(report.strikes_table(self.outcomes)), "", sep="\n")
+        print("\n".join(report.figures(verdict, self.listeners, len(self.outcomes), self.struck_s)))
+        bad = verdict.violations + self.problems
+        total = verdict.total + len(self.problems)
+        print(f"{'violations':<16}{total or 'none'}")
+        for line in bad:
+            print("  " + line)
+        much = f"--minutes {given.minutes:g}" if given.kills is None else f"--kills {given.kills}"
+        only = f" --only {given.only}" if given.only else ""
+        print(f"\nrepeat with     scripts/drill {much} --seed {given.seed} --rate {given.rate:g}{only}")
+        print(f"\n{0 if total else 1} passed, {1 if total else 0} failed, 0 skipped")
+        return 1 if total else 0
+
+
+def main(argv):
+    # Ctrl-C and a supervisor's SIGTERM alike stop the stack on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    return Drill(arguments(argv)).run()

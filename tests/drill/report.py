@@ -1,0 +1,64 @@
+"""The table."""
+
+import statistics
+
+from .plan import FREEZE, KILL, PARTS, RESTART
+
+
+def _seconds(value):
+    return "-" if value is None else f"{value:.2f} s"
+
+
+def strikes_table(outcomes):
+    lines = [f"{'part':<14}{'kill -9':>8}{'freeze':>8}{'restart':>8}   {'recovered: half within':>22}{'worst':>9}{'limit':>8}{'worst with others':>20}"]
+    for part in PARTS:
+        mine = [outcome for outcome in outcomes if outcome.strike.part is part]
+        if not mine:
+            continue
+        ways = [sum(1 for outcome in mine if outcome.strike.way == way) for way in (KILL, FREEZE, RESTART)]
+        alone = [outcome.recovery for outcome in mine if outcome.recovery is not None and not outcome.overlapped]
+        others = [outcome.recovery for outcome in mine if outcome.recovery is not None and outcome.overlapped]
+        lines.append(
+            f"{part.name:<14}{ways[0]:>8}{ways[1]:>8}{ways[2]:>8}   "
+            f"{_seconds(statistics.median(alone) if alone else None):>22}{_seconds(max(alone, default=None)):>9}"
+            f"{part.limit:>6.0f} s{_seconds(max(others, default=None)):>20}"
+        )
+    return lines
+
+
+def late(outcomes):
+    """Who took too long, alone; among others only who did not come back at all."""
+    found = []
+    for outcome in outcomes:
+        if outcome.recovery is None:
+            found.append(f"{outcome.strike} has not recovered")
+        elif not outcome.overlapped and outcome.recovery > outcome.strike.part.limit:
+            found.append(f"{outcome.strike} took {outcome.recovery:.2f} s, limit {outcome.strike.part.limit:.0f} s")
+    return found
+
+
+def figures(verdict, listeners, strikes, seconds):
+    counts = verdict.counts
+    visits = sum(listener.connects for listener in listeners)
+    closes = {}
+    for listener in listeners:
+        for code, count in listener.closes.items():
+            closes[code] = closes.get(code, 0) + count
+    told = {kind[6:]: count for kind, count in sorted(counts.items()) if kind.startswith("told: ")}
+    rows = [
+        ("strikes", f"{strikes} in {seconds:.0f} s"),
+        (
+            "writes",
+            f"{counts['accepted']:,} accepted, {counts['refused']:,} refused, {counts['unknown']:,} without a sure answer "
+            f"({counts['unknown, done']:,} of them done), {counts['rejected']:,} rejected because of those",
+        ),
+        ("events", f"{counts['events']:,} in the journal, {counts['publications']:,} publications in the stream"),
+        ("deliveries", f"{counts['deliveries']:,} to {len(listeners)} clients in {visits:,} visits"),
+        (
+            "comings back",
+            f"{counts['resumes']:,} with a cursor, {counts['recovered']:,} recovered ({counts['replayed']:,} events replayed)",
+        ),
+        ("told to reload", ", ".join(f"{count:,} {reason}" for reason, count in told.items()) or "nobody"),
+        ("closed with", ", ".join(f"{code}: {count:,}" for code, count in sorted(closes.items())) or "nothing"),
+    ]
+    return [f"{name:<16}{text}" for name, text in rows]
