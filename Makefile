@@ -87,10 +87,11 @@ asan: ## the unit tests with AddressSanitizer and UndefinedBehaviorSanitizer
 	$(MAKE) SANITIZE=1 all check
 
 lint: ## clang-tidy and cppcheck
-	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
+	cppcheck --quiet -j "$$(nproc)" --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
 	    --suppress=missingIncludeSystem --suppress=legacyUninitvar --include=/usr/include/utlist.h \
 	    -D_GNU_SOURCE -I. common fcgi-api ws-notifier
-	clang-tidy --quiet --warnings-as-errors='*' $(filter-out tests/%,$(filter %.c,$(SOURCES))) -- $(CPPFLAGS) -std=c17
+	printf '%s\n' $(filter-out tests/%,$(filter %.c,$(SOURCES))) | xargs -P "$$(nproc)" -n 4 sh -c \
+	    "exec clang-tidy --quiet --warnings-as-errors='*' \"\$$@\" -- $(CPPFLAGS) -std=c17" clang-tidy
 
 format: ## lay out the C sources
 	clang-format -i $(SOURCES)
