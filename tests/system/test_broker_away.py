@@ -72,6 +72,7 @@ def test_broker_frozen(stack, http, some, sockets):
     stack.ready()
 
 
+@pytest.mark.long
 def test_broker_frozen_until_heartbeats_are_missed(stack, http, some, sockets):
     """Longer than two AMQP heartbeats: both programs must notice, let go and come back."""
     users, tasks = some

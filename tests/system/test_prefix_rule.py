@@ -73,6 +73,7 @@ def test_with_workers_killed_meanwhile(stack):
     assert len(load.accepted) <= events <= len(load.accepted) + len(load.failed)
 
 
+@pytest.mark.long
 @pytest.mark.disturbs
 def test_with_the_broker_killed_meanwhile(stack):
     users = stack.new_users(5)

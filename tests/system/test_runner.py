@@ -144,6 +144,7 @@ def answers(stack):
         return False
 
 
+@pytest.mark.long
 @pytest.mark.disturbs
 def test_stop_start_reset(record_property):
     """One stack through its whole life: start, write, stop (no process left), start again (data kept, under
@@ -237,6 +238,7 @@ def test_a_busy_port_is_a_clear_message():
         stack.stop()
 
 
+@pytest.mark.long
 def test_a_part_that_cannot_start_is_named():
     """On failure: the part's name and the end of its log; and nothing is left running."""
     stack = Stack.prepare(RING_BYTES=1)
