@@ -16,21 +16,25 @@
 
 #define BACKLOG   4096
 #define SLICE     64
-#define SILENCE_S 10 /* a peer that sends no request for so long is never seen */
+#define SILENCE_S 10
 
 struct listener {
     int fd;
     uv_poll_t watch;
     bool watching;
+    bool told; /* that there are no descriptors left */
     listener_taker *take;
     void *context;
 };
 
 static int open_address(const struct addrinfo *address)
 {
-    int on = 1, fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int on = 1, silence_s = SILENCE_S;
+    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -1;
+    /* The kernel hands over a connection together with its request: who says nothing costs nothing. */
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &silence_s, sizeof silence_s);
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
         bind(fd, address->ai_addr, address->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0)
         return fd;
@@ -76,11 +80,14 @@ static void on_readable(uv_poll_t *watch, int status, int events)
         int on = 1, fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
             if (errno == EMFILE || errno == ENFILE) {
-                log_warn("out of descriptors: accepting no more until a socket is closed");
+                if (!listener->told)
+                    log_warn("out of descriptors: those who knock have to wait");
+                listener->told = true;
                 pause_accepting(listener);
             }
             return;
         }
+        listener->told = false;
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         if (!listener->take(listener->context, fd)) {
             pause_accepting(listener);

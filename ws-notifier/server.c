@@ -6,9 +6,6 @@
 #include "ws-notifier/server_internal.h"
 
 #include <assert.h>
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +20,7 @@ static_assert(FRAME_HEADROOM >= LWS_PRE, "frames need more room before their tex
 #define RECEIVE_PIECE     512        /* a browser's messages are short; longer ones come in pieces */
 #define WRITE_WHOLE       (2u << 20) /* above the largest event: never cut a frame into 4 KiB writes */
 #define HEADERS_MAX       16384      /* of one request */
-#define HANDSHAKE_S       10         /* to send it */
+#define HANDSHAKE_S       5          /* to send it */
 #define OTHER_DESCRIPTORS 128        /* log, broker, loop... */
 #define GUESTS            256        /* sockets above WS_MAX_CLIENTS: to be told 4429, and for HTTP */
 #define DRAIN_SPREAD_MS   2000
@@ -42,8 +39,6 @@ static void uncount_socket(struct server *server, struct lws *wsi)
     if (!lws_get_opaque_user_data(wsi))
         return; /* one of the library's own */
     server->sockets--;
-    if (server->listener)
-        listener_resume(server->listener);
 }
 
 static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t length)
@@ -121,6 +116,8 @@ static void on_tick(uv_timer_t *timer)
     {
         session_check(server, session, now_ms);
     }
+    if (server->listener && server->sockets < server->max_sockets)
+        listener_resume(server->listener);
     if (server->drain_ms)
         drain_some(server, now_ms);
 }
@@ -171,15 +168,6 @@ static void limit_descriptors(struct server *server)
     server->max_sockets = server->max_clients + GUESTS;
 }
 
-/* The library takes room for headers for the moment of a handshake. In a storm of them that room would lie
- * between what stays, and never be given back; as mappings of its own it is. */
-static void keep_headers_apart(void)
-{
-#ifdef __GLIBC__
-    (void)mallopt(M_MMAP_THRESHOLD, HEADERS_MAX);
-#endif
-}
-
 static enum err create_context(struct server *server)
 {
     static const struct lws_protocols protocols[] = {
@@ -205,7 +193,6 @@ static enum err create_context(struct server *server)
         .max_http_header_data = HEADERS_MAX,
     };
 
-    keep_headers_apart();
     lws_set_log_level(LLL_ERR | LLL_WARN, log_library);
     server->context = lws_create_context(&info);
     if (!server->context)
