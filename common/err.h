@@ -12,7 +12,7 @@
     X(ERR_GONE, "gone")               /* the journal no longer reaches back */                               \
     X(ERR_TOO_LARGE, "too large")     /* over a configured limit */                                          \
     X(ERR_UNAVAILABLE, "unavailable") /* database or broker away: try again */                               \
-    X(ERR_TIMEOUT, "timeout")         /* a deadline passed */                                                \
+    X(ERR_UNCERTAIN, "uncertain")     /* cut off on the way: it may have had its effect or not */            \
     X(ERR_AGAIN, "again")             /* nothing to read now */                                              \
     X(ERR_CLOSED, "closed")           /* the peer went away */                                               \
     X(ERR_SYSTEM, "system error")     /* errno tells */                                                      \

@@ -117,8 +117,9 @@ static enum problem problem_of(enum err err)
     case ERR_TOO_LARGE:
         return PROBLEM_PAYLOAD_TOO_LARGE;
     case ERR_UNAVAILABLE:
-    case ERR_TIMEOUT:
         return PROBLEM_UNAVAILABLE;
+    case ERR_UNCERTAIN:
+        return PROBLEM_UNCERTAIN;
     case ERR_OK:
     case ERR_AGAIN:
     case ERR_CLOSED:
@@ -142,6 +143,9 @@ static const char *detail_of(enum problem problem)
                "on from their Event-Cursor.";
     case PROBLEM_UNAVAILABLE:
         return "Try again in a moment; a POST with an Idempotency-Key, so that nothing is made twice.";
+    case PROBLEM_UNCERTAIN:
+        return "The database went away while it was being asked to keep it. Read the task to find out; "
+               "repeat a POST with its Idempotency-Key.";
     case PROBLEM_INTERNAL:
         return "The request id finds the reason in our log.";
     default:

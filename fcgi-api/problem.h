@@ -21,7 +21,8 @@
     X(PROBLEM_IDEMPOTENCY_MISMATCH, 422, "idempotency-mismatch", "This Idempotency-Key is taken")            \
     X(PROBLEM_INTERNAL, 500, "internal", "Something went wrong on our side")                                 \
     X(PROBLEM_UNAVAILABLE, 503, "unavailable", "The service cannot answer right now")                        \
-    X(PROBLEM_TIMEOUT, 503, "timeout", "The request waited too long")
+    X(PROBLEM_TIMEOUT, 503, "timeout", "The request waited too long")                                        \
+    X(PROBLEM_UNCERTAIN, 504, "uncertain", "It is not known whether the request had an effect")
 
 enum problem {
 #define X(name, ...) name,

@@ -3,7 +3,7 @@
  * log, once when it begins and once when it is over.
  *
  * A lost connection is tried again once, and only as long as no COMMIT has been sent: after that nobody
- * here knows whether it took effect. The client finds out by its Idempotency-Key. */
+ * here knows whether it took effect. That is ERR_UNCERTAIN; the client finds out by its Idempotency-Key. */
 #include "fcgi-api/store_internal.h"
 
 #include <stdlib.h>
@@ -61,7 +61,7 @@ static void note_outcome(struct store *store, enum store_mode mode, enum err err
 {
     bool *failing = mode == STORE_WRITE ? &store->writes_fail : &store->reads_fail;
     const char *what = mode == STORE_WRITE ? "write" : "read";
-    bool failed = err == ERR_UNAVAILABLE;
+    bool failed = err == ERR_UNAVAILABLE || err == ERR_UNCERTAIN;
 
     if (failed && !*failing)
         log_warn("database: cannot %s: %s", what, store->why);
@@ -157,6 +157,8 @@ enum err store_run(struct store *store, enum store_mode mode, store_work *work, 
         err = attempt(store, mode, work, context);
     } while (err == ERR_UNAVAILABLE && worth_another(store, &pause, ++attempts, &reconnected));
 
+    if (err == ERR_UNAVAILABLE && store->commit_sent && store->failure == FAILURE_LOST)
+        err = ERR_UNCERTAIN;
     note_outcome(store, mode, err);
     return err;
 }

@@ -6,8 +6,9 @@
  * (always in that order). Deadlocks and lock waits (1213, 1205) are retried inside, a lost connection
  * only when no COMMIT had been sent.
  *
- * Every function can return ERR_UNAVAILABLE (database away, read-only, or too many connections; the
- * caller answers 503) and ERR_INTERNAL (a bug, already logged); the others are named at each.
+ * Every function can return ERR_UNAVAILABLE (database away, read-only, or too many connections: nothing
+ * happened; the caller answers 503) and ERR_INTERNAL (a bug, already logged), each that writes also
+ * ERR_UNCERTAIN (the connection broke after COMMIT was sent: 504); the others are named at each.
  * Only fcgi-api/store*.c include mysql.h. */
 #ifndef CARILLON_STORE_H
 #define CARILLON_STORE_H
