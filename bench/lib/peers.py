@@ -245,7 +245,7 @@ class Mosquitto(Nchan):
     def start(self):
         self.port = free_port()
         folder = self.bench.folder("mosquitto")
-        self.bench.render("mosquitto/mosquitto.conf.template", folder / "mosquitto.conf", PORT=self.port,
+        self.bench.render("mosquitto/mosquitto.conf.template", folder / "mosquitto.conf", PORT=self.port, PLAIN_PORT=free_port(),
                           USER_LINE=_user_line("user root"))  # fmt: skip
         self.daemon = Daemon([shutil.which("mosquitto") or "/usr/sbin/mosquitto", "-c", str(folder / "mosquitto.conf")], folder / "mosquitto.log")
         wait_port(self.port, self.daemon.process)
