@@ -52,6 +52,11 @@ bool client_has_room(const struct client *client, size_t frames, size_t bytes)
            client->bytes + bytes <= client->rules->max_bytes;
 }
 
+size_t client_room(const struct client *client)
+{
+    return client->rules->max_frames - client->count;
+}
+
 static void grow(struct client *client)
 {
     uint32_t capacity = client->capacity ? client->capacity * 2 : FIRST_CAPACITY;

@@ -44,8 +44,9 @@ void client_free(struct client **client);
  * Returns whether the frame was queued. */
 bool client_send(struct client *client, struct frame *frame);
 
-/* Whether so much more would fit now. */
+/* Whether so much more would fit now; how many frames would. */
 bool client_has_room(const struct client *client, size_t frames, size_t bytes);
+size_t client_room(const struct client *client);
 
 /* Takes the oldest frame out of the queue; the caller owns its reference. NULL: empty. */
 struct frame *client_next(struct client *client);

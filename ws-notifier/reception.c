@@ -90,7 +90,8 @@ static enum outcome judge(const struct reception *reception, const struct subscr
         return OTHER_EPOCH;
 
     struct ring_replay found;
-    bool whole = ring_find(ring, user_id, since, clock_wall_ms() / 1000, &found);
+    bool whole =
+        ring_find(ring, user_id, since, clock_wall_ms() / 1000, client_room(subscription->client), &found);
     if (whole && client_has_room(subscription->client, found.count + 1, found.bytes + ANSWER_ROOM)) {
         *replay = found;
         return RECOVERED;

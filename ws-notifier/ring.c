@@ -196,11 +196,11 @@ static bool recent_enough(const struct ring *ring, int64_t time_s, int64_t now_s
     return time_s >= ring->begin_s + RING_CLOCK_MARGIN_S && time_s <= now_s + RING_CLOCK_MARGIN_S;
 }
 
-/* Back from the newest, so that the cost is that of what was missed and not of what is there. */
-static void collect(const struct ring_user *user, uint64_t seq, struct ring_replay *replay)
+/* Back from the newest, so that the cost is that of what is asked for and not of what is there. */
+static void collect(const struct ring_user *user, uint64_t seq, size_t most, struct ring_replay *replay)
 {
     assert(user->newest);
-    for (const struct ring_event *event = user->newest; event && event->seq > seq;
+    for (const struct ring_event *event = user->newest; event && event->seq > seq && replay->count <= most;
          event = event->older_of_user) {
         replay->first = event;
         replay->count++;
@@ -211,7 +211,7 @@ static void collect(const struct ring_user *user, uint64_t seq, struct ring_repl
 }
 
 bool ring_find(const struct ring *ring, uint32_t user_id, const struct cursor *cursor, int64_t now_s,
-               struct ring_replay *replay)
+               size_t most, struct ring_replay *replay)
 {
     const struct ring_user *user = find_user(ring, user_id);
     *replay = (struct ring_replay){.last_seq = cursor->seq};
@@ -223,7 +223,7 @@ bool ring_find(const struct ring *ring, uint32_t user_id, const struct cursor *c
         if (cursor->seq != 0 || !no_hole_inside || !recent_enough(ring, cursor->time_s, now_s))
             return false;
     }
-    collect(user, cursor->seq, replay);
+    collect(user, cursor->seq, most, replay);
     return true;
 }
 

@@ -52,15 +52,16 @@ uint64_t ring_last_seq(const struct ring *ring, uint32_t user_id);
 /* What a cursor's owner has missed. */
 struct ring_replay {
     const struct ring_event *first; /* NULL: nothing; then ring_event_next() */
-    size_t count;
+    size_t count;      /* over `most`: more than that, uncounted; `first` and `bytes` mean nothing then */
     size_t bytes;      /* of the texts */
     uint64_t last_seq; /* what he has after it: never less than the cursor's */
 };
 
-/* Whether everything after the cursor is here, and if so, what. The cursor's epoch is the caller's
- * business. A cursor ahead of the ring (fresh from the database) has missed nothing. */
+/* Whether everything after the cursor is here, and if so, what, as long as it is no more than `most`
+ * events. The cursor's epoch is the caller's business. A cursor ahead of the ring (fresh from the database)
+ * has missed nothing. */
 bool ring_find(const struct ring *ring, uint32_t user_id, const struct cursor *cursor, int64_t now_s,
-               struct ring_replay *replay);
+               size_t most, struct ring_replay *replay);
 
 const struct ring_event *ring_event_next(const struct ring_event *event); /* the same user's next */
 struct frame *ring_event_frame(const struct ring_event *event);           /* the ring's reference */

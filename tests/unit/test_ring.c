@@ -22,7 +22,7 @@ static bool find(const struct ring *ring, uint32_t user, uint64_t seq, int64_t t
                  struct ring_replay *replay)
 {
     struct cursor cursor = {.epoch = "e", .seq = seq, .time_s = time_s};
-    return ring_find(ring, user, &cursor, NOW, replay);
+    return ring_find(ring, user, &cursor, NOW, SIZE_MAX - 1, replay);
 }
 
 /* The replay is exactly from..to, in order. */
@@ -68,6 +68,25 @@ static void test_replays_what_was_missed(void **state)
     check_replay(&replay, 2, 101, 105);
     assert_false(find(ring, 2, 99, 0, &replay));
     ring_free(&ring);
+    ring_free(&ring);
+}
+
+/* Who has missed too much is told so without all of it being counted. */
+static void test_counts_no_further(void **state)
+{
+    (void)state;
+    struct ring *ring = ring_new(1000000, 900, NOW - 900);
+    struct ring_replay replay;
+    struct cursor cursor = {.epoch = "e", .seq = 2};
+    for (uint64_t seq = 1; seq <= 10; seq++)
+        add(ring, 1, seq, NOW);
+    assert_true(ring_find(ring, 1, &cursor, NOW, 8, &replay));
+    check_replay(&replay, 1, 3, 10);
+    assert_true(ring_find(ring, 1, &cursor, NOW, 7, &replay));
+    assert_int_equal(replay.count, 8);
+    assert_true(ring_find(ring, 1, &cursor, NOW, 0, &replay));
+    assert_int_equal(replay.count, 1);
+    assert_int_equal(replay.last_seq, 10);
     ring_free(&ring);
 }
 
@@ -239,7 +258,7 @@ static void check_promise(const struct ring *ring, const struct history *history
 {
     struct cursor cursor = {.epoch = "e", .seq = seq, .time_s = time_s};
     struct ring_replay replay;
-    if (!ring_find(ring, user, &cursor, now_s, &replay))
+    if (!ring_find(ring, user, &cursor, now_s, SIZE_MAX - 1, &replay))
         return;
 
     const struct ring_event *event = replay.first;
@@ -308,6 +327,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_replays_what_was_missed),
+        cmocka_unit_test(test_counts_no_further),
         cmocka_unit_test(test_ahead),
         cmocka_unit_test(test_duplicates),
         cmocka_unit_test(test_hole),
