@@ -417,6 +417,17 @@ static void test_events(void **state)
     assert_true(has("/problems/cursor-gone"));
 }
 
+/* 503 promises that nothing happened; this is not that. */
+static void test_commit_without_an_answer(void **state)
+{
+    (void)state;
+    fake.err = ERR_UNCERTAIN;
+    assert_int_equal(send("PATCH", "/tasks/1", "{\"status\":1}"), 504);
+    assert_true(has("/problems/uncertain"));
+    assert_false(has("Retry-After"));
+    assert_int_equal(fake.hints, 0);
+}
+
 static void test_database_away(void **state)
 {
     (void)state;
@@ -506,6 +517,7 @@ int main(void)
         TEST(test_users),
         TEST(test_events),
         TEST(test_database_away),
+        TEST(test_commit_without_an_answer),
         TEST(test_ready),
         TEST(test_waited_too_long),
         TEST(test_counts),
