@@ -21,7 +21,7 @@ from lib.peers import Bench  # noqa: E402
 from lib.tools import ROOT, Failed, Programs, elapsed, remove, say, warn  # noqa: E402
 
 WHOLE = {"rounds": 5, "few_rounds": 3, "seconds": 6, "short": 3, "events": 12_000, "large": 5_000_000, "clients": 10_000,
-         "crowd": 10_000, "rest": 25, "fan_out": 15, "ring": 150_000}  # fmt: skip
+         "crowd": 10_000, "rest": 25, "fan_out": 15, "ring": 250_000}  # fmt: skip
 QUICK = {"rounds": 2, "few_rounds": 1, "seconds": 2, "short": 1, "events": 2_000, "large": 500_000, "clients": 2_000,
          "crowd": 1_000, "rest": 5, "fan_out": 5, "ring": 50_000}  # fmt: skip
 

@@ -8,7 +8,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from lib.tools import ROOT, Failed, cpu_seconds, free_port, memory, process_tree, say
+from lib.tools import ROOT, Failed, cpu_seconds, free_port, memory, process_age, process_tree, say
 
 USERS = 100  # whom the tasks belong to, in turn
 SMALL = 10_000  # tasks
@@ -118,15 +118,18 @@ class Carillon:
         return cpu_seconds(self.push_pids())
 
     def restart_push(self):
-        """Seconds until it is ready again."""
+        """Seconds from the start of the new process until it is ready."""
         before = self.push_pids()[0]
         subprocess.run(["s6-svc", "-r", self.run_dir / "service/ws-notifier"], check=True)
-        begin = time.monotonic()
-        while time.monotonic() - begin < 120:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
             pid = self.push_pids()[0]
-            if pid not in (before, -1) and self.page("/readyz", self.notifier_port) is not None:
-                return time.monotonic() - begin
-            time.sleep(0.02)
+            if pid not in (before, -1):
+                while time.monotonic() < deadline:
+                    if self.page("/readyz", self.notifier_port) is not None:
+                        return process_age(pid)
+                    time.sleep(0.01)
+            time.sleep(0.01)
         raise Failed("the notifier does not get ready")
 
     def page(self, path, port=None):

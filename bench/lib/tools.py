@@ -133,6 +133,12 @@ def cpu_seconds(pids):
     return total
 
 
+def process_age(pid):
+    """Seconds since it was made, to a hundredth."""
+    started = int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19])
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - started / os.sysconf("SC_CLK_TCK")
+
+
 # ---- load programs
 
 
