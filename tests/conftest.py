@@ -99,7 +99,8 @@ def ws(sockets):
 
 @pytest.fixture
 def stream(stack):
-    reader = stack.stream()
+    """The stream from a minute ago on: all of a test's own events, not all of everybody's."""
+    reader = stack.stream("1m")
     yield reader
     reader.close()
 

@@ -42,6 +42,7 @@ class Probe:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._database.close()
 
     # -- what it does all the time
 

@@ -87,11 +87,14 @@ class Writer:
         self._attempts += 1
         write.request_ids.append(f"{self.name}-{self._attempts}")
         began = asyncio.get_running_loop().time()
+        doubt = write.outcome == UNKNOWN and len(write.request_ids) > 1  # an earlier attempt may have done it
         try:
             answer = await self._connection.call(
                 method, path, body, [("X-Request-Id", write.request_ids[-1]), *headers]
             )
             write.status, write.outcome = answer.status, outcome_of(answer.status)
+            if doubt and write.outcome == REFUSED:
+                write.outcome = UNKNOWN
             if write.outcome == ACCEPTED and answer.body:
                 write.answer = answer.json()
         except FAILURES:

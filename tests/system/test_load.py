@@ -27,7 +27,7 @@ def test_200_clients_5000_patches(stack, record_property):
         def request(index):
             return "PATCH", f"/tasks/{tasks[index * 7 % USERS]}", {"status": index % 2}
 
-        load = Load(stack.http, request, RATE, total=PATCHES, connections=16, keep_bodies=True).start().finish()
+        load = Load(stack.http, request, RATE, total=PATCHES, connections=40, keep_bodies=True).start().finish()
         load.assert_none_failed()
         assert len(load.accepted) == PATCHES
         first, last = min(r.started for r in load.results), max(r.started for r in load.results)
