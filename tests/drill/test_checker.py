@@ -1,0 +1,319 @@
+"""The drill's own checks: each must see what it is there for."""
+
+import copy
+import json
+import zlib
+from array import array
+
+import pytest
+
+from drill import leftovers, plan, report
+from drill.audit import audit
+from drill.chaos import Outcome, lingering
+from drill.evidence import Event, Evidence
+from drill.reader import Reader
+from drill.writers import ACCEPTED, COMPLETE, CREATE, DELETE, REFUSED, REJECTED, UNKNOWN, Write, outcome_of
+
+# ---- readers, frame by frame -------------------------------------------------------------------------
+
+
+def event(seq, user=7):
+    return json.dumps({"type": "notification", "cursor": f"e1:{seq}", "task": {"user_id": user}})
+
+
+def answer(seq, replayed=0, **more):
+    return json.dumps({"type": "subscribe", "user_id": 7, "cursor": f"e1:{seq}:900", "recovered": True, "replayed": replayed, **more})
+
+
+def heartbeat(seq):
+    return json.dumps({"type": "heartbeat", "user_id": 7, "cursor": f"e1:{seq}:1000"})
+
+
+RESET = json.dumps({"type": "reset", "user_id": 7, "cursor": "e1:9:1000", "reason": "lost"})
+REFUSAL = answer(9, recovered=False, reason="truncated")
+
+
+def reader_of(*frames, since="e1:3:800", plain=False):
+    reader = Reader("client", 7, plain)
+    if since and not plain:
+        reader.reloaded(since)
+    reader.subscription()
+    for frame in frames:
+        reader.take(frame)
+    return reader
+
+
+def test_reader_content():
+    reader = reader_of(answer(5, 2), event(4), event(5), heartbeat(5), event(6), event(7), heartbeat(7))
+    assert reader.violations == []
+    assert (reader.last, reader.cursor, list(reader.seqs)) == (7, "e1:7:1000", [4, 5, 6, 7])
+    assert (reader.resumes, reader.recovered, reader.replayed) == (1, 1, 2)
+
+
+@pytest.mark.parametrize(
+    "frames, violation",
+    [
+        ([answer(3), event(5)], "gap: event 5 after 3"),
+        ([answer(3), event(4), event(4)], "doubled: event 4 after 4"),
+        ([answer(3), event(4), event(5), event(4)], "doubled: event 4 after 5"),
+        ([answer(3), event(3)], "doubled: event 3 after 3"),
+        ([answer(5, 2), event(5), event(4)], "gap: event 5 after 3"),
+        ([answer(5, 2), event(4), heartbeat(4)], "before the replay had reached 5"),
+        ([answer(5, 1)], "since e1:3:800 it was told"),
+        ([answer(4, 0), event(5)], "since e1:3:800 it was told"),
+        ([event(4)], "event 4 before the answer"),
+        ([answer(3), answer(3)], "a second answer"),
+        ([answer(3), heartbeat(4)], "heartbeat says 4 after event 3"),
+        ([answer(3), heartbeat(2)], "heartbeat says 2 after event 3"),
+        ([answer(3), '{"type":"error","code":"bad_request"}'], "unexpected frame"),
+    ],
+)
+def test_reader_complains(frames, violation):
+    assert violation in " | ".join(reader_of(*frames).violations)
+
+
+@pytest.mark.parametrize("told", [[REFUSAL], [answer(3), RESET]])
+def test_reader_told(told):
+    """A gap that was told is none; after reading everything again the rule holds as before."""
+    reader = reader_of(*told, event(10))
+    assert reader.needs_reload and reader.violations == []
+    assert sum(reader.refusals.values()) == 1
+    reader.reloaded("e1:12:1100")
+    reader.subscription()
+    for frame in (answer(12), event(14)):
+        reader.take(frame)
+    assert "gap: event 14 after 12" in reader.violations[0]
+
+
+def test_reader_of_nothing_known():
+    """since:null: where it begins is the notifier's word; 0 may mean that it knows nothing."""
+    assert reader_of(answer(0), event(5), event(6), since=None).violations == []
+    assert "gap" in reader_of(answer(4), event(6), since=None).violations[0]
+    assert "gap" in reader_of(answer(0), event(5), event(7), since=None).violations[0]
+
+
+def test_reader_plain():
+    echo = json.dumps({"type": "subscribe", "user_id": 7})
+    assert reader_of(echo, event(5), event(6), plain=True).violations == []
+    assert "gap" in reader_of(echo, event(5), event(7), plain=True).violations[0]
+    assert "echo" in reader_of(answer(4), plain=True).violations[0]
+
+
+def test_reader_goes_back():
+    reader = reader_of(answer(3), event(4))
+    reader.reloaded("e1:2:1000")
+    assert "is behind event 4" in reader.violations[0]
+
+
+# ---- the audit ---------------------------------------------------------------------------------------
+
+
+def payload(seq, kind, task, content, status=0):
+    return json.dumps(
+        {"type": "notification", "event": kind, "cursor": f"e1:{seq}", "task": {"id": task, "user_id": 7, "status": status, "content": content}}
+    )
+
+
+def a_good_world():
+    """User 7: task 1 created, completed; task 2 created and deleted."""
+    evidence = Evidence(
+        journal={
+            7: [
+                Event(1, CREATE, 1, "r1", payload(1, CREATE, 1, "a")),
+                Event(2, COMPLETE, 1, "r2", payload(2, COMPLETE, 1, "a", 1)),
+                Event(3, CREATE, 2, "r3", payload(3, CREATE, 2, "b")),
+                Event(4, DELETE, 2, "r4", payload(4, DELETE, 2, "b")),
+            ]
+        },
+        heads={7: 4},
+        tasks={1: (7, 1, "a")},
+    )
+    sums = [zlib.crc32(e.payload.encode()) for e in evidence.journal[7]]
+    evidence.stream = {7: [(1, sums[0]), (2, sums[1]), (1, sums[0]), (2, sums[1]), (3, sums[2]), (4, sums[3])]}
+
+    def write(kind, task, request, told=None):
+        return Write(kind, 7, task, ACCEPTED, 200, told, [request])
+
+    tasks = [json.loads(e.payload)["task"] for e in evidence.journal[7]]
+    writes = [write(CREATE, 1, "r1", tasks[0]), write(COMPLETE, 1, "r2", tasks[1]), write(CREATE, 2, "r3", tasks[2]), write(DELETE, 2, "r4")]
+    reader = Reader("client", 7)
+    reader.answered, reader.last = True, 4
+    reader.seqs, reader.checksums = array("Q", [1, 2, 3, 4]), array("L", sums)
+    return writes, [reader], evidence
+
+
+def kinds(world):
+    return {line.split(":")[0] for line in audit(*world).violations}
+
+
+def test_audit_content():
+    verdict = audit(*a_good_world())
+    assert verdict.violations == [] and verdict.total == 0
+    assert (verdict.counts["accepted"], verdict.counts["events"], verdict.counts["publications"]) == (4, 4, 6)
+
+
+def lose_event(writes, readers, evidence):
+    del evidence.journal[7][1]
+
+
+def lose_all_of_a_write(writes, readers, evidence):
+    del evidence.journal[7][3]
+    evidence.heads[7] = 3
+
+
+def lose_row(writes, readers, evidence):
+    del evidence.tasks[1]
+
+
+def change_row(writes, readers, evidence):
+    evidence.tasks[1] = (7, 0, "a")
+
+
+def keep_deleted_row(writes, readers, evidence):
+    evidence.tasks[2] = (7, 0, "b")
+
+
+def do_twice(writes, readers, evidence):
+    evidence.journal[7].append(Event(5, COMPLETE, 1, "r2", payload(5, COMPLETE, 1, "a", 1)))
+    evidence.heads[7] = 5
+
+
+def do_unasked(writes, readers, evidence):
+    evidence.journal[7].append(Event(5, COMPLETE, 1, "who", payload(5, COMPLETE, 1, "a", 1)))
+
+
+def refuse_and_do(writes, readers, evidence):
+    writes[1].outcome = REFUSED
+
+
+def reject(writes, readers, evidence):
+    writes[1].outcome = REJECTED
+
+
+def tell_another_task(writes, readers, evidence):
+    writes[1].answer = {**writes[1].answer, "status": 0}
+
+
+def leave_in_outbox(writes, readers, evidence):
+    evidence.outbox = 1
+
+
+def disorder_in_stream(writes, readers, evidence):
+    stream = evidence.stream[7]
+    stream[4], stream[5] = stream[5], stream[4]
+
+
+def cut_stream(writes, readers, evidence):
+    del evidence.stream[7][-1]
+
+
+def other_bytes_in_stream(writes, readers, evidence):
+    evidence.stream[7][-1] = (4, 1)
+
+
+def other_bytes_to_reader(writes, readers, evidence):
+    readers[0].checksums[2] += 1
+
+
+def reader_behind(writes, readers, evidence):
+    readers[0].last = 3
+
+
+def reader_complains(writes, readers, evidence):
+    readers[0].violation("gap: event 4 after 2")
+
+
+@pytest.mark.parametrize(
+    "damage, expected",
+    [
+        (lose_event, {"journal", "lost write", "row"}),
+        (lose_all_of_a_write, {"lost write"}),
+        (lose_row, {"row"}),
+        (change_row, {"row"}),
+        (keep_deleted_row, {"row"}),
+        (do_twice, {"done twice"}),
+        (do_unasked, {"nobody asked for"}),
+        (refuse_and_do, {"refused, yet done"}),
+        (reject, {"rejected, yet done", "wrong answer"}),
+        (tell_another_task, {"another event"}),
+        (leave_in_outbox, {"outbox"}),
+        (disorder_in_stream, {"order in the stream"}),
+        (cut_stream, {"missing in the stream"}),
+        (other_bytes_in_stream, {"bytes in the stream"}),
+        (other_bytes_to_reader, {"other bytes"}),
+        (reader_behind, {"missing"}),
+        (reader_complains, {"reader"}),
+    ],
+)
+def test_audit_complains(damage, expected):
+    world = copy.deepcopy(a_good_world())
+    damage(*world)
+    assert expected & kinds(world), audit(*world).violations
+
+
+def test_unknown_may_have_happened():
+    writes, readers, evidence = a_good_world()
+    writes[1].outcome = UNKNOWN
+    verdict = audit(writes, readers, evidence)
+    assert verdict.total == 0 and verdict.counts["unknown, done"] == 1
+
+
+def test_outcomes():
+    assert [outcome_of(status) for status in (200, 201, 204, 404, 422, 429, 500, 502, 503, 504)] == [
+        ACCEPTED, ACCEPTED, ACCEPTED, REJECTED, REJECTED, REFUSED, UNKNOWN, UNKNOWN, REFUSED, UNKNOWN,
+    ]  # fmt: skip
+
+
+# ---- the plan, what took too long, what was left -----------------------------------------------------
+
+
+def first_strikes(count, *arguments):
+    planned = plan.strikes(*arguments)
+    return [next(planned) for _ in range(count)]
+
+
+def test_plan_comes_from_the_seed():
+    assert first_strikes(100, 1) == first_strikes(100, 1)
+    assert first_strikes(100, 1) != first_strikes(100, 2)
+    assert {strike.part.name for strike in first_strikes(500, 1)} == set(plan.NAMES)
+    assert {strike.part.name for strike in first_strikes(50, 1, "rabbitmq")} == {"rabbitmq"}
+
+
+def test_too_late():
+    strike = first_strikes(1, 1, "notifier")[0]
+    assert report.late([Outcome(strike, 2.9)]) == []
+    assert "limit 3 s" in report.late([Outcome(strike, 3.1)])[0]
+    assert report.late([Outcome(strike, 3.1, overlapped=True)]) == []
+    assert "not recovered" in report.late([Outcome(strike, None, overlapped=True)])[0]
+
+
+def test_lingering():
+    restart = next(s for s in plan.strikes(1, "api-worker") if s.way == plan.RESTART)
+    assert lingering([Outcome(restart, 1.0, left_after=4.0)]) == []
+    assert "gone only after 7.0 s" in lingering([Outcome(restart, 8.0, left_after=7.0)])[0]
+
+
+@pytest.mark.parametrize(
+    "name, value, line",
+    [
+        ("processes", {"fcgi-api": 9, "ws-notifier": 2}, "8 processes before, 9 after"),
+        ("descriptors", {"ws-notifier": 40}, "20 descriptors before, 40 after"),
+        ("memory_kb", {"ws-notifier": 90_000}, "9000 KiB before"),
+        ("database", 17, "17 database connections of 8 workers"),
+        ("broker", 11, "11 broker connections"),
+        ("queues", ["tasks_completed", "x"], "queues before"),
+    ],
+)
+def test_leftovers(name, value, line):
+    before = leftovers.Snapshot(
+        processes=leftovers.Counter({"fcgi-api": 8, "ws-notifier": 2}),
+        descriptors={"ws-notifier": 20},
+        memory_kb={"ws-notifier": 9000},
+        database=16,
+        broker=10,
+        queues=["tasks_completed"],
+    )
+    after = copy.deepcopy(before)
+    assert leftovers.compare(before, after) == []
+    setattr(after, name, leftovers.Counter(value) if name == "processes" else value)
+    assert any(line in found for found in leftovers.compare(before, after))
