@@ -65,6 +65,19 @@ rabbitmq_definitions() {
 JSON
 }
 
+# A stream can be left in a state from which RabbitMQ 3.10 does not bring it up again (see
+# parts/rabbitmq/start). The database has every event, so the broker's data may be made anew.
+rabbitmq_stream_lost() { tail -n 3 "$LOG_DIR/ws-notifier/current" | grep -qs "home node .* is down or inaccessible"; }
+
+rabbitmq_renew() {
+    local kept
+    kept=$RUN_DIR/rabbitmq/lost-$(date -u +%Y%m%dT%H%M%SZ)
+    say "the broker cannot bring up its stream: starting it with new data; the old is in $kept"
+    s6-svc -wD -T 10000 -d "$SERVICE_DIR/rabbitmq"
+    mv "$RUN_DIR/rabbitmq/carillon@localhost" "$kept"
+    part_start rabbitmq
+}
+
 # RabbitMQ's form: base64(salt + sha256(salt + password)).
 rabbitmq_hash() {
     local salt digest

@@ -98,10 +98,16 @@ STOP_WAVES=('nginx ws-notifier* adminer' 'fcgi-api' 'rabbitmq mariadb' 'epmd fcg
 supervisor_stop() {
     local wave
     [ -d "$SERVICE_DIR" ] || return 0
+    broker_settle
     for wave in "${STOP_WAVES[@]}"; do supervisor_stop_wave "$wave"; done
     s6-svscanctl -t "$SERVICE_DIR" 2>/dev/null || supervisor_stop_orphans
     wait_until 20000 supervisor_gone || true
     processes_end_leftovers
+}
+
+# RabbitMQ writes down a new queue within 2 s, and it is stopped without a question (parts/rabbitmq/start).
+broker_settle() {
+    if [ "$(part_field fcgi-api up)" = true ] && [ "$(part_field fcgi-api updownfor)" -lt 4 ]; then sleep 3; fi
 }
 
 supervisor_stop_wave() {
@@ -109,10 +115,7 @@ supervisor_stop_wave() {
     for pattern in $1; do
         for folder in "$SERVICE_DIR"/$pattern; do
             s6-svok "$folder" 2>/dev/null || continue
-            folders+=("$folder")
-            # An Erlang VM that is told to stop while it boots never does.
-            if [ "${folder##*/}" = rabbitmq ] && ! part_check rabbitmq; then s6-svc -k "$folder"; fi
-            s6-svc -d "$folder"
+            folders+=("$folder") && s6-svc -d "$folder"
         done
     done
     # Each part has its own timeout-kill; this one is the outer deadline.
