@@ -38,8 +38,8 @@ struct dialect {
 const struct dialect *dialect_find(const char *name);
 
 /* One for the whole program. */
-void clients_use(const struct dialect *dialect, const struct address *address,
-                 const struct client_events *events, bool remember);
+void clients_use(const struct dialect *use, const struct address *to, const struct client_events *tell,
+                 bool come_back);
 
 /* `remember`: the client subscribes in a way that lets it come back. */
 void client_open(struct client *client);

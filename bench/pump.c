@@ -32,6 +32,14 @@ static _Noreturn void fail(const char *why)
     exit(1);
 }
 
+static const char *setting(const char *name)
+{
+    const char *value = getenv(name);
+    if (!value)
+        fail("AMQP_HOST, AMQP_PORT, AMQP_USER and AMQP_PASSWORD say where");
+    return value;
+}
+
 static void check(amqp_rpc_reply_t reply, const char *what)
 {
     if (reply.reply_type != AMQP_RESPONSE_NORMAL)
@@ -49,10 +57,10 @@ static void open_link(void)
 {
     link_ = amqp_new_connection();
     amqp_socket_t *socket = amqp_tcp_socket_new(link_);
-    if (amqp_socket_open(socket, getenv("AMQP_HOST"), atoi(getenv("AMQP_PORT"))))
+    if (amqp_socket_open(socket, setting("AMQP_HOST"), atoi(setting("AMQP_PORT"))))
         fail("cannot connect");
-    check(amqp_login(link_, "/", 0, 131072, 0, AMQP_SASL_METHOD_PLAIN, getenv("AMQP_USER"),
-                     getenv("AMQP_PASSWORD")),
+    check(amqp_login(link_, "/", 0, 131072, 0, AMQP_SASL_METHOD_PLAIN, setting("AMQP_USER"),
+                     setting("AMQP_PASSWORD")),
           "cannot log in");
     amqp_channel_open(link_, 1);
     check(amqp_get_rpc_reply(link_), "no channel");

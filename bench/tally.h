@@ -36,9 +36,9 @@ void tally_again(struct tally *tally);
 /* What a client recognizes the event by. */
 void tally_content(const struct tally *tally, uint32_t event, char content[TALLY_CONTENT_SIZE]);
 
-void tally_sent(struct tally *tally, uint32_t event, uint32_t user, int64_t at);
+void tally_sent(struct tally *tally, uint32_t number, uint32_t user, int64_t at);
 /* It was accepted, so it is expected; or it was not. */
-void tally_accepted(struct tally *tally, uint32_t event, bool accepted);
+void tally_accepted(struct tally *tally, uint32_t number, bool accepted);
 void tally_heard(struct tally *tally, uint32_t client, const char *payload, size_t length, int64_t at);
 
 bool tally_event_complete(const struct tally *tally, uint32_t event);

@@ -15,10 +15,10 @@ enum trigger_kind {
 typedef void trigger_done(unsigned slot, uint32_t event, int status);
 
 /* The MQTT one needs the loop to run until trigger_ready(). */
-void trigger_init(enum trigger_kind kind, const struct address *address, unsigned slots, trigger_done *done);
+void trigger_init(enum trigger_kind which, const struct address *to, unsigned count, trigger_done *tell);
 bool trigger_ready(void);
 
 /* The slot is free until then, and again from its trigger_done on. */
-void trigger_send(unsigned slot, uint32_t event, uint32_t task, uint32_t user, const char *content);
+void trigger_send(unsigned number, uint32_t event, uint32_t task, uint32_t user, const char *content);
 
 #endif

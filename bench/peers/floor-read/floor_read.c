@@ -92,6 +92,8 @@ int main(void)
 
     while (FCGI_Accept() >= 0) {
         const char *path = getenv("DOCUMENT_URI"), *query = getenv("QUERY_STRING");
+        if (!query)
+            query = "";
         printf("Content-Type: application/json\r\n\r\n");
         if (path && strncmp(path, "/tasks/", 7) == 0) {
             unsigned id = (unsigned)strtoul(path + 7, NULL, 10);

@@ -20,6 +20,7 @@ static const char *const sql[STATEMENTS] = {
     [NEXT_SEQ] = "UPDATE users SET event_seq = LAST_INSERT_ID(event_seq + 1) WHERE id = ?",
     [UPDATE_TASK] =
         "UPDATE tasks SET status = 1, completed_at = NOW(3), version = version + 1, content = ? WHERE id = ?",
+    /* NOLINTNEXTLINE(bugprone-suspicious-missing-comma): one text in two lines */
     [ADD_EVENT] =
         "INSERT INTO events (user_id, seq, type, task_id, request_id, traceparent, payload, created_at) "
         "VALUES (?, ?, 'task.completed', ?, '', '', ?, NOW(3))",
