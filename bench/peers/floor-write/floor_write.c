@@ -14,16 +14,17 @@
 
 enum { EPOCH, LOCK_TASK, NEXT_SEQ, UPDATE_TASK, ADD_EVENT, ADD_OUTBOX, STATEMENTS };
 
+static const char add_event[] =
+    "INSERT INTO events (user_id, seq, type, task_id, request_id, traceparent, payload, created_at) "
+    "VALUES (?, ?, 'task.completed', ?, '', '', ?, NOW(3))";
+
 static const char *const sql[STATEMENTS] = {
     [EPOCH] = "SELECT value FROM meta WHERE name = 'epoch'",
     [LOCK_TASK] = "SELECT id, user_id, status, content, version FROM tasks WHERE id = ? FOR UPDATE",
     [NEXT_SEQ] = "UPDATE users SET event_seq = LAST_INSERT_ID(event_seq + 1) WHERE id = ?",
     [UPDATE_TASK] =
         "UPDATE tasks SET status = 1, completed_at = NOW(3), version = version + 1, content = ? WHERE id = ?",
-    /* NOLINTNEXTLINE(bugprone-suspicious-missing-comma): one text in two lines */
-    [ADD_EVENT] =
-        "INSERT INTO events (user_id, seq, type, task_id, request_id, traceparent, payload, created_at) "
-        "VALUES (?, ?, 'task.completed', ?, '', '', ?, NOW(3))",
+    [ADD_EVENT] = add_event,
     [ADD_OUTBOX] = "INSERT INTO outbox (user_id, seq, created_at) VALUES (?, ?, NOW(3))",
 };
 
