@@ -138,6 +138,8 @@ int main(int argc, char **argv)
     struct timespec begin, end;
     unsigned long done = 0;
 
+    if (!sessions || !ids)
+        abort();
     mysql_library_init(0, NULL, NULL);
     for (int i = 0; i < threads; i++) {
         sessions[i].seed = (unsigned)i + 1;
@@ -157,5 +159,7 @@ int main(int argc, char **argv)
     double took = (double)(end.tv_sec - begin.tv_sec) + (double)(end.tv_nsec - begin.tv_nsec) / 1e9;
     printf("{\"threads\":%d,\"seconds\":%.3f,\"transactions\":%lu,\"per_second\":%.1f}\n", threads, took,
            done, (double)done / took);
+    free(ids);
+    free(sessions);
     return 0;
 }
