@@ -51,6 +51,9 @@ stack_socket_directory() {
     stack_paths
 }
 
+# After the stop: nothing of us stays in /tmp. The next start makes another one.
+stack_drop_sockets() { case $SOCK_DIR in /tmp/carillon-????????) rm -rf "$SOCK_DIR" ;; esac; }
+
 stack_save() {
     local name
     {
