@@ -26,7 +26,7 @@
 #define TODO_MAX      4096
 #define WAIT_MOST_MS  1000
 #define BACKOFF_FIRST 200
-#define BACKOFF_MOST  10000
+#define BACKOFF_MOST  3000
 
 /* ---- hints --------------------------------------------------------------------------------------- */
 

@@ -26,7 +26,7 @@
 #define ACK_EVERY      250
 #define SLICE          500 /* deliveries, before browsers get their turn */
 #define FIRST_PAUSE_MS 200
-#define MOST_PAUSE_MS  5000
+#define MOST_PAUSE_MS  3000
 
 enum consumer_state { PAUSING, OPENING, READING, STOPPED };
 
