@@ -18,7 +18,7 @@ from lib import growth, report  # noqa: E402
 from lib.carillon import Carillon, other_revision  # noqa: E402
 from lib.measures import MEASURES  # noqa: E402
 from lib.peers import Bench  # noqa: E402
-from lib.tools import ROOT, Failed, Programs, elapsed, remove, say, warn  # noqa: E402
+from lib.tools import ROOT, Failed, Programs, cpu_between, cpu_by_process, elapsed, process_tree, remove, say, warn  # noqa: E402
 
 WHOLE = {"rounds": 5, "few_rounds": 3, "seconds": 6, "short": 3, "events": 12_000, "large": 5_000_000, "clients": 10_000,
          "crowd": 10_000, "rest": 25, "fan_out": 15, "ring": 250_000}  # fmt: skip
@@ -40,6 +40,13 @@ class Session:
             self.carillons.insert(0, other_revision(directory, self.against))
         self.ours = self.carillon.name
         self.prefix = ""
+
+    def metered(self, run):
+        """What `run` returns, and the CPU seconds that everything but the load program took for it."""
+        pids = [pid for carillon in self.carillons for pid in carillon.all_pids()] + process_tree(os.getpid())[1:]
+        before = cpu_by_process(pids)
+        result = run()
+        return result, cpu_between(before, cpu_by_process(pids))
 
     def progress(self, text):
         say(f"{self.prefix} {text}")

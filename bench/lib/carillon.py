@@ -132,6 +132,15 @@ class Carillon:
             time.sleep(0.01)
         raise Failed("the notifier does not get ready")
 
+    def all_pids(self):
+        """Of the whole stack: programs, nginx, database, broker, and who writes their logs."""
+        found = []
+        for folder in [*self.run_dir.glob("service/*"), *self.run_dir.glob("service/*/log")]:
+            told = subprocess.run(["s6-svstat", "-o", "pid", folder], capture_output=True, text=True).stdout.strip()
+            if told.isdigit():
+                found += process_tree(int(told))
+        return found
+
     def page(self, path, port=None):
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port or self.port}{path}", timeout=5) as answer:

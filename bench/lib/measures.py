@@ -18,9 +18,12 @@ def goal(text, value, limit, at_least=True):
     return {"text": text, "value": round(value, 2), "limit": limit, "at_least": at_least, "met": met}
 
 
-def table(title, unit, better, rows, goals=(), notes=()):
-    return {"title": title, "unit": unit, "better": better, "rows": {name: figures(values) for name, values in rows.items()},
-            "goals": list(goals), "notes": list(notes)}  # fmt: skip
+def table(title, unit, better, rows, goals=(), notes=(), cpu=None):
+    """cpu: {subject: [seconds of CPU for one of what is counted, ...]}"""
+    made = {name: figures(values) for name, values in rows.items()}
+    for name, values in (cpu or {}).items():
+        made[name]["cpu_us"] = round(median(values) * 1e6, 1)
+    return {"title": title, "unit": unit, "better": better, "rows": made, "goals": list(goals), "notes": list(notes)}
 
 
 def best(rows, names, better="more"):
@@ -81,8 +84,9 @@ def reading_peers(session, peers):
 
 def run_wrk(session, connections, seconds, *arguments):
     def run(subject):
-        result = session.programs.wrk(subject.http, connections, seconds, *arguments)
-        session.progress(f"{subject.name}: {result['per_second']:.0f}/s, p99 {result['p99_ms']:.1f} ms")
+        result, cpu = session.metered(lambda: session.programs.wrk(subject.http, connections, seconds, *arguments))
+        result["cpu"] = cpu / max(result["requests"], 1)
+        session.progress(f"{subject.name}: {result['per_second']:.0f}/s, p99 {result['p99_ms']:.1f} ms, {result['cpu'] * 1e6:.0f} us of CPU each")
         return result
 
     return run
@@ -102,7 +106,7 @@ def measure_1(session):
     latency = ", ".join(f"{name} {median(column(results, 'p99_ms')[name]):.1f}" for name in rows)
     return table("GET /tasks/{id}, 32 connections, random ids in 10,000", "requests/s", "more", rows,
                  ratio_goals(rows, session.ours, [("Express", 3), ("PHP", 2), ("the floor", 1.0)]),
-                 [f"p99 in ms: {latency}."])  # fmt: skip
+                 [f"p99 in ms: {latency}."], column(results, "cpu"))  # fmt: skip
 
 
 def measure_2(session):
@@ -118,6 +122,7 @@ def measure_2(session):
         (f"{rows_large:,} rows, deep page", True, ("page", USERS, each_large, 75)),
     ]
     everything = {kind[0]: {} for kind in kinds}
+    cpu = {kind[0]: {} for kind in kinds}
     with Peers() as peers:
         subjects = reading_peers(session, peers)
         del subjects[2]  # one or two processes is measure 1's question: the better one there
@@ -131,6 +136,7 @@ def measure_2(session):
                             session.programs.wrk(subject.http, 32, 1, *arguments)
                         result = run_wrk(session, 32, session.seconds, *arguments)(subject)
                         everything[name].setdefault(subject.name, []).append(result["per_second"])
+                        cpu[name].setdefault(subject.name, []).append(result["cpu"])
                 finally:
                     if large:
                         session.carillon.use_small()
@@ -143,7 +149,7 @@ def measure_2(session):
         goals = ratio_goals(rows, session.ours, [("Express", 3)])
         if ours[name] != base:
             goals.append(goal("time ≤ 1.2 × the first page of the small table", base / ours[name], 1.2, False))
-        tables.append(table(f"GET /tasks?user_id=&limit=20: {name}", "requests/s", "more", rows, goals))
+        tables.append(table(f"GET /tasks?user_id=&limit=20: {name}", "requests/s", "more", rows, goals, (), cpu[name]))
     tables[-1]["notes"].append(anywhere)
     return tables
 
@@ -181,17 +187,19 @@ def writing_peers(session, peers, connection=True):
 def measure_3(session):
     def run(subject):
         events = session.events // 8 if "connection" in subject.name else session.events
-        result = session.programs.wsload(
+        result, cpu = session.metered(lambda: session.programs.wsload(
             dialect=subject.dialect, ws=subject.ws, clients=USERS, users=USERS, tasks=SMALL, trigger="patch",
-            http=subject.http, events=events, slots=32, patience=30)  # fmt: skip
+            http=subject.http, events=events, slots=32, patience=30))  # fmt: skip
         rate = events / max(result["delivered_s"], result["answered_s"])
-        session.progress(f"{subject.name}: {rate:.0f}/s (answers alone {events / result['answered_s']:.0f}/s)")
-        return {"rate": rate, "answered": events / result["answered_s"], "p99": result["response_ms"]["p99"]}
+        session.progress(f"{subject.name}: {rate:.0f}/s (answers alone {events / result['answered_s']:.0f}/s), {cpu / events * 1e6:.0f} us of CPU each")
+        return {"rate": rate, "cpu": cpu / events}
 
     def run_floor(floor):
-        result = json.loads(floor.run(session.seconds))
-        session.progress(f"{floor.name}: {result['per_second']:.0f}/s")
-        return {"rate": result["per_second"], "answered": result["per_second"], "p99": 0}
+        told, cpu = session.metered(lambda: floor.run(session.seconds))
+        result = json.loads(told)
+        each = (cpu + result["cpu_seconds"]) / result["transactions"]
+        session.progress(f"{floor.name}: {result['per_second']:.0f}/s, {each * 1e6:.0f} us of CPU each")
+        return {"rate": result["per_second"], "cpu": each}
 
     with Peers() as peers:
         subjects = writing_peers(session, peers)
@@ -206,7 +214,7 @@ def measure_3(session):
         notes.append(f"Carillon published each event {(after[0] - before[0]) / (after[1] - before[1]):.2f} times.")
     wanted = [("Express, 1 process", 3), ("Express, 2", 3), ("Express, connection", 20), ("the floor", 0.7)]
     goals = ratio_goals(rows, session.ours, wanted) if not session.against else []
-    return table("PATCH /tasks/{id}, 32 connections, random tasks", "events/s", "more", rows, goals, notes)
+    return table("PATCH /tasks/{id}, 32 connections, random tasks", "events/s", "more", rows, goals, notes, column(results, "cpu"))
 
 
 def published(carillon):

@@ -49,7 +49,8 @@ def head(results):
            f"on {machine['cores']} cores ({machine['cpu']}), {machine['system']}. Load generator, database, broker and every "
            "server share those cores, so absolute figures say little: the ratios are the result. Medians; ± is half the distance "
            "between the best and the worst round. Rounds are interleaved (A B A B). Every run fails on an answer that is no "
-           "success, and on a delivery lost, doubled or (where it can be seen) out of order.\n")  # fmt: skip
+           "success, and on a delivery lost, doubled or (where it can be seen) out of order. *CPU each* is what everything but the load "
+           "program took for one request or event: server, nginx, database, broker and logs.\n")  # fmt: skip
     yield f"Versions: {', '.join(f'{name} {version}' for name, version in machine['versions'].items())}.\n"
     if results["quick"]:
         yield "**A quick run: fewer and shorter rounds, smaller numbers.** Good for a look, not for a claim.\n"
@@ -72,10 +73,13 @@ def summary(results):
 
 def section(key, table, ours):
     yield f"## {key}. {table['title']}\n"
-    yield f"| | {table['unit']} | ± | {ours} is |\n|---|---:|---:|---:|"
     own = table["rows"].get(ours, {}).get("median")
+    costs = any("cpu_us" in row for row in table["rows"].values())
+    yield f"| | {table['unit']} | ± | {ours} is |" + (" CPU each, µs |" if costs else "")
+    yield "|---|---:|---:|---:|" + ("---:|" if costs else "")
     for name, row in table["rows"].items():
-        yield f"| {name} | {number(row['median'])} | {row['spread_percent']:.0f} % | {times(own, row, table, name == ours)} |"
+        line = f"| {name} | {number(row['median'])} | {row['spread_percent']:.0f} % | {times(own, row, table, name == ours)} |"
+        yield line + (f" {row.get('cpu_us', 0):.0f} |" if costs else "")
     yield ""
     for note in table["notes"]:
         yield note + "\n"
@@ -135,6 +139,7 @@ def terminal(results):
             own = table["rows"].get(results["ours"], {}).get("median")
             for name, row in table["rows"].items():
                 ratio = times(own, row, table, name == results["ours"])
-                print(f"   {name:34} {number(row['median']):>10}  ±{row['spread_percent']:3.0f} %  {ratio:>9}")
+                cost = f"  {row['cpu_us']:7.0f} us of CPU each" if "cpu_us" in row else ""
+                print(f"   {name:34} {number(row['median']):>10}  ±{row['spread_percent']:3.0f} %  {ratio:>9}{cost}")
             for g in table["goals"]:
                 print(f"   {'met   ' if g['met'] else 'MISSED'} {g['text']}: {number(g['value'])}")

@@ -133,6 +133,15 @@ def cpu_seconds(pids):
     return total
 
 
+def cpu_by_process(pids):
+    return {pid: cpu_seconds([pid]) for pid in pids}
+
+
+def cpu_between(before, after):
+    """Seconds of those that are in both, so without the load program that came and went."""
+    return sum(after[pid] - before[pid] for pid in after if pid in before)
+
+
 def process_age(pid):
     """Seconds since it was made, to a hundredth."""
     started = int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19])
