@@ -26,6 +26,20 @@ static void test_events(void **state)
                 "event: error\ndata: {\"type\":\"error\",\"code\":\"x\",\"message\":\"y\"}\n\n");
 }
 
+/* The id is what the browser has when the event has come: not yet the replay. */
+static void test_answers(void **state)
+{
+    (void)state;
+    check_event(
+        "{\"type\":\"subscribe\",\"user_id\":1,\"cursor\":\"a:9:2\",\"recovered\":true,\"replayed\":0}",
+        "event: subscribe\nid: a:9:2\ndata: {\"type\":\"subscribe\",\"user_id\":1,\"cursor\":\"a:9:2\","
+        "\"recovered\":true,\"replayed\":0}\n\n");
+    check_event(
+        "{\"type\":\"subscribe\",\"user_id\":1,\"cursor\":\"a:9:2\",\"recovered\":true,\"replayed\":10}",
+        "event: subscribe\ndata: {\"type\":\"subscribe\",\"user_id\":1,\"cursor\":\"a:9:2\","
+        "\"recovered\":true,\"replayed\":10}\n\n");
+}
+
 /* Whatever another program's message holds, it cannot pass for a cursor. */
 static void test_foreign_cursor(void **state)
 {
@@ -69,6 +83,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_events),
+        cmocka_unit_test(test_answers),
         cmocka_unit_test(test_foreign_cursor),
         cmocka_unit_test(test_subscribe),
     };
