@@ -7,6 +7,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -55,7 +57,21 @@ class Compose:
         self.compose("up", "--detach", "--no-build")
 
     def down(self):
+        self.settle_broker()
         self.compose("down", "--timeout", "20")
+
+    def stop(self, service):
+        if service == "rabbitmq":
+            self.settle_broker()
+        podman("stop", "--time", "30", self.container(service))
+
+    def start(self, service):
+        podman("start", self.container(service))
+
+    def settle_broker(self, seconds=15):
+        """RabbitMQ 3.10, which the stand-in is, can lose a stream when it is told to stop just after its start."""
+        started = datetime.fromisoformat(self.state("rabbitmq")["StartedAt"][:19] + "+00:00").timestamp()
+        time.sleep(max(0, started + seconds - time.time()))
 
     def container(self, service):
         return f"{self.project}_{service}_1"
