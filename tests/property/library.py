@@ -43,7 +43,7 @@ _SIGNATURES = {
     "ring_add": (c_int, [c_void_p, c_uint32, c_uint64, c_int64, c_void_p]),
     "ring_age": (None, [c_void_p, c_int64]),
     "ring_last_seq": (c_uint64, [c_void_p, c_uint32]),
-    "ring_find": (c_bool, [c_void_p, c_uint32, POINTER(Cursor), c_int64, POINTER(Replay)]),
+    "ring_find": (c_bool, [c_void_p, c_uint32, POINTER(Cursor), c_int64, c_size_t, POINTER(Replay)]),
     "ring_event_next": (c_void_p, [c_void_p]),
     "ring_event_frame": (c_void_p, [c_void_p]),
     "ring_count": (c_size_t, [c_void_p]),
@@ -141,11 +141,13 @@ class Ring:
     def age(self, now_s):
         lib.ring_age(self._ring, now_s)
 
-    def find(self, user, value, now_s):
-        """None when it cannot be served, else (texts, last_seq)."""
+    def find(self, user, value, now_s, most=1 << 40):
+        """None when it cannot be served, else (texts, last_seq); texts is None when they are over `most`."""
         replay = Replay()
-        if not lib.ring_find(self._ring, user, byref(value), now_s, byref(replay)):
+        if not lib.ring_find(self._ring, user, byref(value), now_s, most, byref(replay)):
             return None
+        if replay.count > most:
+            return None, replay.last_seq
         texts, event = [], replay.first
         while event:
             texts.append(lib.shim_frame_text(lib.ring_event_frame(event)).decode())
