@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,16 @@ import pytest
 from lib.stack import Stack
 
 LOGGED = ("fcgi-api", "ws-notifier", "nginx", "rabbitmq", "mariadb")
+
+
+def pytest_configure(config):
+    """A run that is told to end (a timeout, a CI that gives up) stops its stacks like one that is interrupted."""
+
+    def stop(number, frame):
+        signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
 
 
 def keep_logs(stack, name):
