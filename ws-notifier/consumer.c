@@ -25,6 +25,7 @@
 #define PREFETCH       2000
 #define ACK_EVERY      250
 #define SLICE          500 /* deliveries, before browsers get their turn */
+#define FRESH_S        1   /* such a message is no history */
 #define FIRST_PAUSE_MS 200
 #define MOST_PAUSE_MS  3000
 
@@ -129,6 +130,8 @@ static bool take_delivery(struct consumer *consumer, const struct amqp_delivery 
     }
     if (step.proved)
         feed_connected(consumer->feed, true);
+    if (delivery->timestamp_s >= clock_wall_ms() / 1000 - FRESH_S)
+        progress_is_fresh(&consumer->progress);
     if (!step.known)
         feed_take(consumer->feed, delivery);
     if (step.marker_ms >= 0)

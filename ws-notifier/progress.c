@@ -1,6 +1,6 @@
-/* The first marker of a link waits for a quiet moment. A broker under an alarm stops listening to a
- * connection once it has published, to its acknowledgements too: one that asked at once would not get the
- * rest of its history before the alarm is over. */
+/* The first marker of a link waits until history is over: a fresh message, or a quiet moment. A broker under
+ * an alarm stops listening to a connection once it has published, to its acknowledgements too: one that asked
+ * at once would not get the rest of its history before the alarm is over. */
 #include "ws-notifier/progress.h"
 
 #include <inttypes.h>
@@ -11,7 +11,7 @@
 #include "common/random_id.h"
 
 #define QUIET_MS   100  /* without a delivery: history is over, probably */
-#define BUSY_MS    2000 /* it is never quiet: ask all the same */
+#define BUSY_MS    2000 /* a backlog, it is never quiet: ask all the same */
 #define BLOCKED_MS 1000 /* nobody can publish, and nothing comes: this is the end */
 
 void progress_init(struct progress *progress, int64_t marker_interval_ms, int64_t proof_limit_ms,
@@ -36,7 +36,7 @@ void progress_begin(struct progress *progress, int64_t now_ms)
     if (progress->place < 0)
         progress_forget(progress);
     progress->proving = progress->place >= 0;
-    progress->blocked = false;
+    progress->blocked = progress->fresh = false;
     progress->first_marker = 0;
     progress->link_ms = progress->delivery_ms = now_ms;
 }
@@ -112,11 +112,17 @@ struct progress_step progress_take(struct progress *progress, int64_t offset, co
     return step;
 }
 
+void progress_is_fresh(struct progress *progress)
+{
+    progress->fresh = true;
+}
+
 static bool marker_is_due(const struct progress *progress, int64_t now_ms)
 {
     if (progress->first_marker)
         return progress->back == progress->sent && now_ms - progress->sent_ms >= progress->marker_interval_ms;
-    return now_ms - progress->delivery_ms >= QUIET_MS || now_ms - progress->link_ms >= BUSY_MS;
+    return progress->fresh || now_ms - progress->delivery_ms >= QUIET_MS ||
+           now_ms - progress->link_ms >= BUSY_MS;
 }
 
 /* Since the marker was sent, and nothing came meanwhile. */

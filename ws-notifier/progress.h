@@ -25,6 +25,7 @@ struct progress {
 
     bool proving; /* this link began at our place: the first message will tell whether it is still ours */
     bool blocked; /* the broker takes no messages */
+    bool fresh;   /* a message of this link was made just now: history is over */
     uint64_t sent, back;   /* markers, over all links */
     uint64_t first_marker; /* of this link; 0: not sent yet */
     int64_t sent_ms, sent_wall_s;
@@ -54,6 +55,9 @@ struct progress_step {
 /* `marker_id` NULL: no marker. */
 struct progress_step progress_take(struct progress *progress, int64_t offset, const char *marker_id,
                                    int64_t now_ms);
+
+/* The message just taken was made a moment ago, says its timestamp. */
+void progress_is_fresh(struct progress *progress);
 
 enum progress_due {
     PROGRESS_NOTHING,

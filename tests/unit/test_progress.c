@@ -59,6 +59,21 @@ static void test_caught_up_by_a_marker(void **state)
     assert_int_equal(check(true), PROGRESS_MARKER);
 }
 
+/* Under a steady load there is no quiet moment, and browsers are waiting. */
+static void test_asks_when_history_is_over(void **state)
+{
+    (void)state;
+    progress_take(&progress, 7, NULL, now_ms);
+    assert_int_equal(check(false), PROGRESS_NOTHING);
+    progress_is_fresh(&progress);
+    assert_int_equal(check(false), PROGRESS_MARKER);
+    send_marker();
+    progress_take(&progress, 8, marker, now_ms);
+    progress_begin(&progress, now_ms); /* of the next link nothing is known yet */
+    progress_take(&progress, 8, marker, now_ms);
+    assert_int_equal(check(false), PROGRESS_NOTHING);
+}
+
 static void test_asks_though_it_is_never_quiet(void **state)
 {
     (void)state;
@@ -198,6 +213,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_caught_up_by_a_marker, set_up),
+        cmocka_unit_test_setup(test_asks_when_history_is_over, set_up),
         cmocka_unit_test_setup(test_asks_though_it_is_never_quiet, set_up),
         cmocka_unit_test_setup(test_markers_of_others, set_up),
         cmocka_unit_test_setup(test_goes_on_at_its_place, set_up),
