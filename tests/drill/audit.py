@@ -109,8 +109,9 @@ def check_stream(evidence, verdict):
             verdict.add("missing in the stream", f"user {user}: {last} of {len(events)}")
 
 
-def check_readers(readers, evidence, verdict):
-    """What each reader found out by itself, the bytes it was sent, and that it has everything now."""
+def check_readers(readers, evidence, verdict, may_be_told):
+    """What each reader found out by itself, the bytes it was sent, and that it has everything now. That it was
+    told to read everything again counts as a violation where the ring holds more than anybody missed."""
     checksums = {
         user: {event.seq: zlib.crc32(event.payload.encode()) for event in events} for user, events in evidence.journal.items()
     }
@@ -122,6 +123,8 @@ def check_readers(readers, evidence, verdict):
             verdict.counts[name] += getattr(reader, name)
         for reason, count in reader.refusals.items():
             verdict.counts["told: " + reason] += count
+            if not may_be_told:
+                verdict.add("told without need", f"{reader.client}, user {reader.user}: {count} times {reason}")
         journal = checksums[reader.user]
         for seq, checksum in zip(reader.seqs, reader.checksums):
             if journal.get(seq) != checksum:
@@ -133,12 +136,12 @@ def check_readers(readers, evidence, verdict):
             verdict.add("missing", f"{reader.client}, user {reader.user}: has {reader.last} of {head}")
 
 
-def audit(writes, readers, evidence):
+def audit(writes, readers, evidence, may_be_told=False):
     verdict = Verdict()
     check_journal(evidence, verdict)
     check_writes(writes, evidence, verdict)
     check_tasks(evidence, verdict)
     check_outbox(evidence, verdict)
     check_stream(evidence, verdict)
-    check_readers(readers, evidence, verdict)
+    check_readers(readers, evidence, verdict, may_be_told)
     return verdict

@@ -4,6 +4,7 @@
     wandering   leaves, with or without a word, and comes back to any notifier with its cursors
     slow        reads in fits, through a small socket
     plain       subscribes as the original does, without a cursor
+    sse         Server-Sent Events, as EventSource: goes on from the last id
 """
 
 import asyncio
@@ -17,7 +18,7 @@ import websockets
 from .http import FAILURES, Connection
 from .reader import Reader
 
-STEADY, WANDERING, SLOW, PLAIN = "steady", "wandering", "slow", "plain"
+STEADY, WANDERING, SLOW, PLAIN, SSE = "steady", "wandering", "slow", "plain", "sse"
 SILENCE_S = 20  # heartbeats come every few seconds in the drill
 CLOSED = (websockets.ConnectionClosed, websockets.InvalidHandshake, OSError, EOFError, asyncio.TimeoutError)
 
@@ -121,15 +122,69 @@ class Listener:
             next(iter(self.readers.values())).violation(f"a frame that is none of its business: {text[:200]}")
 
 
+class EventSource(Listener):
+    """One user, over HTTP. What it has is the last id, whatever frame brought it."""
+
+    async def _one_visit(self):
+        (reader,) = self.readers.values()
+        parts = urllib.parse.urlsplit(self._routes[self._chance.choice(list(self._routes))])
+        source, sink = await asyncio.wait_for(asyncio.open_connection(parts.hostname, parts.port), 5)
+        try:
+            reader.subscription()
+            last = f"Last-Event-ID: {reader.cursor}\r\n" if reader.cursor else ""
+            sink.write(f"GET /events?user_id={reader.user} HTTP/1.1\r\nHost: {parts.netloc}\r\n{last}\r\n".encode())
+            head = await asyncio.wait_for(source.readuntil(b"\r\n\r\n"), SILENCE_S)
+            if not head.startswith(b"HTTP/1.1 200"):
+                raise OSError(head[:60].decode())
+            self.connects += 1
+            await self._events(source, reader, b"chunked" in head.lower())
+        finally:
+            sink.close()
+
+    async def _events(self, source, reader, chunked):
+        now = asyncio.get_running_loop().time
+        leave_at = now() + self._chance.uniform(2, 20)
+        text, cursor = "", None
+        async for line in self._lines(source, chunked):
+            if line.startswith("data: "):
+                text = line[6:]
+            elif line.startswith("id: "):
+                cursor = line[4:]
+            elif not line and text:
+                before = reader.cursor
+                self._take(text)
+                if not reader.needs_reload:
+                    reader.cursor = cursor or before
+                text, cursor = "", None
+            if reader.needs_reload or (now() > leave_at and not self.stay):
+                return
+
+    async def _lines(self, source, chunked):
+        rest = b""
+        while True:
+            if chunked:
+                size = int(await asyncio.wait_for(source.readuntil(b"\r\n"), SILENCE_S), 16)
+                piece = (await source.readexactly(size + 2))[:-2] if size else b""
+            else:
+                piece = await asyncio.wait_for(source.read(65536), SILENCE_S)
+            if not piece:
+                raise EOFError
+            rest += piece
+            while b"\n" in rest:
+                line, _, rest = rest.partition(b"\n")
+                yield line.decode()
+
+
 def make(count, users, routes, http, seed):
     """`count` listeners over all users: every user is heard, some by many."""
     chance = random.Random(f"listeners {seed}")
-    kinds = [STEADY] * 55 + [WANDERING] * 28 + [SLOW] * 10 + [PLAIN] * 7
+    kinds = [STEADY] * 50 + [WANDERING] * 26 + [SLOW] * 10 + [PLAIN] * 7 + [SSE] * 7
     listeners = []
     for number in range(count):
         kind = kinds[number * 37 % 100]
         heard = [users[number % len(users)]]
-        if chance.random() < 0.2:
+        if chance.random() < 0.2 and kind != SSE:
             heard += [user for user in chance.sample(users, 3) if user not in heard]
-        listeners.append(Listener(f"client {number + 1}", kind, heard, routes, http, seed))
+        listener = EventSource if kind == SSE else Listener
+        listeners.append(listener(f"client {number + 1}", kind, heard, routes, http, seed))
     return listeners

@@ -17,7 +17,7 @@ from lib.stack import Stack
 from . import evidence as evidence_of
 from . import leftovers, listeners, report
 from .audit import audit
-from .chaos import Chaos, Targets, lingering
+from .chaos import Chaos, Targets, crowding, lingering
 from .evidence import Database
 from .plan import NAMES, strikes
 from .probe import Probe
@@ -25,6 +25,9 @@ from .writers import Pace, Writer
 
 USERS, CLIENTS, WRITERS, NOTIFIERS, WORKERS = 40, 100, 24, 2, 8
 QUIET_S = 90
+
+MISSED, MISSED_LIMIT_S = 5000, 1.0  # who was away for so many events has them within
+RING_SETTINGS = ("RING_BYTES", "RING_AGE_S", "WS_QUEUE_FRAMES", "WS_QUEUE_BYTES")  # smaller: clients may be told to reload
 
 # Heartbeats often enough to matter in minutes.
 SETTINGS = {"API_WORKERS": WORKERS, "WS_HEARTBEAT_S": 4, "ADMINER_PORT": "off", "LOG_LEVEL": "info"}
@@ -140,13 +143,34 @@ class Drill:
                 break
         self.say(f"quiet after {time.monotonic() - began:.1f} s")
 
+    def come_back_to_many(self):
+        """Somebody is away while his user has thousands of events."""
+        user = self.stack.new_users(1)[0]
+        tasks = self.stack.new_tasks([user] * 8)
+        socket = self.stack.socket()
+        cursor = socket.subscribe(user, since=None)["cursor"]
+        socket.close()
+        load = Load(self.stack.http, lambda n: ("PATCH", f"/tasks/{tasks[n % 8]}", {"content": f"n{n}"}), 3000, MISSED)
+        load.start().finish(300).assert_none_failed()
+        self.stack.outbox_empty(60)
+        socket = self.stack.socket()
+        began = time.monotonic()
+        answer = socket.subscribe(user, since=cursor)
+        seqs = [int(socket.notification()["cursor"].split(":")[1]) for _ in range(MISSED)]
+        self.missed_s = time.monotonic() - began
+        socket.close()
+        if seqs != list(range(1, MISSED + 1)) or answer["replayed"] != MISSED:
+            self.problems.append(f"away for {MISSED} events: told {answer}, sent {len(seqs)} from {seqs[0]} to {seqs[-1]}")
+        if self.missed_s > MISSED_LIMIT_S * crowding():
+            self.problems.append(f"away for {MISSED} events: they took {self.missed_s:.2f} s, limit {MISSED_LIMIT_S:g} s")
+
     def look(self):
         evidence = evidence_of.from_database(self.database, self.users)
         self.database.close()
         evidence.stream = evidence_of.read_stream(self.stack.amqp, self.users)
         writes = [write for writer in self.writers for write in writer.writes]
         readers = [reader for listener in self.listeners for reader in listener.readers.values()]
-        return audit(writes, readers, evidence)
+        return audit(writes, readers, evidence, may_be_told=any(name in os.environ for name in RING_SETTINGS))
 
     def look_behind(self):
         _, left = leftovers.settle(self.stack, self.notifier_ports, self.before)
@@ -165,6 +189,7 @@ class Drill:
             self.prepare()
             asyncio.run(self.drill())
             verdict = self.look()
+            self.come_back_to_many()
             self.look_behind()
         finally:
             if given.keep:
@@ -178,7 +203,9 @@ class Drill:
         given = self.given
         print()
         print("\n".join(report.strikes_table(self.outcomes)), "", sep="\n")
-        print("\n".join(report.figures(verdict, self.listeners, len(self.outcomes), self.struck_s)))
+        lines = report.figures(verdict, self.listeners, len(self.outcomes), self.struck_s) + report.crowded(self.outcomes)
+        lines.append(f"{'long absence':<16}{MISSED:,} missed events replayed in {self.missed_s:.2f} s")
+        print("\n".join(lines))
         bad = verdict.violations + self.problems
         total = verdict.total + len(self.problems)
         print(f"{'violations':<16}{total or 'none'}")

@@ -5,7 +5,8 @@ A part's weight is how often it is chosen; RabbitMQ needs seven seconds to come 
 import random
 from dataclasses import dataclass
 
-KILL, FREEZE, RESTART = "kill", "freeze", "restart"
+KILL, HANG, FREEZE, RESTART = "kill", "hang", "freeze", "restart"  # a hang is a freeze that ends with a kill
+WAYS = (KILL, HANG, FREEZE, RESTART)
 
 
 @dataclass(frozen=True)
@@ -13,7 +14,7 @@ class Part:
     name: str
     weight: int
     limit: float  # seconds until the service answers and events flow again
-    ways: tuple = (KILL, KILL, KILL, KILL, FREEZE, RESTART)
+    ways: tuple = (KILL, KILL, KILL, KILL, HANG, FREEZE, RESTART)
 
 
 PARTS = (
@@ -21,7 +22,7 @@ PARTS = (
     Part("api-pool", 10, 3),
     Part("notifier", 24, 3),
     Part("nginx", 7, 3),
-    Part("nginx-worker", 8, 3, (KILL, KILL, KILL, FREEZE)),
+    Part("nginx-worker", 8, 3, (KILL, KILL, KILL, HANG, FREEZE)),
     Part("rabbitmq", 7, 15),
     Part("mariadb", 12, 15),
 )
@@ -34,12 +35,12 @@ class Strike:
     part: Part
     way: str
     pick: float  # 0..1: which one, of a part that has several
-    hold: float  # seconds of a freeze
+    hold: float  # seconds of a freeze or a hang
     pause: float  # seconds before it
     overlap: bool  # the next one does not wait for this one's recovery
 
     def __str__(self):
-        held = f" for {self.hold:.1f} s" if self.way == FREEZE else ""
+        held = f" for {self.hold:.1f} s" if self.way in (HANG, FREEZE) else ""
         return f"#{self.number} {self.way} {self.part.name}{held}"
 
 

@@ -74,7 +74,7 @@ class Probe:
         while True:
             try:
                 async with websockets.connect(url, ping_interval=None, compression=None, open_timeout=3, close_timeout=0.2) as visit:
-                    await visit.send(json.dumps({"type": "subscribe", "user_id": self._user}))
+                    await visit.send(json.dumps({"type": "subscribe", "user_id": self._user, "since": None}))
                     async for text in visit:
                         self._heard(door, text)
             except (websockets.WebSocketException, OSError, EOFError, asyncio.TimeoutError):

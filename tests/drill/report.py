@@ -2,7 +2,7 @@
 
 import statistics
 
-from .plan import FREEZE, KILL, PARTS, RESTART
+from .plan import PARTS, WAYS
 
 
 def _seconds(value):
@@ -10,31 +10,41 @@ def _seconds(value):
 
 
 def strikes_table(outcomes):
-    lines = [f"{'part':<14}{'kill -9':>8}{'freeze':>8}{'restart':>8}   {'recovered: half within':>22}{'worst':>9}{'limit':>8}{'worst with others':>20}"]
+    head = f"{'part':<14}" + "".join(f"{way:>8}" for way in WAYS)
+    lines = [head + f"{'recovered: half within':>25}{'worst':>9}{'limit':>8}{'worst with others':>20}"]
     for part in PARTS:
         mine = [outcome for outcome in outcomes if outcome.strike.part is part]
         if not mine:
             continue
-        ways = [sum(1 for outcome in mine if outcome.strike.way == way) for way in (KILL, FREEZE, RESTART)]
+        ways = [sum(1 for outcome in mine if outcome.strike.way == way) for way in WAYS]
         alone = [outcome.recovery for outcome in mine if outcome.recovery is not None and not outcome.overlapped]
         others = [outcome.recovery for outcome in mine if outcome.recovery is not None and outcome.overlapped]
         lines.append(
-            f"{part.name:<14}{ways[0]:>8}{ways[1]:>8}{ways[2]:>8}   "
-            f"{_seconds(statistics.median(alone) if alone else None):>22}{_seconds(max(alone, default=None)):>9}"
-            f"{part.limit:>6.0f} s{_seconds(max(others, default=None)):>20}"
+            f"{part.name:<14}"
+            + "".join(f"{count:>8}" for count in ways)
+            + f"{_seconds(statistics.median(alone) if alone else None):>25}{_seconds(max(alone, default=None)):>9}"
+            + f"{part.limit:>6.0f} s{_seconds(max(others, default=None)):>20}"
         )
     return lines
 
 
 def late(outcomes):
-    """Who took too long, alone; among others only who did not come back at all."""
+    """Who took too long, alone; among others only who did not come back at all. Where the machine was crowded
+    the limit is stretched as much."""
     found = []
     for outcome in outcomes:
         if outcome.recovery is None:
             found.append(f"{outcome.strike} has not recovered")
-        elif not outcome.overlapped and outcome.recovery > outcome.strike.part.limit:
+        elif not outcome.overlapped and outcome.recovery > outcome.strike.part.limit * outcome.stretch:
             found.append(f"{outcome.strike} took {outcome.recovery:.2f} s, limit {outcome.strike.part.limit:.0f} s")
     return found
+
+
+def crowded(outcomes):
+    stretched = [outcome.stretch for outcome in outcomes if outcome.stretch > 1]
+    if not stretched:
+        return []
+    return [f"machine         crowded during {len(stretched)} of {len(outcomes)} strikes: their limits are stretched, by up to {max(stretched):.1f}"]
 
 
 def figures(verdict, listeners, strikes, seconds):

@@ -219,6 +219,10 @@ def reader_behind(writes, readers, evidence):
     readers[0].last = 3
 
 
+def tell_reader_to_reload(writes, readers, evidence):
+    readers[0].refusals["truncated"] = 1
+
+
 def reader_complains(writes, readers, evidence):
     readers[0].violation("gap: event 4 after 2")
 
@@ -242,6 +246,7 @@ def reader_complains(writes, readers, evidence):
         (other_bytes_in_stream, {"bytes in the stream"}),
         (other_bytes_to_reader, {"other bytes"}),
         (reader_behind, {"missing"}),
+        (tell_reader_to_reload, {"told without need"}),
         (reader_complains, {"reader"}),
     ],
 )
@@ -256,6 +261,13 @@ def test_unknown_may_have_happened():
     writes[1].outcome = UNKNOWN
     verdict = audit(writes, readers, evidence)
     assert verdict.total == 0 and verdict.counts["unknown, done"] == 1
+
+
+def test_told_to_reload_may_be_needed():
+    world = a_good_world()
+    tell_reader_to_reload(*world)
+    verdict = audit(*world, may_be_told=True)
+    assert verdict.total == 0 and verdict.counts["told: truncated"] == 1
 
 
 def test_outcomes():
@@ -284,6 +296,8 @@ def test_too_late():
     assert report.late([Outcome(strike, 2.9)]) == []
     assert "limit 3 s" in report.late([Outcome(strike, 3.1)])[0]
     assert report.late([Outcome(strike, 3.1, overlapped=True)]) == []
+    assert report.late([Outcome(strike, 5.9, stretch=2.0)]) == []
+    assert report.late([Outcome(strike, 6.1, stretch=2.0)])
     assert "not recovered" in report.late([Outcome(strike, None, overlapped=True)])[0]
 
 
