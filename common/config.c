@@ -126,6 +126,8 @@ static enum err read_secret_file(const char *variable, const char *path, char *v
         value[length - 1] = '\0';
     if (strlen(value) + 1 < length)
         return COMPLAIN(message, "%s: %.200s holds a NUL byte", variable, path);
+    if (value[0] == '\0') /* one that is not wanted is not named */
+        return COMPLAIN(message, "%s: %.200s is empty", variable, path);
     return ERR_OK;
 }
 

@@ -1,4 +1,4 @@
-/* The only file that knows libcrypto. */
+/* The only file that knows libcrypto, beside common/public_key.c. */
 #include "fcgi-api/idempotency.h"
 
 #include <openssl/evp.h>

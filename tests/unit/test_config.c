@@ -119,6 +119,18 @@ static void test_secret_file(void **state)
     assert_string_equal(config.db_password, "from file");
     config_free(&config);
 
+    /* Whoever names a file wants what is in it, also where no secret is a choice. */
+    unsetenv("DB_PASSWORD_FILE");
+    setenv("DB_PASSWORD", "db-secret", 1);
+    setenv("JWT_SECRET_FILE", path, 1);
+    assert_int_equal(truncate(path, 0), 0);
+    assert_int_equal(load(CONFIG_FOR_API, &config), ERR_INVALID);
+    assert_non_null(strstr(message, "JWT_SECRET_FILE: "));
+    assert_non_null(strstr(message, " is empty"));
+    unsetenv("JWT_SECRET_FILE");
+    unsetenv("DB_PASSWORD");
+    setenv("DB_PASSWORD_FILE", path, 1);
+
     unlink(path);
     assert_int_equal(load(CONFIG_FOR_API, &config), ERR_INVALID);
     assert_non_null(strstr(message, "DB_PASSWORD_FILE: cannot open"));

@@ -1,0 +1,376 @@
+/* Judging tokens.
+ *
+ * The library would take any HS algorithm for a secret, no key for no signature, a claim given twice and an
+ * `exp` of any kind, and never looks at the time. So the parts are read here first, with the JSON reader that
+ * the rest of the service trusts; a key is bound to one algorithm when it is loaded; the library sees the
+ * token only once it is known which key and which algorithm it must be. Claims are looked at last: whoever
+ * has no key learns nothing about them. */
+#include "common/token.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <jwt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "common/base64url.h"
+#include "common/json.h"
+#include "common/public_key.h"
+
+#if defined(JWT_VERSION_MAJOR) && JWT_VERSION_MAJOR >= 3
+#error "libjwt 3 has another interface; the one of 1.10 to 2 is used here"
+#endif
+
+#define KEYS_MAX      2
+#define SECRET_MIN    32          /* bytes: as many as the signature has */
+#define PEM_MAX       16384       /* bytes */
+#define SECONDS_MAX   32503680000 /* the year 3000 */
+#define USER_ID_MAX   2147483647
+#define USER_ID_CHARS 10
+
+struct key {
+    const char *kid;       /* "": for tokens that name no key we know */
+    const char *algorithm; /* the one it is for, static */
+    unsigned char *bytes;  /* as libjwt takes them */
+    size_t length;
+};
+
+struct token_keys {
+    const char *audience, *issuer; /* "": any */
+    int64_t leeway_s;
+    size_t count;
+    struct key list[KEYS_MAX];
+};
+
+enum fault {
+    TOKEN_FINE,
+#define X(name, text) name,
+    TOKEN_FAULTS(X)
+#undef X
+};
+
+/* ---- keys ---------------------------------------------------------------------------------------- */
+
+/* What the settings say of one key, with the names to complain by. */
+struct key_setting {
+    const char *secret, *secret_name;
+    const char *file, *file_name;
+    const char *kid;
+};
+
+#define COMPLAIN(...) (snprintf(why, size, __VA_ARGS__), ERR_INVALID)
+
+static unsigned char *copy_bytes(const void *bytes, size_t length)
+{
+    unsigned char *copy = malloc(length + 1);
+    if (copy == NULL)
+        abort();
+    memcpy(copy, bytes, length);
+    copy[length] = '\0';
+    return copy;
+}
+
+static enum err load_secret(const struct key_setting *setting, struct key *key, char *why, size_t size)
+{
+    key->algorithm = "HS256";
+    key->length = strlen(setting->secret);
+    if (key->length < SECRET_MIN)
+        return COMPLAIN("%s has %zu bytes; it needs at least %d", setting->secret_name, key->length,
+                        SECRET_MIN);
+    if (strstr(setting->secret, "-----BEGIN") != NULL)
+        return COMPLAIN("%s holds a key in PEM; a public key belongs into %s", setting->secret_name,
+                        setting->file_name);
+    key->bytes = copy_bytes(setting->secret, key->length);
+    return ERR_OK;
+}
+
+static enum err load_public_key(const struct key_setting *setting, struct key *key, char *why, size_t size)
+{
+    char pem[PEM_MAX + 1];
+    const char *wrong = NULL;
+    FILE *file = fopen(setting->file, "re");
+
+    if (file == NULL)
+        return COMPLAIN("%s: cannot open %.200s: %s", setting->file_name, setting->file, strerror(errno));
+    key->length = fread(pem, 1, sizeof pem, file);
+    bool failed = ferror(file) != 0;
+    fclose(file);
+    if (failed || key->length > PEM_MAX)
+        return COMPLAIN("%s: %.200s cannot be read or is too large", setting->file_name, setting->file);
+    if (public_key_algorithm(pem, key->length, &key->algorithm, &wrong) != ERR_OK)
+        return COMPLAIN("%s: %.200s %s", setting->file_name, setting->file, wrong);
+    key->bytes = copy_bytes(pem, key->length);
+    return ERR_OK;
+}
+
+static enum err load_key(const struct key_setting *setting, struct token_keys *keys, char *why, size_t size)
+{
+    struct key *key = &keys->list[keys->count];
+    bool has_secret = setting->secret[0] != '\0', has_file = setting->file[0] != '\0';
+
+    if (has_secret && has_file)
+        return COMPLAIN("%s and %s are both set; keep one", setting->secret_name, setting->file_name);
+    if (!has_secret && !has_file)
+        return ERR_OK;
+    keys->count++;
+    key->kid = setting->kid;
+    return has_secret ? load_secret(setting, key, why, size) : load_public_key(setting, key, why, size);
+}
+
+enum err token_keys_new(const struct config *config, struct token_keys **out, char *why, size_t size)
+{
+    const struct key_setting settings[KEYS_MAX] = {
+        {config->jwt_secret, "JWT_SECRET", config->jwt_public_key_file, "JWT_PUBLIC_KEY_FILE",
+         config->jwt_kid},
+        {config->jwt_secret_2, "JWT_SECRET_2", config->jwt_public_key_2_file, "JWT_PUBLIC_KEY_2_FILE",
+         config->jwt_kid_2}};
+    struct token_keys *keys = calloc(1, sizeof *keys);
+    enum err err = ERR_OK;
+
+    if (keys == NULL)
+        abort();
+    *keys = (struct token_keys){
+        .audience = config->jwt_audience, .issuer = config->jwt_issuer, .leeway_s = config->jwt_leeway_s};
+    for (size_t i = 0; i < KEYS_MAX && err == ERR_OK; i++)
+        err = load_key(&settings[i], keys, why, size);
+    if (err == ERR_OK && keys->count == KEYS_MAX && strcmp(keys->list[0].kid, keys->list[1].kid) == 0)
+        err = COMPLAIN("two keys are told apart by JWT_KID and JWT_KID_2, which are the same");
+    if (err != ERR_OK || keys->count == 0)
+        token_keys_free(&keys);
+    *out = keys;
+    return err;
+}
+
+void token_keys_free(struct token_keys **keys)
+{
+    if (*keys == NULL)
+        return;
+    for (size_t i = 0; i < (*keys)->count; i++) {
+        struct key *key = &(*keys)->list[i];
+        if (key->bytes != NULL)
+            explicit_bzero(key->bytes, key->length);
+        free(key->bytes);
+    }
+    free(*keys);
+    *keys = NULL;
+}
+
+/* ---- header and signature ------------------------------------------------------------------------ */
+
+/* One of the first two parts of a token: JSON in base64url. */
+static cJSON *read_part(const char *text, size_t length)
+{
+    unsigned char bytes[BASE64URL_DECODED(TOKEN_MAX)];
+    const char *why = NULL;
+    cJSON *object = NULL;
+    size_t size = 0;
+
+    if (base64url_decode(text, length, bytes, &size) != ERR_OK)
+        return NULL;
+    if (json_parse_object((const char *)bytes, size, &object, &why) != ERR_OK)
+        return NULL;
+    return object;
+}
+
+static const cJSON *member(const cJSON *object, const char *name)
+{
+    return cJSON_GetObjectItemCaseSensitive(object, name);
+}
+
+static bool is_text(const cJSON *item, const char *text)
+{
+    return item != NULL && cJSON_IsString(item) && strcmp(item->valuestring, text) == 0;
+}
+
+/* The key a token names; the one without a name for all others. */
+static const struct key *find_key(const struct token_keys *keys, const cJSON *kid)
+{
+    const struct key *nameless = NULL;
+    for (size_t i = 0; i < keys->count; i++) {
+        const struct key *key = &keys->list[i];
+        if (key->kid[0] == '\0')
+            nameless = key;
+        else if (is_text(kid, key->kid))
+            return key;
+    }
+    return nameless;
+}
+
+static enum fault check_header(const struct token_keys *keys, const cJSON *header, const struct key **key)
+{
+    const cJSON *kid = member(header, "kid");
+    if (header == NULL || (kid != NULL && !cJSON_IsString(kid)))
+        return TOKEN_MALFORMED;
+    if (member(header, "crit") != NULL)
+        return TOKEN_CRITICAL;
+    *key = find_key(keys, kid);
+    if (*key == NULL)
+        return TOKEN_UNKNOWN_KEY;
+    return is_text(member(header, "alg"), (*key)->algorithm) ? TOKEN_FINE : TOKEN_ALGORITHM;
+}
+
+static bool is_signed(const char *text, const struct key *key)
+{
+    static const struct {
+        const char *name;
+        jwt_alg_t algorithm;
+    } algorithms[] = {{"HS256", JWT_ALG_HS256}, {"RS256", JWT_ALG_RS256}, {"ES256", JWT_ALG_ES256}};
+    jwt_t *jwt = NULL;
+    bool good = false;
+
+    assert(key->bytes != NULL && key->length > 0); /* without a key the library verifies nothing */
+    if (jwt_decode(&jwt, text, key->bytes, (int)key->length) != 0)
+        return false;
+    for (size_t i = 0; i < sizeof algorithms / sizeof algorithms[0]; i++)
+        if (strcmp(algorithms[i].name, key->algorithm) == 0)
+            good = jwt_get_alg(jwt) == algorithms[i].algorithm;
+    jwt_free(jwt);
+    return good;
+}
+
+/* ---- claims -------------------------------------------------------------------------------------- */
+
+static enum fault check_times(const struct token_keys *keys, const cJSON *claims, int64_t now_s,
+                              struct token *token)
+{
+    const cJSON *nbf = member(claims, "nbf");
+    int64_t exp = 0, from = 0;
+
+    if (json_whole_number(member(claims, "exp"), 0, SECONDS_MAX, &exp) != ERR_OK)
+        return TOKEN_EXP;
+    token->valid_until_s = exp + keys->leeway_s;
+    if (now_s >= token->valid_until_s)
+        return TOKEN_EXPIRED;
+    if (nbf == NULL)
+        return TOKEN_FINE;
+    if (json_whole_number(nbf, 0, SECONDS_MAX, &from) != ERR_OK)
+        return TOKEN_NBF;
+    return now_s + keys->leeway_s < from ? TOKEN_TOO_EARLY : TOKEN_FINE;
+}
+
+/* One text, or a list with it. */
+static bool names_audience(const cJSON *aud, const char *audience)
+{
+    const cJSON *item = NULL;
+    if (!cJSON_IsArray(aud))
+        return is_text(aud, audience);
+    cJSON_ArrayForEach(item, aud)
+    {
+        if (is_text(item, audience))
+            return true;
+    }
+    return false;
+}
+
+/* Digits only, the first not 0: one user, one text. */
+static enum fault read_subject(const cJSON *sub, struct token *token)
+{
+    if (sub == NULL || !cJSON_IsString(sub))
+        return TOKEN_SUBJECT;
+    const char *text = sub->valuestring;
+    size_t length = strlen(text);
+    if (length == 0 || length > USER_ID_CHARS || strspn(text, "0123456789") != length || text[0] == '0')
+        return TOKEN_SUBJECT;
+    long long number = strtoll(text, NULL, 10);
+    if (number > USER_ID_MAX)
+        return TOKEN_SUBJECT;
+    token->user_id = (uint32_t)number;
+    return TOKEN_FINE;
+}
+
+/* Words with single spaces between them (RFC 6749, section 3.3). */
+static enum fault read_scope(const cJSON *scope, struct token *token)
+{
+    token->admin = false;
+    if (scope == NULL)
+        return TOKEN_FINE;
+    if (!cJSON_IsString(scope))
+        return TOKEN_SCOPE;
+    for (const char *word = scope->valuestring; *word != '\0';) {
+        size_t length = strcspn(word, " ");
+        if (length == strlen(TOKEN_ADMIN_SCOPE) && memcmp(word, TOKEN_ADMIN_SCOPE, length) == 0)
+            token->admin = true;
+        word += length;
+        word += strspn(word, " ");
+    }
+    return TOKEN_FINE;
+}
+
+static enum fault check_claims(const struct token_keys *keys, const cJSON *claims, int64_t now_s,
+                               struct token *token)
+{
+    enum fault fault = check_times(keys, claims, now_s, token);
+    if (fault != TOKEN_FINE)
+        return fault;
+    if (keys->audience[0] != '\0' && !names_audience(member(claims, "aud"), keys->audience))
+        return TOKEN_AUDIENCE;
+    if (keys->issuer[0] != '\0' && !is_text(member(claims, "iss"), keys->issuer))
+        return TOKEN_ISSUER;
+    fault = read_subject(member(claims, "sub"), token);
+    return fault != TOKEN_FINE ? fault : read_scope(member(claims, "scope"), token);
+}
+
+/* ---- the whole ----------------------------------------------------------------------------------- */
+
+static enum fault judge(const struct token_keys *keys, const char *text, int64_t now_s, struct token *token)
+{
+    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    const struct key *key = NULL;
+    enum fault fault = TOKEN_MALFORMED;
+    size_t length = strnlen(text, TOKEN_MAX + 1);
+
+    if (length > TOKEN_MAX)
+        return TOKEN_TOO_LONG;
+    size_t header_length = strspn(text, alphabet);
+    if (header_length == 0 || text[header_length] != '.')
+        return TOKEN_MALFORMED;
+    const char *payload = text + header_length + 1;
+    size_t payload_length = strspn(payload, alphabet);
+    if (payload_length == 0 || payload[payload_length] != '.')
+        return TOKEN_MALFORMED;
+    const char *signature = payload + payload_length + 1;
+    if (strspn(signature, alphabet) != strlen(signature))
+        return TOKEN_MALFORMED;
+
+    cJSON *header = read_part(text, header_length), *claims = NULL;
+    fault = check_header(keys, header, &key);
+    if (fault == TOKEN_FINE && !is_signed(text, key))
+        fault = TOKEN_SIGNATURE;
+    if (fault == TOKEN_FINE && (claims = read_part(payload, payload_length)) == NULL)
+        fault = TOKEN_MALFORMED;
+    if (fault == TOKEN_FINE)
+        fault = check_claims(keys, claims, now_s, token);
+    cJSON_Delete(header);
+    cJSON_Delete(claims);
+    return fault;
+}
+
+enum err token_verify(const struct token_keys *keys, const char *text, int64_t now_s, struct token *token,
+                      const char **why)
+{
+    static const char *const texts[] = {"",
+#define X(name, sentence) [name] = (sentence),
+                                        TOKEN_FAULTS(X)
+#undef X
+    };
+    *token = (struct token){0};
+    enum fault fault = judge(keys, text, now_s, token);
+    *why = texts[fault];
+    if (fault == TOKEN_FINE)
+        return ERR_OK;
+    *token = (struct token){0};
+    return ERR_INVALID;
+}
+
+const char *token_in_header(const char *authorization)
+{
+    static const char scheme[] = "Bearer";
+    if (authorization == NULL || strncasecmp(authorization, scheme, sizeof scheme - 1) != 0)
+        return NULL;
+    const char *token = authorization + sizeof scheme - 1;
+    if (*token != ' ')
+        return NULL;
+    return token + strspn(token, " ");
+}
