@@ -4,6 +4,7 @@
 
 #include "common/config.h"
 #include "common/metrics.h"
+#include "common/token.h"
 #include "fcgi-api/publisher.h"
 #include "fcgi-api/store.h"
 
@@ -12,6 +13,7 @@ struct app {
     struct metrics *metrics;
     struct store *store;
     struct publisher *publisher;
+    struct token_keys *token_keys; /* NULL: the service is open */
 };
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "common/log.h"
 #include "fcgi-api/api_metrics.h"
+#include "fcgi-api/cors.h"
 #include "fcgi-api/gates.h"
 #include "fcgi-api/router.h"
 
@@ -48,6 +49,7 @@ void dispatch(struct app *app, struct request *request, struct response *respons
     if (gates_pass(app, request, response))
         request->route->handle(app, request, response);
     response_header(response, "X-Request-Id", request->id);
+    cors_allow(app, request, response);
 
     int64_t elapsed_us = request_elapsed_us(request);
     count(app, response->status, elapsed_us);

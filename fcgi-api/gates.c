@@ -6,6 +6,7 @@
 
 #include "common/clock.h"
 #include "common/json.h"
+#include "common/token.h"
 #include "fcgi-api/api_metrics.h"
 #include "fcgi-api/media_type.h"
 #include "fcgi-api/problem.h"
@@ -51,7 +52,7 @@ static bool is_sound(struct app *app, struct request *request, struct response *
         break;
     case REQUEST_HEADER_TWICE:
         problem_answer(response, request, PROBLEM_BAD_REQUEST,
-                       "If-Match and Idempotency-Key can be given only once.");
+                       "If-Match, Idempotency-Key and Authorization can be given only once.");
         break;
     case REQUEST_BODY_TOO_LARGE:
         problem_answer(response, request, PROBLEM_PAYLOAD_TOO_LARGE,
@@ -90,11 +91,9 @@ static void refuse_id(const char *noun, const char *id, size_t length, const str
     problem_answer(response, request, PROBLEM_NOT_FOUND, "There is no %s \"%s\".", noun, shown);
 }
 
-/* Finds the route, and the number in its path: what cannot be an id is an id nobody has. */
 static bool has_route(struct app *app, struct request *request, struct response *response)
 {
     struct route_match match;
-    int64_t id = 0;
 
     (void)app;
     if (router_find(request->method, request->path, &match) != ERR_OK) {
@@ -106,26 +105,62 @@ static bool has_route(struct app *app, struct request *request, struct response 
         return false;
     }
     request->route = match.route;
-    if (!(match.route->needs & (NEEDS_TASK_ID | NEEDS_USER_ID)))
-        return true;
-    if (!query_parse_number(match.id, match.id_length, 1, TASK_ID_MAX, &id)) {
-        const char *noun = match.route->needs & NEEDS_TASK_ID ? "task" : "user";
-        refuse_id(noun, match.id, match.id_length, request, response);
-        return false;
-    }
-    request->target_id = (uint32_t)id;
+    request->target = match.id;
+    request->target_length = match.id_length;
     return true;
 }
 
-/* The place where a token will be asked for and read. While the service is open everybody may do
- * everything: the identity stays the empty one. */
+/* 401; the header tells a client's library which kind of proof is wanted (RFC 6750). */
+static void refuse_identity(const struct request *request, struct response *response, const char *why)
+{
+    if (why == NULL)
+        problem_answer(response, request, PROBLEM_UNAUTHENTICATED,
+                       "Send the header Authorization: Bearer, with a token.");
+    else
+        problem_answer(response, request, PROBLEM_UNAUTHENTICATED, "The token %s.", why);
+    response_header(response, "WWW-Authenticate",
+                    why == NULL ? "Bearer realm=\"carillon\""
+                                : "Bearer realm=\"carillon\", error=\"invalid_token\"");
+}
+
+/* While the service is open everybody may do everything: the identity stays the empty one. */
 static bool has_identity(struct app *app, struct request *request, struct response *response)
 {
-    (void)app;
-    (void)response;
-    if (request->route->needs & NEEDS_IDENTITY)
-        request->identity = (struct identity){0};
+    struct token token;
+    const char *text = token_in_header(request->authorization), *why = NULL;
+
+    if (app->token_keys == NULL || !(request->route->needs & NEEDS_IDENTITY))
+        return true;
+    if (text == NULL || token_verify(app->token_keys, text, clock_wall_ms() / 1000, &token, &why) != ERR_OK) {
+        refuse_identity(request, response, why);
+        return false;
+    }
+    request->identity =
+        (struct identity){.owner_id = token.user_id, .only_user = token.admin ? 0 : token.user_id};
     return true;
+}
+
+/* Reads the id in the path: what cannot be one is an id nobody has. Who names another user is told off
+ * before anybody looks whether there is such a user. */
+static bool has_target(struct app *app, struct request *request, struct response *response)
+{
+    unsigned needs = request->route->needs;
+    uint32_t only_user = request->identity.only_user;
+    int64_t id = 0;
+
+    (void)app;
+    if (!(needs & (NEEDS_TASK_ID | NEEDS_USER_ID)))
+        return true;
+    if (!query_parse_number(request->target, request->target_length, 1, TASK_ID_MAX, &id)) {
+        const char *noun = needs & NEEDS_TASK_ID ? "task" : "user";
+        refuse_id(noun, request->target, request->target_length, request, response);
+        return false;
+    }
+    request->target_id = (uint32_t)id;
+    if (!(needs & NEEDS_USER_ID) || only_user == 0 || request->target_id == only_user)
+        return true;
+    problem_answer_forbidden(response, request);
+    return false;
 }
 
 static bool has_no_stray_query(struct app *app, struct request *request, struct response *response)
@@ -173,8 +208,8 @@ static bool has_json(struct app *app, struct request *request, struct response *
 
 bool gates_pass(struct app *app, struct request *request, struct response *response)
 {
-    static gate *const gates[] = {is_fresh,           is_sound,       has_route, has_identity,
-                                  has_no_stray_query, has_media_type, has_json};
+    static gate *const gates[] = {is_fresh,   is_sound,           has_route,      has_identity,
+                                  has_target, has_no_stray_query, has_media_type, has_json};
     for (size_t i = 0; i < sizeof gates / sizeof gates[0]; i++)
         if (!gates[i](app, request, response))
             return false;

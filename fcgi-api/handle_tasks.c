@@ -20,6 +20,12 @@ static struct store_origin origin_of(const struct request *request)
                                  .only_user = request->identity.only_user};
 }
 
+/* Whether the request may name this user. */
+static bool is_own_user(const struct request *request, uint32_t user_id)
+{
+    return request->identity.only_user == 0 || user_id == request->identity.only_user;
+}
+
 static void add_etag(struct response *response, uint32_t version)
 {
     char text[ETAG_SIZE];
@@ -88,6 +94,12 @@ void handle_task_list(struct app *app, struct request *request, struct response 
         problem_answer_fields(response, request);
         return;
     }
+    if (filter.user_id != 0 && !is_own_user(request, filter.user_id)) {
+        problem_answer_forbidden(response, request);
+        return;
+    }
+    if (filter.user_id == 0)
+        filter.user_id = request->identity.only_user; /* all there are, for him */
     struct page page = page_begin(response);
     enum err err =
         store_task_list(app->store, &filter, add_task, &page, &more, filter.user_id ? &cursor : NULL);
@@ -136,6 +148,10 @@ void handle_task_create(struct app *app, struct request *request, struct respons
     task_input_new(request->json, &task, &request->errors);
     if (request->errors.count > 0) {
         problem_answer_fields(response, request);
+        return;
+    }
+    if (!is_own_user(request, task.user_id)) {
+        problem_answer_forbidden(response, request);
         return;
     }
     enum err err = idempotency_read(request, &idempotency);

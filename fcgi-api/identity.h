@@ -1,5 +1,5 @@
-/* Who is asking. While the service is open nobody says, and everyone may see everything; with tokens the
- * gate fills this in from the token, and nothing else has to change. */
+/* Who is asking. While the service is open nobody says, and everyone may see everything; with keys for
+ * tokens the gate fills this in from the request's token. */
 #ifndef CARILLON_IDENTITY_H
 #define CARILLON_IDENTITY_H
 

@@ -79,6 +79,11 @@ int main(int count, char **arguments)
         return give_up(why);
     }
 
+    if (token_keys_new(&config, &app.token_keys, why, sizeof why) != ERR_OK)
+        return give_up(why);
+    if (app.token_keys == NULL && metrics_get(app.metrics, API_WORKER_STARTS) == 0)
+        log_warn("no key for tokens is set: everybody who reaches this service may do everything");
+
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     drain_install(fcgi_server_wake);
     app.store = store_new(&config);
@@ -91,6 +96,7 @@ int main(int count, char **arguments)
     publisher_stop(&app.publisher, PUBLISHER_DEADLINE_MS);
     store_free(&app.store);
     metrics_close(&app.metrics);
+    token_keys_free(&app.token_keys);
     config_free(&config);
     return err == ERR_OK ? EXIT_SUCCESS : fail_slowly();
 }

@@ -78,6 +78,12 @@ void problem_answer(struct response *response, const struct request *request, en
     strbuf_add(&response->body, "}", 1);
 }
 
+void problem_answer_forbidden(struct response *response, const struct request *request)
+{
+    problem_answer(response, request, PROBLEM_FORBIDDEN, "The token is for user %u and nobody else.",
+                   request->identity.only_user);
+}
+
 void problem_add_member(struct response *response, const char *name, const char *value)
 {
     struct strbuf *body = &response->body;

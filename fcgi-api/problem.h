@@ -10,6 +10,8 @@
 #define PROBLEMS(X)                                                                                          \
     X(PROBLEM_BAD_REQUEST, 400, "bad-request", "The request is malformed")                                   \
     X(PROBLEM_NOT_JSON, 400, "not-json", "The body is not the JSON this call needs")                         \
+    X(PROBLEM_UNAUTHENTICATED, 401, "unauthenticated", "A valid token is needed")                            \
+    X(PROBLEM_FORBIDDEN, 403, "forbidden", "This is another user's")                                         \
     X(PROBLEM_NOT_FOUND, 404, "not-found", "Not found")                                                      \
     X(PROBLEM_METHOD_NOT_ALLOWED, 405, "method-not-allowed", "Method not allowed")                           \
     X(PROBLEM_CURSOR_GONE, 410, "cursor-gone", "The journal cannot go on from this cursor")                  \
@@ -37,6 +39,9 @@ void problem_answer(struct response *response, const struct request *request, en
 
 /* Adds a member of our own to a problem just made. */
 void problem_add_member(struct response *response, const char *name, const char *value);
+
+/* 403: the request names another user than the one its token is for. */
+void problem_answer_forbidden(struct response *response, const struct request *request);
 
 /* 422 with the field errors the request has collected. */
 void problem_answer_fields(struct response *response, const struct request *request);

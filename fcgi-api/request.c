@@ -161,6 +161,8 @@ static void forget(struct request *request)
 #undef X
     request->fault = REQUEST_SOUND;
     request->route = NULL;
+    request->target = NULL;
+    request->target_length = 0;
     request->target_id = 0;
     request->identity = (struct identity){0};
     request->errors.count = 0;

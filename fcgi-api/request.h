@@ -45,7 +45,10 @@ enum method {
     X(content_encoding, "HTTP_CONTENT_ENCODING", false)                                                      \
     X(if_match, "HTTP_IF_MATCH", true)                                                                       \
     X(if_none_match, "HTTP_IF_NONE_MATCH", false)                                                            \
-    X(idempotency_key, "HTTP_IDEMPOTENCY_KEY", true)
+    X(idempotency_key, "HTTP_IDEMPOTENCY_KEY", true)                                                         \
+    X(authorization, "HTTP_AUTHORIZATION", true)                                                             \
+    X(origin, "HTTP_ORIGIN", false)                                                                          \
+    X(requested_method, "HTTP_ACCESS_CONTROL_REQUEST_METHOD", false)
 
 enum request_fault {
     REQUEST_SOUND,
@@ -79,7 +82,9 @@ struct request {
 
     /* Set by the gates. */
     const struct route *route;
-    uint32_t target_id; /* the id in the path, when the route has one */
+    const char *target; /* the id in the path as it came, when the route has one; of target_length bytes */
+    size_t target_length;
+    uint32_t target_id; /* the same as a number */
     struct identity identity;
     cJSON *json; /* the body, when the route needs one */
     struct field_errors errors;

@@ -1,0 +1,13 @@
+/* Which pages may use the service: the Origin that a browser sends, against ALLOWED_ORIGINS. */
+#ifndef CARILLON_ORIGIN_H
+#define CARILLON_ORIGIN_H
+
+#include <stdbool.h>
+
+/* Whether the list (with spaces or commas between its members) has this origin, or is "*". */
+bool origin_listed(const char *list, const char *origin);
+
+/* Whether the origin is the server's own, by the Host header of the same request. */
+bool origin_is_own(const char *origin, const char *host);
+
+#endif
