@@ -25,3 +25,10 @@ bool origin_is_own(const char *origin, const char *host)
     const char *name = strstr(origin, "://");
     return name != NULL && host[0] != '\0' && strcasecmp(name + 3, host) == 0;
 }
+
+bool origin_welcome(const char *list, bool open, const char *origin, const char *host)
+{
+    if (origin[0] == '\0' || origin_is_own(origin, host))
+        return true;
+    return list[0] == '\0' ? open : origin_listed(list, origin);
+}

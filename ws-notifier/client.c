@@ -17,6 +17,7 @@ struct client {
     uint32_t capacity, first, count;
     uint16_t closing; /* enum close_code */
     size_t bytes;     /* of the texts that wait */
+    struct client_identity identity;
 };
 
 struct client *client_new(const struct client_rules *rules, void *socket)
@@ -115,8 +116,9 @@ static const struct {
     const char *reason;
     enum close_code code;
     enum notifier_metric metric;
+    bool keeps_queue;
 } close_codes[] = {
-#define X(name, code, reason, metric) {reason, name, metric},
+#define X(name, code, reason, metric, keeps_queue) {reason, name, metric, keeps_queue},
     CLOSE_CODES(X)
 #undef X
 };
@@ -136,7 +138,7 @@ void client_close(struct client *client, enum close_code code)
     if (client->closing)
         return;
     client->closing = (uint16_t)code;
-    if (code != CLOSE_RESTART)
+    if (!close_codes[find_code(code)].keeps_queue)
         drop_queue(client);
     metrics_add(client->rules->metrics, close_codes[find_code(code)].metric, 1);
     client->rules->wake(client->socket);
@@ -150,6 +152,11 @@ enum close_code client_closing(const struct client *client)
 const char *close_reason(enum close_code code)
 {
     return close_codes[find_code(code)].reason;
+}
+
+struct client_identity *client_identity(struct client *client)
+{
+    return &client->identity;
 }
 
 struct subscription **client_subscriptions(struct client *client)

@@ -14,12 +14,15 @@
 struct client; /* opaque */
 struct subscription;
 
-/* X(name, code, reason in the close frame, metric). 4000 + the HTTP status that says the same. */
+/* X(name, code, reason in the close frame, metric, whether what waits is still sent). 4000 + the HTTP status
+ * that says the same. */
 #define CLOSE_CODES(X)                                                                                       \
-    X(CLOSE_TOO_BIG, 1009, "message too big", NOTIFIER_CLOSED_TOO_BIG)                                       \
-    X(CLOSE_RESTART, 1012, "service restart", NOTIFIER_CLOSED_RESTART)                                       \
-    X(CLOSE_TOO_SLOW, 4408, "too slow", NOTIFIER_CLOSED_SLOW)                                                \
-    X(CLOSE_TOO_MANY, 4429, "too many clients", NOTIFIER_CLOSED_TOO_MANY)
+    X(CLOSE_TOO_BIG, 1009, "message too big", NOTIFIER_CLOSED_TOO_BIG, false)                                \
+    X(CLOSE_RESTART, 1012, "service restart", NOTIFIER_CLOSED_RESTART, true)                                 \
+    X(CLOSE_UNAUTHENTICATED, 4401, "a valid token is needed", NOTIFIER_CLOSED_UNAUTHENTICATED, true)         \
+    X(CLOSE_FORBIDDEN, 4403, "forbidden", NOTIFIER_CLOSED_FORBIDDEN, true)                                   \
+    X(CLOSE_TOO_SLOW, 4408, "too slow", NOTIFIER_CLOSED_SLOW, false)                                         \
+    X(CLOSE_TOO_MANY, 4429, "too many clients", NOTIFIER_CLOSED_TOO_MANY, false)
 
 enum close_code {
     CLOSE_NOT = 0,
@@ -52,11 +55,19 @@ size_t client_room(const struct client *client);
 struct frame *client_next(struct client *client);
 size_t client_waiting(const struct client *client); /* frames */
 
-/* The one way a client is closed by us. The first reason stays. What is queued is dropped, except at
- * CLOSE_RESTART: a browser that can still take it should not have to ask for it again. */
+/* The one way a client is closed by us. The first reason stays. What is queued is dropped, except where it
+ * does no harm and spares a browser asking for it again, or tells it what is wrong (see CLOSE_CODES). */
 void client_close(struct client *client, enum close_code code);
 enum close_code client_closing(const struct client *client); /* CLOSE_NOT while open */
 const char *close_reason(enum close_code code);              /* for the close frame */
+
+/* Whom a client speaks for, where tokens are wanted; the reception keeps it. */
+struct client_identity {
+    uint32_t user_id;       /* 0: nobody yet */
+    bool admin;             /* may hear everybody */
+    int64_t valid_until_ms; /* wall clock */
+};
+struct client_identity *client_identity(struct client *client);
 
 /* Where the hub hangs this client's subscriptions. */
 struct subscription **client_subscriptions(struct client *client);

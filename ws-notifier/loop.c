@@ -31,6 +31,7 @@ struct loop {
     struct reception *reception;
     struct consumer *consumer;
     struct server *server;
+    struct token_keys *keys; /* NULL: open */
     uv_timer_t beat, feed_tick, deadline;
     uv_signal_t sigterm, sigint;
     bool leaving, stopped;
@@ -117,8 +118,16 @@ static enum err start(struct loop *loop)
     start_signal(loop, &loop->sigterm, SIGTERM);
     start_signal(loop, &loop->sigint, SIGINT);
 
-    enum err err = server_open(&loop->uv, config, loop->reception, loop->feed, loop->metrics, &loop->server,
-                               why, sizeof why);
+    enum err err = token_keys_new(config, &loop->keys, why, sizeof why);
+    if (err) {
+        log_error("cannot start: %s", why);
+        return err;
+    }
+    if (!loop->keys)
+        log_warn("no key for tokens is set: everybody who reaches this service may hear everybody");
+    reception_use_keys(loop->reception, loop->keys);
+    err = server_open(&loop->uv, config, loop->reception, loop->feed, loop->metrics, &loop->server, why,
+                      sizeof why);
     if (err) {
         log_error("cannot listen: %s", why);
         return err;
@@ -134,6 +143,7 @@ static void free_all(struct loop *loop)
     server_free(&loop->server);
     consumer_free(&loop->consumer);
     reception_free(&loop->reception);
+    token_keys_free(&loop->keys);
     feed_free(&loop->feed);
     hub_free(&loop->hub);
     metrics_close(&loop->metrics);

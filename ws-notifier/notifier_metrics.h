@@ -26,6 +26,10 @@
       "Sockets closed by the notifier")                                                                      \
     X(NOTIFIER_CLOSED_TOO_BIG, METRIC_COUNTER, "carillon_notifier_closed_total", "reason=\"too_big\"",       \
       "Sockets closed by the notifier")                                                                      \
+    X(NOTIFIER_CLOSED_UNAUTHENTICATED, METRIC_COUNTER, "carillon_notifier_closed_total",                     \
+      "reason=\"unauthenticated\"", "Sockets closed by the notifier")                                        \
+    X(NOTIFIER_CLOSED_FORBIDDEN, METRIC_COUNTER, "carillon_notifier_closed_total", "reason=\"forbidden\"",   \
+      "Sockets closed by the notifier")                                                                      \
     X(NOTIFIER_CLOSED_RESTART, METRIC_COUNTER, "carillon_notifier_closed_total", "reason=\"restart\"",       \
       "Sockets closed by the notifier")                                                                      \
     X(NOTIFIER_RESUMED, METRIC_COUNTER, "carillon_notifier_resumes_total", "result=\"recovered\"",           \

@@ -12,6 +12,7 @@
 struct page {
     int status;
     const char *content_type; /* static */
+    bool bearer;              /* say which proof is wanted */
     bool upgrade;             /* say with which protocol to come back */
     struct strbuf body;       /* the caller frees it */
 };

@@ -49,8 +49,12 @@ static const char *parse_since(const cJSON *item, struct protocol_message *messa
 
 static const char *parse_token(const cJSON *item, struct protocol_message *message)
 {
-    (void)message; /* while the service is open, a token opens nothing */
-    return cJSON_IsString(item) ? NULL : "\"token\" must be a string";
+    if (!cJSON_IsString(item))
+        return "\"token\" must be a string";
+    message->token = strdup(item->valuestring);
+    if (!message->token)
+        abort();
+    return NULL;
 }
 
 static const struct {
@@ -120,6 +124,8 @@ enum err protocol_parse(const char *text, size_t length, struct protocol_message
         message->text = cJSON_PrintUnformatted(object);
         if (!message->text)
             abort();
+    } else {
+        protocol_clear(message);
     }
     cJSON_Delete(object);
     return err;
@@ -128,7 +134,8 @@ enum err protocol_parse(const char *text, size_t length, struct protocol_message
 void protocol_clear(struct protocol_message *message)
 {
     free(message->text);
-    message->text = NULL;
+    free(message->token);
+    message->text = message->token = NULL;
 }
 
 /* ---- out ----------------------------------------------------------------------------------------- */

@@ -20,6 +20,7 @@ struct protocol_message {
     enum protocol_since since_kind;
     struct cursor since; /* SINCE_CURSOR */
     char *text;          /* the object as it came, compact, without its token: for the log and the echo */
+    char *token;         /* NULL: none */
 };
 
 #define PROTOCOL_WHY_SIZE 160

@@ -5,6 +5,7 @@
  * state, and hears nothing that was created before. */
 #include "ws-notifier/reception.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,7 +20,8 @@ struct reception {
     struct feed *feed;
     struct hub *hub;
     struct metrics *metrics;
-    struct strbuf text; /* what is being said, used again and again */
+    const struct token_keys *keys; /* NULL: open */
+    struct strbuf text;            /* what is being said, used again and again */
 };
 
 struct reception *reception_new(struct feed *feed, struct hub *hub, struct metrics *metrics)
@@ -60,6 +62,94 @@ static void refuse(struct reception *reception, struct client *client, const cha
 void reception_refuse(struct reception *reception, struct client *client, const char *why)
 {
     refuse(reception, client, "bad_request", why);
+}
+
+/* ---- who may come in ----------------------------------------------------------------------------- */
+
+void reception_use_keys(struct reception *reception, const struct token_keys *keys)
+{
+    reception->keys = keys;
+}
+
+bool reception_is_open(const struct reception *reception)
+{
+    return reception->keys == NULL;
+}
+
+/* Says why, and closes. */
+static void turn_away(struct reception *reception, struct client *client, enum admission admission,
+                      const char *why)
+{
+    char text[160];
+    bool forbidden = admission == ADMISSION_FORBIDDEN;
+    snprintf(text, sizeof text, "the token %s", why);
+    refuse(reception, client, forbidden ? "forbidden" : "unauthenticated", text);
+    client_close(client, forbidden ? CLOSE_FORBIDDEN : CLOSE_UNAUTHENTICATED);
+}
+
+/* A token that comes with a header or a message. False: turned away. */
+static bool take_token(struct reception *reception, struct client *client, const char *token)
+{
+    const char *why = "";
+    enum admission admission =
+        admission_take(reception->keys, client_identity(client), token, clock_wall_ms(), &why);
+    if (admission == ADMISSION_GRANTED)
+        return true;
+    turn_away(reception, client, admission, why);
+    return false;
+}
+
+void reception_welcome(struct reception *reception, struct client *client, const char *authorization)
+{
+    if (!reception->keys || client_closing(client))
+        return;
+    client_identity(client)->valid_until_ms = clock_wall_ms() + ADMISSION_PATIENCE_MS;
+    if (!authorization)
+        return;
+    const char *token = token_in_header(authorization);
+    (void)take_token(reception, client, token ? token : "");
+}
+
+enum admission reception_judge(const struct reception *reception, const char *authorization, uint32_t user_id,
+                               const char **why)
+{
+    struct client_identity identity = {.user_id = 0};
+    const char *token = token_in_header(authorization);
+    int64_t now_ms = clock_wall_ms();
+
+    if (!reception->keys)
+        return ADMISSION_GRANTED;
+    if (!token) {
+        *why = "is missing: send the header Authorization: Bearer";
+        return ADMISSION_UNAUTHENTICATED;
+    }
+    enum admission admission = admission_take(reception->keys, &identity, token, now_ms, why);
+    return admission == ADMISSION_GRANTED ? admission_to_hear(&identity, user_id, now_ms, why) : admission;
+}
+
+void reception_check(const struct reception *reception, struct client *client)
+{
+    if (reception->keys && clock_wall_ms() >= client_identity(client)->valid_until_ms)
+        client_close(client, CLOSE_UNAUTHENTICATED);
+}
+
+/* The gate of every message. False: turned away. */
+static bool may_say(struct reception *reception, struct client *client,
+                    const struct protocol_message *message)
+{
+    const char *why = "";
+    if (!reception->keys)
+        return true;
+    if (message->token && !take_token(reception, client, message->token))
+        return false;
+    const struct client_identity *identity = client_identity(client);
+    /* To hear somebody no longer is anybody's right. */
+    uint32_t user_id = message->kind == PROTOCOL_SUBSCRIBE ? message->user_id : identity->user_id;
+    enum admission admission = admission_to_hear(identity, user_id, clock_wall_ms(), &why);
+    if (admission == ADMISSION_GRANTED)
+        return true;
+    turn_away(reception, client, admission, why);
+    return false;
 }
 
 /* ---- with a cursor ------------------------------------------------------------------------------- */
@@ -165,6 +255,10 @@ void reception_take(struct reception *reception, struct client *client, const ch
         return;
     if (protocol_parse(text, length, &message, why) != ERR_OK) {
         refuse(reception, client, "bad_request", why);
+        return;
+    }
+    if (!may_say(reception, client, &message)) {
+        protocol_clear(&message);
         return;
     }
     switch (message.kind) {

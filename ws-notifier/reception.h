@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "ws-notifier/admission.h"
 #include "ws-notifier/client.h"
 #include "ws-notifier/feed.h"
 #include "ws-notifier/hub.h"
@@ -19,6 +20,23 @@ struct reception; /* opaque */
 
 struct reception *reception_new(struct feed *feed, struct hub *hub, struct metrics *metrics);
 void reception_free(struct reception **reception);
+
+/* From now on everybody needs a token that these keys verify. They must outlive the reception; NULL: the
+ * service is open, as it is to begin with. */
+void reception_use_keys(struct reception *reception, const struct token_keys *keys);
+bool reception_is_open(const struct reception *reception);
+
+/* A client has come; `authorization` is that header's value, NULL when it sent none. Who has no token yet may
+ * send it with his first message, soon. */
+void reception_welcome(struct reception *reception, struct client *client, const char *authorization);
+
+/* Whether a client with this header could hear that user, for those who are answered by HTTP. When not,
+ * *why is a static text that follows "the token ". */
+enum admission reception_judge(const struct reception *reception, const char *authorization, uint32_t user_id,
+                               const char **why);
+
+/* Closes the client when its token has expired. Call it now and then. */
+void reception_check(const struct reception *reception, struct client *client);
 
 /* One whole message of a browser. */
 void reception_take(struct reception *reception, struct client *client, const char *text, size_t length);

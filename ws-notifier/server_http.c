@@ -4,6 +4,8 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -42,8 +44,11 @@ static int write_headers(struct lws *wsi, int status, const char *content_type, 
 /* Frees the page's body. */
 static int send_page(struct lws *wsi, struct session *session, struct page *page)
 {
-    const struct header headers[] = {
-        {"cache-control:", "no-store"}, {page->upgrade ? "upgrade:" : NULL, "websocket"}, {NULL, NULL}};
+    const struct header headers[] = {{"cache-control:", "no-store"},
+                                     page->bearer
+                                         ? (struct header){"www-authenticate:", "Bearer realm=\"carillon\""}
+                                         : (struct header){page->upgrade ? "upgrade:" : NULL, "websocket"},
+                                     {NULL, NULL}};
     bool head = lws_hdr_total_length(wsi, WSI_TOKEN_HEAD_URI) > 0;
     int result = write_headers(wsi, page->status, page->content_type, page->body.length, headers);
 
@@ -98,11 +103,33 @@ static int start_events(struct server *server, struct lws *wsi, struct session *
         return -1;
     lws_http_mark_sse(wsi);
     lws_set_timeout(wsi, NO_PENDING_TIMEOUT, 0);
+    session_open(server, wsi, session, true);
     lws_http_headers_detach(wsi); /* it will stay: give the room of its request back */
     (void)setsockopt(lws_get_socket_fd(wsi), IPPROTO_TCP, TCP_USER_TIMEOUT, &patience_ms, sizeof patience_ms);
-    session_open(server, wsi, session, true);
     reception_take(server->reception, session->client, message->text, message->length);
     return 0;
+}
+
+/* With tokens: 401 or 403, and what sending it returned; 1 when he may listen. */
+static int refuse_stranger(struct server *server, struct lws *wsi, struct session *session,
+                           const char *user_id)
+{
+    char authorization[SESSION_AUTHORIZATION_SIZE], detail[160];
+    const char *why = "";
+    struct page page;
+
+    session_header(wsi, WSI_TOKEN_HTTP_AUTHORIZATION, authorization, sizeof authorization);
+    enum admission admission =
+        reception_judge(server->reception, authorization, (uint32_t)strtoul(user_id, NULL, 10), &why);
+    if (admission == ADMISSION_GRANTED)
+        return 1;
+    snprintf(detail, sizeof detail, "The token %s", why);
+    if (admission == ADMISSION_FORBIDDEN)
+        page_problem(&page, 403, "forbidden", detail, "/events");
+    else
+        page_problem(&page, 401, "unauthenticated", detail, "/events");
+    page.bearer = admission == ADMISSION_UNAUTHENTICATED;
+    return send_page(wsi, session, &page);
 }
 
 static int request_events(struct server *server, struct lws *wsi, struct session *session)
@@ -118,6 +145,11 @@ static int request_events(struct server *server, struct lws *wsi, struct session
         !reception_understands(message.text, message.length)) {
         page_problem(&page, 422, "validation", "user_id or the cursor is not valid", "/events");
         result = send_page(wsi, session, &page);
+    } else if (!session_origin_welcome(server, wsi)) {
+        page_problem(&page, 403, "forbidden", "Pages of this origin are not welcome", "/events");
+        result = send_page(wsi, session, &page);
+    } else if ((result = refuse_stranger(server, wsi, session, user_id)) != 1) {
+        /* answered */
     } else if (server->drain_ms || server->clients >= server->max_clients) {
         page_problem(&page, 503, "unavailable", "There is no room for another listener now", "/events");
         result = send_page(wsi, session, &page);

@@ -6,9 +6,13 @@
 #ifndef CARILLON_SERVER_INTERNAL_H
 #define CARILLON_SERVER_INTERNAL_H
 
+#define SESSION_ORIGIN_SIZE        512
+#define SESSION_AUTHORIZATION_SIZE (TOKEN_MAX + 64)
+
 #include <libwebsockets.h>
 
 #include "common/strbuf.h"
+#include "common/token.h"
 #include "ws-notifier/client.h"
 #include "ws-notifier/listener.h"
 #include "ws-notifier/server.h"
@@ -48,6 +52,11 @@ struct server {
 };
 
 /* The functions that return int return what a callback of the library does: -1 closes. */
+
+/* A header of a request that is still at hand: value[0..size), "" when absent or too long. */
+void session_header(struct lws *wsi, enum lws_token_indexes header, char *value, size_t size);
+/* Whether a page may do that, by ALLOWED_ORIGINS. */
+bool session_origin_welcome(const struct server *server, struct lws *wsi);
 
 void session_open(struct server *server, struct lws *wsi, struct session *session, bool events);
 void session_close(struct server *server, struct session *session);

@@ -7,11 +7,38 @@
 #include <utlist.h>
 
 #include "common/log.h"
+#include "common/origin.h"
 #include "ws-notifier/notifier_metrics.h"
 
 #define GOODBYE_MS 10000 /* a closing socket that takes nothing is dropped after */
 
 /* ---- coming and going ---------------------------------------------------------------------------- */
+
+void session_header(struct lws *wsi, enum lws_token_indexes header, char *value, size_t size)
+{
+    if (lws_hdr_total_length(wsi, header) <= 0 || lws_hdr_copy(wsi, value, (int)size, header) < 0)
+        value[0] = '\0';
+}
+
+bool session_origin_welcome(const struct server *server, struct lws *wsi)
+{
+    char origin[SESSION_ORIGIN_SIZE], host[SESSION_ORIGIN_SIZE];
+    session_header(wsi, WSI_TOKEN_ORIGIN, origin, sizeof origin);
+    session_header(wsi, WSI_TOKEN_HOST, host, sizeof host);
+    if (origin[0] == '\0' && lws_hdr_total_length(wsi, WSI_TOKEN_ORIGIN) > 0)
+        return false; /* too long to be one of ours */
+    return origin_welcome(server->config->allowed_origins, reception_is_open(server->reception), origin,
+                          host);
+}
+
+/* Who brings a token along is known from the beginning. */
+static void welcome(struct server *server, struct lws *wsi, struct session *session)
+{
+    char authorization[SESSION_AUTHORIZATION_SIZE];
+    bool sent = lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_AUTHORIZATION) > 0;
+    session_header(wsi, WSI_TOKEN_HTTP_AUTHORIZATION, authorization, sizeof authorization);
+    reception_welcome(server->reception, session->client, sent ? authorization : NULL);
+}
 
 void session_open(struct server *server, struct lws *wsi, struct session *session, bool events)
 {
@@ -27,6 +54,10 @@ void session_open(struct server *server, struct lws *wsi, struct session *sessio
         client_close(session->client, CLOSE_RESTART);
     else if (server->clients > server->max_clients)
         client_close(session->client, CLOSE_TOO_MANY);
+    else if (!session_origin_welcome(server, wsi))
+        client_close(session->client, CLOSE_FORBIDDEN);
+    else
+        welcome(server, wsi, session);
 }
 
 static void free_pieces(struct session *session)
@@ -41,7 +72,7 @@ static void free_pieces(struct session *session)
 void session_close(struct server *server, struct session *session)
 {
     enum close_code code = client_closing(session->client);
-    if (code == CLOSE_TOO_SLOW || code == CLOSE_TOO_BIG)
+    if (code != CLOSE_NOT && code != CLOSE_RESTART && code != CLOSE_TOO_MANY)
         log_info("closed a client: %d %s", (int)code, close_reason(code));
     reception_leave(server->reception, session->client);
     client_free(&session->client);
@@ -178,7 +209,10 @@ void session_check(struct server *server, struct session *session, int64_t now_m
             session->goodbye_ms = now_ms;
         if (now_ms - session->goodbye_ms >= GOODBYE_MS)
             drop(server, session);
-    } else if (session->events) {
+        return;
+    }
+    reception_check(server->reception, session->client);
+    if (session->events) {
         return; /* knows no pings: heartbeats and TCP's own patience must do */
     } else if (silent_ms >= ping_ms + pong_ms) {
         metrics_add(server->metrics, NOTIFIER_CLOSED_DEAD, 1);

@@ -1,6 +1,6 @@
 /* Whole requests through gates and handlers, with a store of one task in place of the database: what the
  * client reads, to the byte where it matters. */
-#include "tests/unit/unit.h"
+#include "tests/unit/tokens.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -490,32 +490,14 @@ static void test_counts(void **state)
 
 /* ---- with tokens: of user 1, of an administrator (9), and one that has expired ------------------- */
 
-#define OWN                                                                                                  \
-    "HTTP_AUTHORIZATION=Bearer "                                                                             \
-    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIiwiZXhwIjozMjUwMzY3OTk5OX0."                                          \
-    "8iU8HkWK9aEIscxbsA0gkYq8umL9uVHImlHqyE7Y8II"
-#define ADMIN                                                                                                \
-    "HTTP_AUTHORIZATION=Bearer "                                                                             \
-    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI5IiwiZXhwIjozMjUwMzY3OTk5OSwic2NvcGUiOiJ0YXNrczphZG1pbiJ9."             \
-    "NPLMjhO9l6X6OpW7psKx3XJbzQCC1uU7G67bqP2kT0c"
-#define EXPIRED                                                                                              \
-    "HTTP_AUTHORIZATION=Bearer "                                                                             \
-    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIiwiZXhwIjoxMDAwMDAwMDAwfQ.LIV0SCnMTOOCFgvANQAhl7pcO_"                 \
-    "7gPyGMQ5BfNFX3oPw"
+#define OWN     "HTTP_AUTHORIZATION=Bearer " TOKEN_OF_1
+#define ADMIN   "HTTP_AUTHORIZATION=Bearer " TOKEN_OF_9_ADMIN
+#define EXPIRED "HTTP_AUTHORIZATION=Bearer " TOKEN_EXPIRED
 
 static int close_doors(void **state)
 {
-    static const struct config key = {.jwt_secret = "0123456789abcdef0123456789abcdef",
-                                      .jwt_public_key_file = "",
-                                      .jwt_kid = "",
-                                      .jwt_secret_2 = "",
-                                      .jwt_public_key_2_file = "",
-                                      .jwt_kid_2 = "",
-                                      .jwt_audience = "",
-                                      .jwt_issuer = ""};
-    char why[256];
-    reset(state);
-    return token_keys_new(&key, &app.token_keys, why, sizeof why) == ERR_OK ? 0 : -1;
+    app.token_keys = tokens_keys();
+    return reset(state);
 }
 
 static int open_doors(void **state)

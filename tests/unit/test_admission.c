@@ -1,0 +1,304 @@
+/* Who is let in, to hear whom, and until when: the reception with keys, from a browser's seat. */
+#include "tests/unit/browser.h"
+#include "tests/unit/tokens.h"
+
+#include <stdlib.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/origin.h"
+#include "ws-notifier/feed.h"
+#include "ws-notifier/reception.h"
+
+static struct config config;
+static struct metrics *metrics;
+static struct hub *hub;
+static struct feed *feed;
+static struct reception *reception;
+static struct token_keys *keys;
+static struct browser browser;
+
+static int set_up(void **state)
+{
+    (void)state;
+    log_init("test", LOG_TEXT, LOG_ERROR);
+    config = (struct config){.ring_bytes = 1000000, .ring_age_s = 900, .stream_max_age_s = 604800};
+    metrics = open_metrics();
+    hub = hub_new(4, 100, metrics);
+    feed = feed_new(&config, hub, metrics);
+    reception = reception_new(feed, hub, metrics);
+    keys = tokens_keys();
+    reception_use_keys(reception, keys);
+    browser_open(&browser, metrics, 100, 100000);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    reception_leave(reception, browser.client);
+    client_free(&browser.client);
+    reception_free(&reception);
+    feed_free(&feed);
+    hub_free(&hub);
+    metrics_close(&metrics);
+    token_keys_free(&keys);
+    return 0;
+}
+
+static void say(const char *text)
+{
+    reception_take(reception, browser.client, text, strlen(text));
+}
+
+static void hears(const char *text)
+{
+    assert_string_equal(browser_hears(&browser), text);
+}
+
+static void is_open(void)
+{
+    assert_int_equal(client_closing(browser.client), CLOSE_NOT);
+}
+
+static void is_closed(enum close_code code, const char *error)
+{
+    const char *text = browser_hears(&browser);
+    if (strstr(text, error) == NULL)
+        fail_msg("\"%s\" does not say \"%s\"", text, error);
+    assert_int_equal(client_closing(browser.client), code);
+    hears("");
+}
+
+#define SUBSCRIBE_1            "{\"type\":\"subscribe\",\"user_id\":1}"
+#define SUBSCRIBE(user, token) "{\"type\":\"subscribe\",\"user_id\":" #user ",\"token\":\"" token "\"}"
+
+/* The echo, and with it the log line, is without the token. */
+static void test_with_a_token(void **state)
+{
+    (void)state;
+    reception_welcome(reception, browser.client, NULL);
+    say(SUBSCRIBE(1, TOKEN_OF_1));
+    hears(SUBSCRIBE_1);
+    is_open();
+    assert_int_equal(metrics_get(metrics, NOTIFIER_SUBSCRIPTIONS), 1);
+    say("{\"type\":\"unsubscribe\",\"user_id\":5}");
+    hears("{\"type\":\"unsubscribe\",\"user_id\":5}");
+    is_open();
+}
+
+static void test_with_a_header(void **state)
+{
+    (void)state;
+    reception_welcome(reception, browser.client, "Bearer " TOKEN_OF_1);
+    is_open();
+    say(SUBSCRIBE_1);
+    hears(SUBSCRIBE_1);
+}
+
+static void test_with_a_bad_header(void **state)
+{
+    (void)state;
+    reception_welcome(reception, browser.client, "Bearer " TOKEN_EXPIRED);
+    is_closed(CLOSE_UNAUTHENTICATED, "\"code\":\"unauthenticated\",\"message\":\"the token has expired\"");
+}
+
+static void test_with_another_scheme(void **state)
+{
+    (void)state;
+    reception_welcome(reception, browser.client, "Basic YTpi");
+    is_closed(CLOSE_UNAUTHENTICATED, "is not a compact JWT");
+}
+
+static void test_without(void **state)
+{
+    (void)state;
+    reception_welcome(reception, browser.client, NULL);
+    say(SUBSCRIBE_1);
+    is_closed(CLOSE_UNAUTHENTICATED, "the token is missing");
+    assert_int_equal(metrics_get(metrics, NOTIFIER_SUBSCRIPTIONS), 0);
+}
+
+static void test_unsubscribe_without(void **state)
+{
+    (void)state;
+    reception_welcome(reception, browser.client, NULL);
+    say("{\"type\":\"unsubscribe\",\"user_id\":1}");
+    is_closed(CLOSE_UNAUTHENTICATED, "the token is missing");
+}
+
+static void test_with_a_bad_one(void **state)
+{
+    (void)state;
+    reception_welcome(reception, browser.client, NULL);
+    say("{\"type\":\"subscribe\",\"user_id\":1,\"token\":\"\"}");
+    is_closed(CLOSE_UNAUTHENTICATED, "is not a compact JWT");
+    say(SUBSCRIBE(1, TOKEN_OF_1));
+    hears("");
+}
+
+/* A good identity does not cover for a bad token. */
+static void test_a_bad_one_later(void **state)
+{
+    (void)state;
+    reception_welcome(reception, browser.client, "Bearer " TOKEN_OF_1);
+    say(SUBSCRIBE(1, TOKEN_EXPIRED));
+    is_closed(CLOSE_UNAUTHENTICATED, "has expired");
+}
+
+static void test_another_user(void **state)
+{
+    (void)state;
+    reception_welcome(reception, browser.client, NULL);
+    say(SUBSCRIBE(2, TOKEN_OF_1));
+    is_closed(CLOSE_FORBIDDEN, "\"code\":\"forbidden\",\"message\":\"the token is for another user\"");
+    assert_int_equal(metrics_get(metrics, NOTIFIER_SUBSCRIPTIONS), 0);
+}
+
+static void test_admin(void **state)
+{
+    (void)state;
+    reception_welcome(reception, browser.client, "Bearer " TOKEN_OF_9_ADMIN);
+    say(SUBSCRIBE_1);
+    hears(SUBSCRIBE_1);
+    say("{\"type\":\"subscribe\",\"user_id\":2}");
+    hears("{\"type\":\"subscribe\",\"user_id\":2}");
+    is_open();
+}
+
+static void test_a_token_of_somebody_else(void **state)
+{
+    (void)state;
+    reception_welcome(reception, browser.client, "Bearer " TOKEN_OF_1);
+    say(SUBSCRIBE(2, TOKEN_OF_2));
+    is_closed(CLOSE_FORBIDDEN, "is not of the user");
+}
+
+static void test_a_token_that_allows_less(void **state)
+{
+    (void)state;
+    reception_welcome(reception, browser.client, "Bearer " TOKEN_OF_1_ADMIN);
+    say(SUBSCRIBE(1, TOKEN_OF_1));
+    is_closed(CLOSE_FORBIDDEN, "allows less");
+}
+
+static void test_time(void **state)
+{
+    (void)state;
+    struct client_identity *identity = client_identity(browser.client);
+    reception_welcome(reception, browser.client, NULL);
+    int64_t patience_ms = identity->valid_until_ms - clock_wall_ms();
+    assert_in_range(patience_ms, ADMISSION_PATIENCE_MS - 1000, ADMISSION_PATIENCE_MS);
+    say(SUBSCRIBE(1, TOKEN_OF_1_SOONER));
+    hears(SUBSCRIBE_1);
+    assert_int_equal(identity->valid_until_ms, (TOKENS_END_S - 1000) * 1000LL);
+    say(SUBSCRIBE(1, TOKEN_OF_1)); /* fresher */
+    hears(SUBSCRIBE_1);
+    assert_int_equal(identity->valid_until_ms, TOKENS_END_S * 1000LL);
+    say(SUBSCRIBE(1, TOKEN_OF_1_SOONER)); /* an old one takes nothing away */
+    hears(SUBSCRIBE_1);
+    assert_int_equal(identity->valid_until_ms, TOKENS_END_S * 1000LL);
+    reception_check(reception, browser.client);
+    is_open();
+
+    identity->valid_until_ms = clock_wall_ms();
+    say(SUBSCRIBE_1);
+    is_closed(CLOSE_UNAUTHENTICATED, "has expired");
+}
+
+static void test_end(void **state)
+{
+    (void)state;
+    reception_welcome(reception, browser.client, "Bearer " TOKEN_OF_1);
+    say(SUBSCRIBE_1);
+    client_identity(browser.client)->valid_until_ms = clock_wall_ms();
+    reception_check(reception, browser.client);
+    hears(SUBSCRIBE_1); /* what was his is still his */
+    assert_int_equal(client_closing(browser.client), CLOSE_UNAUTHENTICATED);
+    assert_string_equal(close_reason(CLOSE_UNAUTHENTICATED), "a valid token is needed");
+}
+
+static void test_silence(void **state)
+{
+    (void)state;
+    reception_welcome(reception, browser.client, NULL);
+    reception_check(reception, browser.client);
+    is_open();
+    client_identity(browser.client)->valid_until_ms -= ADMISSION_PATIENCE_MS + 1;
+    reception_check(reception, browser.client);
+    assert_int_equal(client_closing(browser.client), CLOSE_UNAUTHENTICATED);
+}
+
+static void test_over_http(void **state)
+{
+    const char *why = NULL;
+    (void)state;
+    assert_int_equal(reception_judge(reception, "Bearer " TOKEN_OF_1, 1, &why), ADMISSION_GRANTED);
+    assert_int_equal(reception_judge(reception, "Bearer " TOKEN_OF_9_ADMIN, 1, &why), ADMISSION_GRANTED);
+    assert_int_equal(reception_judge(reception, "Bearer " TOKEN_OF_1, 2, &why), ADMISSION_FORBIDDEN);
+    assert_int_equal(reception_judge(reception, "", 1, &why), ADMISSION_UNAUTHENTICATED);
+    assert_int_equal(reception_judge(reception, "Bearer " TOKEN_EXPIRED, 1, &why), ADMISSION_UNAUTHENTICATED);
+    assert_string_equal(why, "has expired");
+}
+
+static void test_open_takes_anything(void **state)
+{
+    const char *why = NULL;
+    (void)state;
+    reception_use_keys(reception, NULL);
+    reception_welcome(reception, browser.client, "Bearer garbage");
+    say(SUBSCRIBE(1, "garbage"));
+    hears(SUBSCRIBE_1);
+    reception_check(reception, browser.client);
+    is_open();
+    assert_int_equal(reception_judge(reception, "", 1, &why), ADMISSION_GRANTED);
+}
+
+static void test_origins(void **state)
+{
+    (void)state;
+    const char list[] = "https://a.example, https://b.example:8443";
+    /* nobody lists: all while open, later only the own page */
+    assert_true(origin_welcome("", true, "https://evil.example", "a.example"));
+    assert_false(origin_welcome("", false, "https://evil.example", "a.example"));
+    assert_true(origin_welcome("", false, "https://a.example", "a.example"));
+    assert_true(origin_welcome("", false, "http://localhost:8080", "LOCALHOST:8080"));
+    assert_false(origin_welcome("", false, "http://localhost:8080", "localhost"));
+    assert_false(origin_welcome("", false, "http://localhost", ""));
+    assert_false(origin_welcome("", false, "null", "null"));
+    assert_true(origin_welcome("", false, "", "a.example")); /* no page */
+    /* a list holds in both cases */
+    assert_true(origin_welcome(list, true, "https://a.example", "x"));
+    assert_true(origin_welcome(list, false, "https://b.example:8443", "x"));
+    assert_false(origin_welcome(list, true, "https://b.example", "x"));
+    assert_false(origin_welcome(list, true, "https://a.example.evil.example", "x"));
+    assert_false(origin_welcome(list, true, "https://a.exampl", "x"));
+    assert_true(origin_welcome("*", false, "https://evil.example", "x"));
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_with_a_token),
+        TEST(test_with_a_header),
+        TEST(test_with_a_bad_header),
+        TEST(test_with_another_scheme),
+        TEST(test_without),
+        TEST(test_unsubscribe_without),
+        TEST(test_with_a_bad_one),
+        TEST(test_a_bad_one_later),
+        TEST(test_another_user),
+        TEST(test_admin),
+        TEST(test_a_token_of_somebody_else),
+        TEST(test_a_token_that_allows_less),
+        TEST(test_time),
+        TEST(test_end),
+        TEST(test_silence),
+        TEST(test_over_http),
+        TEST(test_open_takes_anything),
+        TEST(test_origins),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,43 @@
+/* The rules of admission; what follows from them is the reception's business. */
+#include "ws-notifier/admission.h"
+
+enum admission admission_take(const struct token_keys *keys, struct client_identity *identity,
+                              const char *token, int64_t now_ms, const char **why)
+{
+    struct token claims;
+
+    if (token_verify(keys, token, now_ms / 1000, &claims, why) != ERR_OK)
+        return ADMISSION_UNAUTHENTICATED;
+    if (identity->user_id != 0 && identity->user_id != claims.user_id) {
+        *why = "is not of the user whom this connection belongs to: open another one";
+        return ADMISSION_FORBIDDEN;
+    }
+    if (identity->admin && !claims.admin) {
+        *why = "allows less than the one this connection was opened with: open another one";
+        return ADMISSION_FORBIDDEN;
+    }
+    int64_t until_ms = claims.valid_until_s * 1000;
+    if (identity->user_id == 0 || until_ms > identity->valid_until_ms)
+        identity->valid_until_ms = until_ms;
+    identity->user_id = claims.user_id;
+    identity->admin = claims.admin;
+    return ADMISSION_GRANTED;
+}
+
+enum admission admission_to_hear(const struct client_identity *identity, uint32_t user_id, int64_t now_ms,
+                                 const char **why)
+{
+    if (identity->user_id == 0) {
+        *why = "is missing: subscribe with a \"token\"";
+        return ADMISSION_UNAUTHENTICATED;
+    }
+    if (now_ms >= identity->valid_until_ms) {
+        *why = "has expired";
+        return ADMISSION_UNAUTHENTICATED;
+    }
+    if (!identity->admin && identity->user_id != user_id) {
+        *why = "is for another user";
+        return ADMISSION_FORBIDDEN;
+    }
+    return ADMISSION_GRANTED;
+}
