@@ -99,11 +99,11 @@ static int start_events(struct server *server, struct lws *wsi, struct session *
         {"cache-control:", "no-store"}, {"x-accel-buffering:", "no"}, {NULL, NULL}};
     unsigned patience_ms = (unsigned)(server->config->ws_ping_s + server->config->ws_pong_timeout_s) * 1000;
 
+    session_open(server, wsi, session, true); /* reads the request's headers: they go with the answer's */
     if (write_headers(wsi, 200, "text/event-stream", LWS_ILLEGAL_HTTP_CONTENT_LEN, headers))
         return -1;
     lws_http_mark_sse(wsi);
     lws_set_timeout(wsi, NO_PENDING_TIMEOUT, 0);
-    session_open(server, wsi, session, true);
     lws_http_headers_detach(wsi); /* it will stay: give the room of its request back */
     (void)setsockopt(lws_get_socket_fd(wsi), IPPROTO_TCP, TCP_USER_TIMEOUT, &patience_ms, sizeof patience_ms);
     reception_take(server->reception, session->client, message->text, message->length);

@@ -8,8 +8,23 @@ settings_of() {
     while read -r name; do
         # Where the other parts are is not the caller's to say.
         case $name in *_HOST | *_PORT | *_SOCKET | *_USER | *_PASSWORD | AMQP_VHOST | DB_NAME | API_STATS_FILE) continue ;; esac
-        [ -z "${!name+set}" ] || say "$name=${!name}"
+        [ -n "${!name+set}" ] || continue
+        # The parts run elsewhere: a path from here must be a whole one.
+        case $name:${!name} in *_FILE:[!/]*) say "$name=$(realpath -m -- "${!name}")" ;; *) say "$name=${!name}" ;; esac
     done < <(setting_names "$1")
+}
+
+# The key that tokens are verified with: made by scripts/run --auth, or named by the caller. JWT_SECRET itself
+# goes with the other settings.
+token_settings() {
+    local name
+    if [ "$AUTH" = 1 ]; then
+        # 16 bytes as hexadecimal digits are the 32 that HS256 wants at least.
+        say "JWT_SECRET_FILE=$(secret_file jwt_secret)"
+    fi
+    for name in JWT_SECRET_FILE JWT_SECRET_2_FILE; do
+        [ -z "${!name:-}" ] || say "$name=$(realpath -m -- "${!name}")"
+    done
 }
 
 setting_names() {
@@ -33,7 +48,7 @@ api_configure() {
         for right in STORE RETRIEVE; do say '^pool$' >"$rules/env/S6_FDHOLDER_${right}_REGEX"; done
         say >"$rules/env/S6_FDHOLDER_LIST")
     : >"$RUN_DIR/tmp/api-stats"
-    mapfile -t settings < <(settings_of COMMON; settings_of API; amqp_settings)
+    mapfile -t settings < <(settings_of COMMON; settings_of API; amqp_settings; token_settings)
     service_make fcgi-api fcgi-api "${settings[@]}" \
         "PROGRAM=$BUILD_DIR/fcgi-api" \
         "FCGI_SOCKET=$FCGI_SOCKET" \
@@ -47,7 +62,7 @@ api_configure() {
 # notifier_configure NAME PORT
 notifier_configure() {
     local settings
-    mapfile -t settings < <(settings_of COMMON; settings_of NOTIFIER; amqp_settings)
+    mapfile -t settings < <(settings_of COMMON; settings_of NOTIFIER; amqp_settings; token_settings)
     service_make "$1" ws-notifier "${settings[@]}" \
         "PROGRAM=$BUILD_DIR/ws-notifier" "WS_HOST=127.0.0.1" "WS_PORT=$2"
 }
