@@ -508,3 +508,52 @@ test('a long life with outages, doubles and reloads: the model and the page agre
       );
   }
 });
+
+// --- tokens ---
+
+test('the subscription carries the token there is at that moment', async () => {
+  let token = null;
+  const it = page({ token: () => token });
+  it.feed.start();
+  await settled();
+  token = 'a.b.c';
+  it.socket.opens();
+  assert.deepEqual(it.socket.sent, [{ type: 'subscribe', user_id: 1, since: 'e:10:1000', token: 'a.b.c' }]);
+});
+
+test('a fresh token extends a live connection in place', async () => {
+  let token = 'old';
+  const it = await live({ token: () => token });
+  it.socket.says(event('e:11'));
+  token = 'new';
+  it.feed.renew();
+  assert.deepEqual(it.socket.sent.at(-1), { type: 'subscribe', user_id: 1, since: 'e:11', token: 'new' });
+  it.socket.says(answer({ cursor: 'e:12:1002', replayed: 1 }));
+  it.socket.says(event('e:12'));
+  assert.deepEqual(it.events, ['e:11', 'e:12']);
+  assert.equal(it.sockets.length, 1);
+  assert.equal(it.state.name, 'live');
+});
+
+test('who waits is let in at once by a fresh token', async () => {
+  const it = await live({ token: () => 'x' });
+  it.socket.drops(4401);
+  assert.equal(it.state.code, 4401);
+  it.feed.renew();
+  await settled();
+  assert.equal(it.sockets.length, 2);
+});
+
+test('a refusal is told with its code, whichever way it comes', async () => {
+  const said = page({ token: () => 'x' });
+  said.feed.start();
+  await settled();
+  said.socket.opens();
+  said.socket.says({ type: 'error', code: 'unauthenticated', message: 'the token has expired' });
+  assert.equal(said.state.code, 4401);
+  const read = page({ snapshots: [Object.assign(new Error('no'), { status: 401 })] });
+  read.feed.start();
+  await settled();
+  assert.equal(read.state.code, 4401);
+  assert.ok(read.state.retryAt - read.clock.now() >= LONGEST_PAUSE_MS / 2, 'asking again soon cannot help');
+});

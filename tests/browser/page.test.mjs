@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { nextPage } from '../../nginx/client/js/api.js';
 import { Words, catalogues, pickLocale } from '../../nginx/client/js/i18n.js';
 import { TaskList } from '../../nginx/client/js/tasks.js';
+import { Token } from '../../nginx/client/js/token.js';
 
 const task = (id, more = {}) => ({ id, user_id: 1, status: 0, content: `task ${id}`, ...more });
 const ids = (list) => list.all().map(({ id }) => id);
@@ -105,4 +106,39 @@ test('words: names, plurals, errors', () => {
   assert.equal(en.why({ slug: 'validation', message: 'v', problem: { errors } }), 'x is a; y is b.');
   assert.equal(en.why({ slug: 'new-kind', message: 'What the server said.' }), 'What the server said.');
   assert.match(en.why({ slug: 'internal', problem: { request_id: 'r1' } }), /r1/);
+});
+
+/** As much of sessionStorage as is used; `broken` is one that a browser forbids. */
+const storage = (broken = false) => {
+  const kept = new Map();
+  const check = () => {
+    if (broken) throw new Error('SecurityError');
+  };
+  return {
+    getItem: (key) => (check(), kept.get(key) ?? null),
+    setItem: (key, value) => (check(), kept.set(key, value)),
+    removeItem: (key) => (check(), kept.delete(key)),
+  };
+};
+
+test('a token is taken out of the address and stays with the tab', () => {
+  const tab = storage();
+  const token = new Token(tab);
+  assert.equal(token.value, null);
+  assert.equal(token.take('http://x/index.html?user_id=1#token=a.b-c_d.e'), 'http://x/index.html?user_id=1');
+  assert.equal(token.value, 'a.b-c_d.e');
+  assert.equal(token.take('http://x/index.html?user_id=1'), null, 'none came');
+  assert.equal(token.take('http://x/#tasks'), null);
+  assert.equal(new Token(tab).value, 'a.b-c_d.e', 'the next page of this tab has it');
+  assert.equal(token.take('http://x/#token='), 'http://x/', 'an empty one forgets it');
+  assert.equal(token.value, null);
+  assert.equal(new Token(tab).value, null);
+});
+
+test('without storage the token lives as long as the page', () => {
+  for (const none of [null, storage(true)]) {
+    const token = new Token(none);
+    assert.equal(token.take('http://x/#token=t'), 'http://x/');
+    assert.equal(token.value, 't');
+  }
 });

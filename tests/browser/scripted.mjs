@@ -77,7 +77,7 @@ export class Socket {
 }
 
 /** A page of user 1: what the server answers is in `snapshots` (shifted while more than one is left). */
-export function page({ snapshots = [{ tasks: [], cursor: 'e:10:1000' }], chance = 0.5 } = {}) {
+export function page({ snapshots = [{ tasks: [], cursor: 'e:10:1000' }], chance = 0.5, token } = {}) {
   const it = {
     clock: new Clock(),
     sockets: [],
@@ -96,6 +96,7 @@ export function page({ snapshots = [{ tasks: [], cursor: 'e:10:1000' }], chance 
   };
   it.feed = new Feed({
     userId: 1,
+    token,
     load: async (signal) => {
       it.loads.push(signal);
       const next = it.snapshots.length > 1 ? it.snapshots.shift() : it.snapshots[0];

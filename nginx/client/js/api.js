@@ -15,9 +15,16 @@ export class ApiError extends Error {
   }
 }
 
-/** Where a token will come in: the headers that say who is asking. The demo is open and sends none. */
+let token = () => null;
+
+/** From now on calls say who is asking: `source` returns the token, or null where none is needed. */
+export function useToken(source) {
+  token = source;
+}
+
 function identity() {
-  return {};
+  const value = token();
+  return value ? { Authorization: `Bearer ${value}` } : {};
 }
 
 async function call(method, url, { body, headers, signal } = {}) {
@@ -57,6 +64,7 @@ function failure(response, text) {
     // Not from our server: the status alone has to do.
   }
   const slug = /^\/problems\/([a-z0-9-]+)$/.exec(problem.type ?? '')?.[1];
+  if (response.status === 401) return new ApiError(token() ? 'token-refused' : 'token-missing', { status: 401, problem });
   return new ApiError(slug ?? (response.status >= 500 ? 'unavailable' : 'refused'), {
     status: response.status,
     problem,

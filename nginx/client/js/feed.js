@@ -18,6 +18,7 @@ export const RESET_SPREAD_MS = 2_000; // a reset too may hit everybody: do not a
 export const STABLE_MS = 10_000; // a connection that lived so long starts with short pauses again
 
 const RESTARTING = new Set([1001, 1012]);
+const REFUSALS = { unauthenticated: 4401, forbidden: 4403 }; // the close that follows such an error
 const REFUSED = new Set([4401, 4403, 4429]); // asking again soon cannot help
 
 /** `epoch:seq` or `epoch:seq:time`; null when it is neither. Only epoch and seq mean something here. */
@@ -29,6 +30,7 @@ export function parseCursor(text) {
 /**
  * new Feed({ userId, load, connect, clock, random, on })
  *   load(signal)  promises { tasks, cursor }; may reject with an error that has `retryAfter` (seconds)
+ *   token()       what says who is asking, or null; may be left out
  *   connect()     a WebSocket, or something with its onopen, onmessage, onclose, send and close
  *   clock         { now(), setTimeout(f, ms), clearTimeout(id) }
  *   random()      0 <= x < 1
@@ -69,6 +71,12 @@ export class Feed {
     if (this.#waiting) this.#attempt();
   }
 
+  /** There is a fresh token: a live connection is told of it and stays, any other attempt begins with it. */
+  renew() {
+    if (this.#liveSince !== null) this.#subscribe();
+    else this.retryNow();
+  }
+
   // --- one attempt: rows if they are needed, then the socket, then the subscription ---
 
   async #attempt() {
@@ -92,7 +100,8 @@ export class Feed {
     if (this.#loading !== loading) return false;
     this.#loading = null;
     if (failure) {
-      this.#retryLater({ error: failure, atLeast: (failure.retryAfter ?? 0) * 1000 });
+      const code = failure.status === 401 || failure.status === 403 ? 4000 + failure.status : undefined;
+      this.#retryLater({ code, error: failure, atLeast: (failure.retryAfter ?? 0) * 1000 });
       return false;
     }
     const reason = this.#outdated === 'start' ? null : this.#outdated;
@@ -114,15 +123,19 @@ export class Feed {
     this.#after(OPEN_MS, () => this.#retryLater({ error: new Error('handshake timeout') }));
     socket.onopen = () => {
       this.#listen();
-      socket.send(
-        JSON.stringify({ type: 'subscribe', user_id: this.#options.userId, since: this.#cursor?.text ?? null }),
-      );
+      this.#subscribe();
     };
     socket.onmessage = ({ data }) => {
       this.#heardAt = this.#options.clock.now();
       this.#receive(data);
     };
     socket.onclose = ({ code } = {}) => this.#retryLater({ code });
+  }
+
+  #subscribe() {
+    const token = this.#options.token?.() ?? null;
+    const message = { type: 'subscribe', user_id: this.#options.userId, since: this.#cursor?.text ?? null };
+    this.#socket.send(JSON.stringify(token ? { ...message, token } : message));
   }
 
   // --- what the server says ---
@@ -141,7 +154,7 @@ export class Feed {
     else if (message.type === 'heartbeat') this.#heartbeat(message);
     else if (message.type === 'reset') this.#reload(message.reason ?? 'reset', RESET_SPREAD_MS);
     else if (message.type === 'error' && this.#liveSince === null)
-      this.#retryLater({ error: new Error(message.message ?? message.code) });
+      this.#retryLater({ code: REFUSALS[message.code], error: new Error(message.message ?? message.code) });
   }
 
   #subscribed({ recovered, reason, cursor }) {

@@ -56,6 +56,9 @@ const en = {
     'not-found': 'It does not exist any more.',
     'too-many-requests': 'Too many requests at once. Try again in a moment.',
     'payload-too-large': 'That is too long.',
+    'token-missing': 'This service wants to know who you are: open it with the link you were given.',
+    'token-refused': 'Your link has expired. Open the page with a fresh one; nothing is lost.',
+    forbidden: 'Your link is for another user: choose yourself, or open the page with their link.',
   },
 };
 
@@ -119,6 +122,9 @@ const fr = {
     'not-found': 'Elle n’existe plus.',
     'too-many-requests': 'Trop de demandes à la fois. Réessayez dans un moment.',
     'payload-too-large': 'C’est trop long.',
+    'token-missing': 'Ce service veut savoir qui vous êtes : ouvrez-le avec le lien qui vous a été donné.',
+    'token-refused': 'Votre lien a expiré. Ouvrez la page avec un lien récent ; rien n’est perdu.',
+    forbidden: 'Votre lien est celui d’un autre utilisateur : choisissez votre nom, ou ouvrez la page avec le sien.',
   },
 };
 

@@ -4,10 +4,15 @@ import * as api from './api.js';
 import { Feed } from './feed.js';
 import { Words, pickLocale } from './i18n.js';
 import { TaskList } from './tasks.js';
+import { Token } from './token.js';
 import { View } from './view.js';
 
 const CONTENT_LIMIT = 1000; // code points, as the API counts them
 const USERS_RETRY_MS = 5_000;
+
+const token = new Token(tabStorage());
+api.useToken(() => token.value);
+takeToken();
 
 const words = new Words(pickLocale(navigator.languages));
 const view = new View(words, {
@@ -45,6 +50,7 @@ function listen(tasks) {
   feed = new Feed({
     userId: tasks.userId,
     load: (signal) => api.listTasks(tasks.userId, signal),
+    token: () => token.value,
     connect: () => new WebSocket(`${location.protocol === 'https:' ? 'wss:' : 'ws:'}//${location.host}/ws`),
     clock: {
       now: () => Date.now(),
@@ -66,9 +72,11 @@ function listen(tasks) {
         view.taskError(message.task.id, null);
         view.flash(message.task.id);
       },
-      state({ name, retryAt, error }) {
+      state({ name, retryAt, code, error }) {
         view.connection(name, retryAt);
-        if (error instanceof api.ApiError) view.pageError(words.say('failed.load', { why: words.why(error) }));
+        if (code === 4401) view.pageError(words.say(token.value ? 'why.token-refused' : 'why.token-missing'));
+        else if (code === 4403) view.pageError(words.say('why.forbidden'));
+        else if (error instanceof api.ApiError) view.pageError(words.say('failed.load', { why: words.why(error) }));
         else if (name === 'live') view.pageError(null);
       },
     },
@@ -153,9 +161,31 @@ function randomKey() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
+// --- who is asking ---
+
+/** Takes a token that came with the address, which must not keep it: it would be in the history. */
+function takeToken() {
+  const rest = token.take(location.href);
+  if (rest !== null) history.replaceState(history.state, '', rest);
+  return rest !== null;
+}
+
+function tabStorage() {
+  try {
+    return sessionStorage;
+  } catch {
+    return null;
+  }
+}
+
 // --- begin ---
 
 addEventListener('popstate', () => chosenUser() === (list?.userId ?? null) || show(chosenUser())); // not for #anchors
+addEventListener('hashchange', () => {
+  if (!takeToken()) return;
+  loadUsers();
+  feed?.renew();
+});
 addEventListener('online', () => feed?.retryNow());
 addEventListener('pageshow', ({ persisted }) => persisted && feed?.retryNow());
 document.addEventListener('visibilitychange', () => document.hidden || feed?.retryNow());
