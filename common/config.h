@@ -39,20 +39,18 @@
     X(INT, stream_segment_bytes, STREAM_SEGMENT_BYTES, "20000000", 100000, 500000000,                        \
       "size of one segment of the stream")                                                                   \
     X(SECRET, jwt_secret, JWT_SECRET, "", 0, 512,                                                            \
-      "secret of HS256 tokens, 32 bytes at least; with no key of tokens the service is open to all")         \
+      "secret of HS256 tokens, 32 bytes at least; with no key at all the service is open")                   \
     X(TEXT, jwt_public_key_file, JWT_PUBLIC_KEY_FILE, "", 0, 4095,                                           \
       "instead: file with the public key of RS256 or ES256 tokens, PEM")                                     \
-    X(TEXT, jwt_kid, JWT_KID, "", 0, 255, "that key's name; empty: it is for tokens that name no other")     \
-    X(SECRET, jwt_secret_2, JWT_SECRET_2, "", 0, 512,                                                        \
-      "a second key beside it, to change from one to the other")                                             \
+    X(TEXT, jwt_kid, JWT_KID, "", 0, 255, "its name (kid); empty: it is for tokens that name no other")      \
+    X(SECRET, jwt_secret_2, JWT_SECRET_2, "", 0, 512, "a second key, to change from one to the other")       \
     X(TEXT, jwt_public_key_2_file, JWT_PUBLIC_KEY_2_FILE, "", 0, 4095, "instead: file with a public key")    \
     X(TEXT, jwt_kid_2, JWT_KID_2, "", 0, 255, "the second key's name")                                       \
-    X(TEXT, jwt_audience, JWT_AUDIENCE, "", 0, 255, "\"aud\" that tokens must have; empty: any")             \
-    X(TEXT, jwt_issuer, JWT_ISSUER, "", 0, 255, "\"iss\" that tokens must have; empty: any")                 \
+    X(TEXT, jwt_audience, JWT_AUDIENCE, "", 0, 255, "audience (aud) tokens must be for; empty: any")         \
+    X(TEXT, jwt_issuer, JWT_ISSUER, "", 0, 255, "issuer (iss) tokens must be from; empty: any")              \
     X(INT, jwt_leeway_s, JWT_LEEWAY_S, "60", 0, 3600, "clocks may differ by so much, seconds")               \
     X(TEXT, allowed_origins, ALLOWED_ORIGINS, "", 0, 4095,                                                   \
-      "origins whose pages may use the service, with spaces between them, or *; empty: its own page, and "   \
-      "while the service is open all")
+      "origins whose pages may come in, or *; empty: its own, and all while the service is open")
 
 #define CONFIG_API(X)                                                                                        \
     X(TEXT, db_socket, DB_SOCKET, "", 0, 107, "MariaDB's unix socket; empty: use DB_HOST and DB_PORT")       \

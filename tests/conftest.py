@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lib import issuer
 from lib.stack import Stack
 
 LOGGED = ("fcgi-api", "ws-notifier", "nginx", "rabbitmq", "mariadb")
@@ -68,6 +69,25 @@ def small_stack():
     )
     yield second
     finish(second, "small")
+
+
+@pytest.fixture(scope="session")
+def guarded_stack(tmp_path_factory):
+    """A stack that asks everybody for a token: HS256 with a secret of its own, and RS256 by the name "rsa"."""
+    keys = tmp_path_factory.mktemp("keys")
+    issuer.make_rsa(keys)
+    third = Stack.start(
+        AUTH=1,
+        JWT_PUBLIC_KEY_2_FILE=keys / "public.pem",
+        JWT_KID_2="rsa",
+        JWT_AUDIENCE="carillon-test",
+        JWT_LEEWAY_S=0,
+        ALLOWED_ORIGINS="https://app.example http://localhost:1234",
+        API_WORKERS=4,
+    )
+    third.issuer = issuer.Issuer(third.run_dir / "secrets" / "jwt_secret", keys)
+    yield third
+    finish(third, "guarded")
 
 
 @pytest.fixture
