@@ -136,6 +136,11 @@ void metrics_add(struct metrics *metrics, size_t index, int64_t delta)
     atomic_fetch_add_explicit(cell_of(metrics, index), delta, memory_order_relaxed);
 }
 
+int64_t metrics_count(struct metrics *metrics, size_t index)
+{
+    return atomic_fetch_add_explicit(cell_of(metrics, index), 1, memory_order_relaxed) + 1;
+}
+
 void metrics_set(struct metrics *metrics, size_t index, int64_t value)
 {
     atomic_store_explicit(cell_of(metrics, index), value, memory_order_relaxed);

@@ -32,6 +32,7 @@ void metrics_close(struct metrics **metrics);
 
 void metrics_add(struct metrics *metrics, size_t index, int64_t delta); /* counters and gauges */
 void metrics_set(struct metrics *metrics, size_t index, int64_t value); /* gauges */
+int64_t metrics_count(struct metrics *metrics, size_t index); /* adds 1; the new value, no two alike */
 int64_t metrics_get(const struct metrics *metrics, size_t index);
 
 /* Histograms take microseconds and are shown in seconds, buckets from 0.25 ms to 16 s by twos. */

@@ -81,8 +81,6 @@ int main(int count, char **arguments)
 
     if (token_keys_new(&config, &app.token_keys, why, sizeof why) != ERR_OK)
         return give_up(why);
-    if (app.token_keys == NULL && metrics_get(app.metrics, API_WORKER_STARTS) == 0)
-        log_warn("no key for tokens is set: everybody who reaches this service may do everything");
 
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     drain_install(fcgi_server_wake);
@@ -90,7 +88,8 @@ int main(int count, char **arguments)
     store_use_metrics(app.store, app.metrics);
     if (publisher_start(&config, app.metrics, &app.publisher) != ERR_OK)
         return give_up("no thread for the publisher");
-    metrics_add(app.metrics, API_WORKER_STARTS, 1);
+    if (metrics_count(app.metrics, API_WORKER_STARTS) == 1 && app.token_keys == NULL) /* once a pool */
+        log_warn("no key for tokens is set: everybody who reaches this service may do everything");
 
     enum err err = fcgi_server_run(&app);
     publisher_stop(&app.publisher, PUBLISHER_DEADLINE_MS);

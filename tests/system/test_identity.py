@@ -336,8 +336,11 @@ def test_the_header_twice(guarded_stack, world):
 
 def test_an_open_stack_says_so(stack):
     assert stack.client().get("/tasks", headers=bearer("garbage")).status == 200
-    for part in ("fcgi-api", "ws-notifier"):
-        assert "no key for tokens is set" in stack.logs(part), part
+    said = {part: stack.logs(part).count("no key for tokens is set") for part in ("fcgi-api", "ws-notifier")}
+    assert said["fcgi-api"] <= 1, "once a pool, however many workers"
+    for part, times in said.items():
+        rotated = len(stack.log_files(part)) > 1  # other tests have filled the log, and its beginning may be gone
+        assert times >= 1 or rotated, part
 
 
 def test_a_stack_with_a_key_does_not_say_so(guarded_stack):
