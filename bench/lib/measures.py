@@ -293,27 +293,28 @@ def measure_6(session):
         server.restart_push()
         time.sleep(0.5)
         comes_back = not isinstance(server, Ws)
-        if not comes_back:
-            result = session.programs.wsload(dialect=server.dialect, ws=server.push, clients=session.clients,
-                                             users=session.clients, user_base=CROWD_USER)  # fmt: skip
-            session.progress(f"{server.name}: connected in {result['connect_s']:.2f} s")
-            return {"connect": result["connect_s"]}
+        cpu = server.push_cpu()
         live = session.programs.wsload(dialect=server.dialect, ws=server.push, clients=session.clients, users=session.clients,
                                        user_base=CROWD_USER)["connect_s"]  # fmt: skip
+        cpu = (server.push_cpu() - cpu) / session.clients
+        if not comes_back:
+            session.progress(f"{server.name}: connected in {live:.2f} s, {cpu * 1e6:.0f} us of CPU each")
+            return {"connect": live, "cpu": cpu}
         result = session.programs.wsload(
             timeout=600, dialect=getattr(server, "comeback_dialect", server.dialect), ws=getattr(server, "comeback_push", server.push),
             clients=count, users=count, user_base=CROWD_USER, task_base=CROWD_TASK, comeback=missed, rounds=2,
             trigger=server.trigger, http=server.trigger_address, slots=32, patience=60)  # fmt: skip
         back = min(r["complete_s"] for r in result["rounds"])
-        session.progress(f"{server.name}: connected in {live:.2f} s, back with {missed} missed each in {back:.2f} s")
-        return {"connect": live, "back": back}
+        session.progress(f"{server.name}: connected in {live:.2f} s, {cpu * 1e6:.0f} us of CPU each, back with {missed} missed each in {back:.2f} s")
+        return {"connect": live, "back": back, "cpu": cpu}
 
     with Peers() as peers:
         servers = push_servers(session, peers)
         results = interleave(servers, session.few_rounds, run, "connecting")
     connect = column(results, "connect")
     back = {name: [r["back"] for r in values if "back" in r] for name, values in results.items() if "back" in values[0]}
-    return [table(f"{session.clients:,} clients connect and subscribe at once", "s", "less", connect, fastest(session, connect)),
+    return [table(f"{session.clients:,} clients connect and subscribe at once", "s", "less", connect, fastest(session, connect),
+                  ["CPU is that of the push server alone, for a connection from its beginning to its end."], column(results, "cpu")),
             table(f"{count:,} clients come back, each missing {missed} events, until all have them", "s", "less", back,
                   fastest(session, back), ["`ws` by itself has nothing to come back to: what was missed is gone."])]  # fmt: skip
 
@@ -325,12 +326,14 @@ def fastest(session, rows):
 
 def measure_7(session):
     def run(server):
+        before = server.push_cpu()
         result = session.programs.wsload(
             dialect=server.dialect, ws=server.push, clients=session.clients, users=1, user_base=1, tasks=1, task_base=1,
             trigger=server.trigger, http=server.trigger_address, events=session.fan_out, one_at_a_time=True, slots=1)  # fmt: skip
         took = result["first_to_last_ms"]["p50"]
-        session.progress(f"{server.name}: {took:.1f} ms, {session.clients / took:.0f} deliveries/ms")
-        return {"spread": took, "whole": result["sent_to_last_ms"]["p50"]}
+        cpu = (server.push_cpu() - before) / session.clients / (1 + session.fan_out)
+        session.progress(f"{server.name}: {took:.1f} ms, {session.clients / took:.0f} deliveries/ms, about {cpu * 1e6:.1f} us of CPU each")
+        return {"spread": took, "whole": result["sent_to_last_ms"]["p50"], "cpu": cpu}
 
     with Peers() as peers:
         servers = push_servers(session, peers)
@@ -345,7 +348,9 @@ def measure_7(session):
             goals.append(goal(f"≥ {limit} × as fast as {name}", median(rows[name]) / median(rows[session.ours]), limit))
     whole = ", ".join(f"{n} {median(v):.0f}" for n, v in column(results, "whole").items())
     return table(f"One event to {session.clients:,} subscribers: first to last", "ms", "less", rows, goals,
-                 [f"From the request to the last frame, in ms: {whole}."])  # fmt: skip
+                 [f"From the request to the last frame, in ms: {whole}.",
+                  "CPU is that of the push server alone, for a connection's life with all its deliveries, divided by their number."],
+                 column(results, "cpu"))  # fmt: skip
 
 
 # ---- 8: the notifier by itself

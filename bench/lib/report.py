@@ -50,7 +50,7 @@ def head(results):
            "server share those cores, so absolute figures say little: the ratios are the result. Medians; ± is half the distance "
            "between the best and the worst round. Rounds are interleaved (A B A B). Every run fails on an answer that is no "
            "success, and on a delivery lost, doubled or (where it can be seen) out of order. *CPU each* is what everything but the load "
-           "program took for one request or event: server, nginx, database, broker and logs.\n")  # fmt: skip
+           "program took for one request or event: server, nginx, database, broker and logs (unless a note says otherwise).\n")  # fmt: skip
     yield f"Versions: {', '.join(f'{name} {version}' for name, version in machine['versions'].items())}.\n"
     if results["quick"]:
         yield "**A quick run: fewer and shorter rounds, smaller numbers.** Good for a look, not for a claim.\n"
@@ -79,7 +79,7 @@ def section(key, table, ours):
     yield "|---|---:|---:|---:|" + ("---:|" if costs else "")
     for name, row in table["rows"].items():
         line = f"| {name} | {number(row['median'])} | {row['spread_percent']:.0f} % | {times(own, row, table, name == ours)} |"
-        yield line + (f" {row.get('cpu_us', 0):.0f} |" if costs else "")
+        yield line + (f" {number(row.get('cpu_us', 0))} |" if costs else "")
     yield ""
     for note in table["notes"]:
         yield note + "\n"
@@ -139,7 +139,7 @@ def terminal(results):
             own = table["rows"].get(results["ours"], {}).get("median")
             for name, row in table["rows"].items():
                 ratio = times(own, row, table, name == results["ours"])
-                cost = f"  {row['cpu_us']:7.0f} us of CPU each" if "cpu_us" in row else ""
+                cost = f"  {number(row['cpu_us']):>7} us of CPU each" if "cpu_us" in row else ""
                 print(f"   {name:34} {number(row['median']):>10}  ±{row['spread_percent']:3.0f} %  {ratio:>9}{cost}")
             for g in table["goals"]:
                 print(f"   {'met   ' if g['met'] else 'MISSED'} {g['text']}: {number(g['value'])}")
