@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -186,3 +187,9 @@ def pytest_runtest_makereport(item, call):
                 text = stack.logs_since(marks, part) if part in marks else stack.logs(part)
                 if text.strip():
                     report.sections.append((f"{name}: end of {part}'s log", "\n".join(line[:400] for line in text.splitlines()[-25:])))
+
+
+def pytest_runtest_logreport(report):
+    """Names a failure when it happens: the details come at the end, which may be minutes away."""
+    if report.failed:
+        sys.stdout.write(f"\nfailed: {report.nodeid} ({report.when})\n")
