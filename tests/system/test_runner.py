@@ -147,8 +147,9 @@ def answers(stack):
 @pytest.mark.long
 @pytest.mark.disturbs
 def test_stop_start_reset(record_property):
-    """One stack through its whole life: start, write, stop (no process left), start again (data kept, under
-    15 s), start anew with --reset, Ctrl-C in the foreground."""
+    """One stack through its whole life: start, write, stop (no process left), start again (data kept),
+    start anew with --reset, Ctrl-C in the foreground. Both starts' times are printed, not judged: they tell
+    as much of the machine as of the stack."""
     stack = Stack.prepare()
     try:
         began = time.monotonic()
@@ -174,8 +175,6 @@ def test_stop_start_reset(record_property):
         reader.sync()
         assert any(json.loads(m.body)["task"]["id"] == made["id"] for m in reader.events(1)), "the stream lost its events"
         reader.close()
-        if "asan" not in os.environ.get("BUILD_DIR", ""):
-            assert second_start < 15, f"the second start took {second_start:.1f} s"
         stack.script("stop", timeout=60)
 
         interrupted(stack)
