@@ -64,6 +64,8 @@ def test_a_program_gets_every_setting_and_its_default(service, own):
         assert reference and reference[1] == name, f"{service}: {name} is {environment[name]}"
         if default is None:
             assert reference[2] == "?", f"{name} has no default and must be asked for"
+        elif default == "":
+            assert reference[2] is None and SET[name] == "", f"{service}: {name} is {environment[name]}"
         else:
             assert (reference[2], reference[3]) == ("-", default), f"{service}: {name} is {environment[name]}"
     strangers = set(environment) - set(COMMON | own) - {"MIGRATE", "API_WORKERS", "FCGI_BACKLOG"}
