@@ -7,6 +7,8 @@
 
 SANITIZE ?=
 BUILD    ?= $(if $(SANITIZE),build/asan,build)
+# One name whether it was given absolute or not: the dependency files name their objects by it.
+override BUILD := $(patsubst $(CURDIR)/%,%,$(BUILD))
 CC       ?= cc
 PREFIX   ?= /usr/local
 DESTDIR  ?=
