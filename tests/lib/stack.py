@@ -181,6 +181,18 @@ class Stack:
     def workers(self):
         return [process for process in self.processes("fcgi-api") if process.name == "fcgi-api"]
 
+    def kill_a_worker(self):
+        """Returns when another has taken its place. The number alone does not tell: a killed process can
+        still be seen for a moment."""
+        workers = self.workers()
+        workers[0].kill(signal.SIGKILL)
+
+        def replaced():
+            now = self.workers()
+            return len(now) == len(workers) and workers[0].pid not in {worker.pid for worker in now}
+
+        eventually(replaced, 10, "the pool is complete again")
+
     def notifier(self):
         return self.process("ws-notifier", "ws-notifier")
 

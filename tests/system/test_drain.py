@@ -90,9 +90,7 @@ def test_sigterm_on_the_pool(stack, load):
 
 def test_worker_killed_at_once(stack, load):
     """kill -9 may cost the one request it held, nothing else; its events leave all the same."""
-    count = len(stack.workers())
-    stack.workers()[0].kill(signal.SIGKILL)
-    eventually(lambda: len(stack.workers()) == count, 10, "the pool is complete again")
+    stack.kill_a_worker()
     more(load, 100)
     load.stop()
     assert len(load.failed) <= 1, load.failed[:5]

@@ -61,12 +61,10 @@ def test_with_workers_killed_meanwhile(stack):
     users = stack.new_users(5)
     tasks = stack.new_tasks(users * 3)
     load = Load(stack.http, mixed(tasks, 2000), rate=250, connections=12).start()
-    count = len(stack.workers())
     for _ in range(6):
         goal = len(load.results) + 100
         eventually(lambda: len(load.results) >= goal, 20)
-        stack.workers()[0].kill(signal.SIGKILL)
-        eventually(lambda: len(stack.workers()) == count, 10)
+        stack.kill_a_worker()
     load.stop()
     assert len(load.failed) <= 6, load.failed
     _, events = stream_keeps_the_rule(stack, users)
