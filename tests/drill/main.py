@@ -54,6 +54,8 @@ class Drill:
         self.given = given
         self.began = time.monotonic()
         self.problems = []
+        self.missed_s = None
+        self.small_ring = any(name in os.environ for name in RING_SETTINGS)
 
     def say(self, text):
         print(f"{time.monotonic() - self.began:7.1f}  {text}", flush=True)
@@ -144,11 +146,19 @@ class Drill:
         self.say(f"quiet after {time.monotonic() - began:.1f} s")
 
     def come_back_to_many(self):
+        try:
+            self.be_away_for_many()
+        except (AssertionError, OSError) as error:
+            self.problems.append(f"away for {MISSED} events: {str(error)[:300]}")
+
+    def be_away_for_many(self):
         """Somebody is away while his user has thousands of events."""
         user = self.stack.new_users(1)[0]
         tasks = self.stack.new_tasks([user] * 8)
         socket = self.stack.socket()
-        cursor = socket.subscribe(user, since=None)["cursor"]
+        socket.subscribe(user, since=None)
+        self.stack.client().patch(f"/tasks/{tasks[0]}", {"status": 1})
+        cursor = socket.notification()["cursor"]
         socket.close()
         load = Load(self.stack.http, lambda n: ("PATCH", f"/tasks/{tasks[n % 8]}", {"content": f"n{n}"}), 3000, MISSED)
         load.start().finish(300).assert_none_failed()
@@ -159,7 +169,7 @@ class Drill:
         seqs = [int(socket.notification()["cursor"].split(":")[1]) for _ in range(MISSED)]
         self.missed_s = time.monotonic() - began
         socket.close()
-        if seqs != list(range(1, MISSED + 1)) or answer["replayed"] != MISSED:
+        if seqs != list(range(2, MISSED + 2)) or answer["replayed"] != MISSED:
             self.problems.append(f"away for {MISSED} events: told {answer}, sent {len(seqs)} from {seqs[0]} to {seqs[-1]}")
         if self.missed_s > MISSED_LIMIT_S * crowding():
             self.problems.append(f"away for {MISSED} events: they took {self.missed_s:.2f} s, limit {MISSED_LIMIT_S:g} s")
@@ -170,7 +180,7 @@ class Drill:
         evidence.stream = evidence_of.read_stream(self.stack.amqp, self.users)
         writes = [write for writer in self.writers for write in writer.writes]
         readers = [reader for listener in self.listeners for reader in listener.readers.values()]
-        return audit(writes, readers, evidence, may_be_told=any(name in os.environ for name in RING_SETTINGS))
+        return audit(writes, readers, evidence, may_be_told=self.small_ring)
 
     def look_behind(self):
         _, left = leftovers.settle(self.stack, self.notifier_ports, self.before)
@@ -189,7 +199,8 @@ class Drill:
             self.prepare()
             asyncio.run(self.drill())
             verdict = self.look()
-            self.come_back_to_many()
+            if not self.small_ring and not verdict.total:
+                self.come_back_to_many()
             self.look_behind()
         finally:
             if given.keep:
@@ -204,7 +215,8 @@ class Drill:
         print()
         print("\n".join(report.strikes_table(self.outcomes)), "", sep="\n")
         lines = report.figures(verdict, self.listeners, len(self.outcomes), self.struck_s) + report.crowded(self.outcomes)
-        lines.append(f"{'long absence':<16}{MISSED:,} missed events replayed in {self.missed_s:.2f} s")
+        if self.missed_s is not None:
+            lines.append(f"{'long absence':<16}{MISSED:,} missed events replayed in {self.missed_s:.2f} s")
         print("\n".join(lines))
         bad = verdict.violations + self.problems
         total = verdict.total + len(self.problems)
