@@ -102,9 +102,10 @@ static int start_events(struct server *server, struct lws *wsi, struct session *
     session_open(server, wsi, session, true); /* reads the request's headers: they go with the answer's */
     if (write_headers(wsi, 200, "text/event-stream", LWS_ILLEGAL_HTTP_CONTENT_LEN, headers))
         return -1;
-    lws_http_mark_sse(wsi);
+    /* It will stay: no timer, and the room of its request is given back. (lws_http_mark_sse() does the same,
+     * and warns each time that this is not HTTP/2.) */
     lws_set_timeout(wsi, NO_PENDING_TIMEOUT, 0);
-    lws_http_headers_detach(wsi); /* it will stay: give the room of its request back */
+    lws_http_headers_detach(wsi);
     (void)setsockopt(lws_get_socket_fd(wsi), IPPROTO_TCP, TCP_USER_TIMEOUT, &patience_ms, sizeof patience_ms);
     reception_take(server->reception, session->client, message->text, message->length);
     return 0;

@@ -160,6 +160,7 @@ def read_events(stack, path, headers=""):
 
 def test_server_sent_events(stack, busy):
     user, change = busy
+    marks = stack.log_marks()
     status, kinds, one, sock = read_events(stack, f"/events?user_id={user}")
     assert status == 200 and kinds["content-type"].startswith("text/event-stream")
     change("a", "b")
@@ -180,3 +181,5 @@ def test_server_sent_events(stack, busy):
             missed.append(json.loads(event["data"])["task"]["content"])
     assert missed == ["b", "c"]
     sock.close()
+    lines = stack.logs_since(marks, "ws-notifier").splitlines()
+    assert not [line for line in lines if "libwebsockets:" in line], "the library complains of each of them"
