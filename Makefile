@@ -19,8 +19,20 @@ WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototy
 CFLAGS   ?= -O2 -g
 CPPFLAGS += -D_GNU_SOURCE -I. $(shell pkg-config --cflags $(PACKAGES))
 override CFLAGS += -std=c17 $(WARNINGS) -fno-strict-aliasing -fno-omit-frame-pointer
+
+# What makes a hole in a program harder to use; `make hardening` looks for it in what was built. Each flag that not
+# every compiler or processor has is tried first. The sanitizers see more than any of it, and collide with some.
 ifneq ($(SANITIZE),)
 override CFLAGS += -fsanitize=address,undefined -fno-sanitize-recover=all
+else
+accepted = $(shell printf '\043include <stdio.h>\n' | $(CC) -O2 -Werror $(1) -x c -c -o /dev/null - 2>/dev/null && echo '$(1)')
+fortify  = -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=$(1)
+HARDENING := -fstack-protector-strong -fPIE $(call accepted,-fstack-clash-protection)
+HARDENING += $(firstword $(call accepted,-fcf-protection=full) $(call accepted,-mbranch-protection=standard))
+# Its checks are made while optimizing: without that the headers refuse it.
+HARDENING += $(if $(filter -O1 -O2 -O3 -Os -Og,$(CFLAGS)),$(or $(call accepted,$(call fortify,3)),$(call fortify,2)))
+override CFLAGS += $(HARDENING)
+PROGRAM_LDFLAGS := -pie -Wl,-z,relro,-z,now,-z,noexecstack
 endif
 
 # One archive a folder; a test links all three and draws in only what it names.
@@ -36,17 +48,17 @@ COMMON_LIBS   := $(shell pkg-config --libs libcjson librabbitmq libjwt libcrypto
 API_LIBS      := $(shell pkg-config --libs fcgi libmariadb libcrypto)
 NOTIFIER_LIBS := $(shell pkg-config --libs libwebsockets libuv)
 
-.PHONY: all check asan lint format format-check run test bench bench-programs install clean help
+.PHONY: all check asan hardening lint format format-check run test bench bench-programs install clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
 all: $(BUILD)/fcgi-api $(BUILD)/ws-notifier ## build both programs
 
 $(BUILD)/fcgi-api: $(BUILD)/obj/fcgi-api/main.o $(BUILD)/libapi.a $(BUILD)/libcommon.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(API_LIBS) $(COMMON_LIBS)
+	$(CC) $(CFLAGS) $(PROGRAM_LDFLAGS) $(LDFLAGS) -o $@ $^ $(API_LIBS) $(COMMON_LIBS)
 
 $(BUILD)/ws-notifier: $(BUILD)/obj/ws-notifier/main.o $(BUILD)/libnotifier.a $(BUILD)/libcommon.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(NOTIFIER_LIBS) $(COMMON_LIBS)
+	$(CC) $(CFLAGS) $(PROGRAM_LDFLAGS) $(LDFLAGS) -o $@ $^ $(NOTIFIER_LIBS) $(COMMON_LIBS)
 
 $(BUILD)/libcommon.a: $(COMMON_OBJECTS)
 $(BUILD)/libapi.a: $(API_OBJECTS)
@@ -87,6 +99,9 @@ check: $(UNIT_TESTS) ## build and run the unit tests
 
 asan: ## the unit tests with AddressSanitizer and UndefinedBehaviorSanitizer
 	$(MAKE) SANITIZE=1 all check
+
+hardening: all ## what both programs were built with: PIE, RELRO, checks of the stack and of buffers...
+	scripts/hardening $(BUILD)/fcgi-api $(BUILD)/ws-notifier
 
 lint: ## clang-tidy and cppcheck
 	cppcheck --quiet -j "$$(nproc)" --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
