@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/sandbox.h"
 #include "fcgi-api/api_metrics.h"
 #include "fcgi-api/app.h"
 #include "fcgi-api/drain.h"
@@ -86,6 +87,8 @@ int main(int count, char **arguments)
     drain_install(fcgi_server_wake);
     app.store = store_new(&config);
     store_use_metrics(app.store, app.metrics);
+    if (sandbox_enter((enum sandbox_mode)config.seccomp, why, sizeof why) != ERR_OK)
+        return give_up(why);
     if (publisher_start(&config, app.metrics, &app.publisher) != ERR_OK)
         return give_up("no thread for the publisher");
     if (metrics_count(app.metrics, API_WORKER_STARTS) == 1 && app.token_keys == NULL) /* once a pool */

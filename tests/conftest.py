@@ -32,15 +32,18 @@ def keep_logs(stack, name):
 
 
 def finish(stack, name):
-    """Ends a stack; a sanitizer's report anywhere in its logs is a failure of the suite."""
+    """Ends a stack; a sanitizer's report anywhere in its logs is a failure of the suite, and so is a system call that
+    a program made and was refused."""
     try:
         if stack.owned:
             stack.script("stop", timeout=60, check=False)
         reports = stack.sanitizer_reports()
+        refusals = stack.refusals()
         keep_logs(stack, name)
     finally:
         stack.stop()
     assert not reports, f"{len(reports)} sanitizer reports\n" + "\n\n".join(reports[:5])
+    assert not refusals, refusals
 
 
 @pytest.fixture(scope="session")

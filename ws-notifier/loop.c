@@ -12,6 +12,7 @@
 #include <uv.h>
 
 #include "common/log.h"
+#include "common/sandbox.h"
 #include "ws-notifier/consumer.h"
 #include "ws-notifier/feed.h"
 #include "ws-notifier/hub.h"
@@ -132,6 +133,11 @@ static enum err start(struct loop *loop)
         log_error("cannot listen: %s", why);
         return err;
     }
+    err = sandbox_enter((enum sandbox_mode)config->seccomp, why, sizeof why);
+    if (err) {
+        log_error("cannot start: %s", why);
+        return err;
+    }
     loop->consumer = consumer_new(&loop->uv, config, loop->feed, loop->reception, loop->metrics);
     consumer_start(loop->consumer);
     log_info("listening on %s port %d", config->ws_host, (int)config->ws_port);
@@ -158,6 +164,7 @@ int loop_run(const struct config *config)
 
     signal(SIGPIPE, SIG_IGN);
     setenv("UV_THREADPOOL_SIZE", "1", 0); /* only links are opened there, one at a time */
+    setenv("UV_USE_IO_URING", "0", 1);    /* it would go past the sandbox */
     if (uv_loop_init(&loop.uv))
         return EXIT_FAILURE;
     enum err err = start(&loop);

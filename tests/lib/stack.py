@@ -29,6 +29,7 @@ _OWN = re.compile(r"^(RUN_DIR|PORT|[A-Z]+_PORT|API_WORKERS|NOTIFIERS)$")
 SANITIZER_REPORT = re.compile(
     r"ERROR: (Address|Leak|Thread|Memory)Sanitizer|runtime error:|WARNING: ThreadSanitizer|AddressSanitizer:DEADLYSIGNAL"
 )
+REFUSAL = re.compile(r"refused a system call .*")
 
 
 class Part:
@@ -277,6 +278,10 @@ class Stack:
                 if SANITIZER_REPORT.search(line):
                     reports.append(f"{part}: " + "\n".join(lines[max(number - 1, 0) : number + 30]))
         return reports
+
+    def refusals(self):
+        """What the sandbox kept the programs from: a call they need and have given up (common/sandbox_calls.h)."""
+        return sorted({line for part in ("fcgi-api", "ws-notifier") for line in REFUSAL.findall(self.logs(part))})
 
     # -- database
 

@@ -1,0 +1,26 @@
+/* What a program gives up once it has started. Whoever takes it over by a hole in it finds a process that
+ * cannot run another program, cannot make another process or look into one, cannot write, make, rename or
+ * delete a file, and cannot get these back: the kernel refuses the calls (seccomp). What stays is what the
+ * program lives by: its sockets and new connections, reading files (certificates, /etc/resolv.conf), memory,
+ * threads.
+ *
+ * A refused call fails with EPERM, and is logged once per process. A call nobody here has heard of fails with
+ * ENOSYS, as on a kernel that does not know it, so that a newer C library takes its older way. */
+#ifndef CARILLON_SANDBOX_H
+#define CARILLON_SANDBOX_H
+
+#include <stddef.h>
+
+#include "common/err.h"
+
+/* In the order of SECCOMP's words in common/config.h. LOG: nothing is refused, the kernel's log (dmesg, or
+ * the audit log) tells what would be. */
+enum sandbox_mode { SANDBOX_ON, SANDBOX_LOG, SANDBOX_OFF };
+
+/* Holds for the whole process and for ever. Call it when everything is open that has to be, at best before
+ * the first thread; threads that block SIGSYS are killed by a refused call. On ERR_SYSTEM `why` (size bytes)
+ * tells. A kernel without seccomp is warned about and no error; a build with sanitizers, which need more,
+ * does nothing. */
+MUST_CHECK enum err sandbox_enter(enum sandbox_mode mode, char *why, size_t size);
+
+#endif
