@@ -92,6 +92,8 @@
     X(INT, ws_heartbeat_s, WS_HEARTBEAT_S, "25", 1, 3600,                                                    \
       "seconds between heartbeats of a subscription with a cursor")                                          \
     X(INT, ring_bytes, RING_BYTES, "134217728", 65536, 2147483647, "memory for recent events")               \
+    X(INT, notifier_memory_bytes, NOTIFIER_MEMORY_BYTES, "268435456", 1000000, 68719476736,                  \
+      "and for everything the notifier keeps; then the oldest events go, then the slowest clients")          \
     X(INT, ring_age_s, RING_AGE_S, "900", 1, 604800, "recent means this many seconds")                       \
     X(INT, marker_interval_s, MARKER_INTERVAL_S, "10", 1, 300, "seconds between two markers in the stream")
 

@@ -1,6 +1,7 @@
 /* One browser's socket as the notifier sees it: a bounded queue of frames, and whether and why it is to be
- * closed. Knows nothing of the WebSocket library: `wake` tells the server that there is something to
- * write or to close, and the server then asks client_next() and client_closing(). */
+ * closed. In the queue a replay takes one place, however long it is: its frames are fetched one by one when
+ * the socket has room for them. Knows nothing of the WebSocket library: `wake` tells the server that there is
+ * something to write or to close, and the server then asks client_next() and client_closing(). */
 #ifndef CARILLON_CLIENT_H
 #define CARILLON_CLIENT_H
 
@@ -12,6 +13,7 @@
 #include "ws-notifier/frame.h"
 
 struct client; /* opaque */
+struct queue;  /* opaque */
 struct subscription;
 
 /* X(name, code, reason in the close frame, metric, whether what waits is still sent). 4000 + the HTTP status
@@ -35,10 +37,19 @@ enum close_code {
 struct client_rules {
     size_t max_frames, max_bytes; /* waiting for one socket */
     void (*wake)(void *socket);   /* must not call back into the client */
+    /* Gives the next frame of a replay (with a reference for the caller); whether there is another one. */
+    bool (*replay)(void *context, struct subscription *subscription, struct frame **frame);
+    void *context;
     struct metrics *metrics;
+    /* Kept by the clients. */
+    struct queue *queues; /* of those for whom something waits */
+    size_t clients;
+    size_t queue_bytes; /* that all queues take by themselves, without the frames in them */
+    /* Kept by the server. */
+    size_t unsent_bytes; /* at most, of frames that went into a socket only in part */
 };
 
-struct client *client_new(const struct client_rules *rules, void *socket);
+struct client *client_new(struct client_rules *rules, void *socket);
 /* Its subscriptions must be gone (hub_forget()). Accepts NULL. */
 void client_free(struct client **client);
 
@@ -47,19 +58,23 @@ void client_free(struct client **client);
  * Returns whether the frame was queued. */
 bool client_send(struct client *client, struct frame *frame);
 
-/* Whether so much more would fit now; how many frames would. */
-bool client_has_room(const struct client *client, size_t frames, size_t bytes);
-size_t client_room(const struct client *client);
+/* From here on what rules->replay() tells of this subscription; then what is sent later. */
+void client_replay(struct client *client, struct subscription *subscription);
+void client_end_replay(struct client *client, const struct subscription *subscription);
 
 /* Takes the oldest frame out of the queue; the caller owns its reference. NULL: empty. */
 struct frame *client_next(struct client *client);
-size_t client_waiting(const struct client *client); /* frames */
+size_t client_waiting(const struct client *client); /* frames; a replay counts as one */
 
 /* The one way a client is closed by us. The first reason stays. What is queued is dropped, except where it
  * does no harm and spares a browser asking for it again, or tells it what is wrong (see CLOSE_CODES). */
 void client_close(struct client *client, enum close_code code);
 enum close_code client_closing(const struct client *client); /* CLOSE_NOT while open */
 const char *close_reason(enum close_code code);              /* for the close frame */
+
+/* Closes those for whom most waits, with CLOSE_TOO_SLOW, until `enough` says so. */
+void clients_close_slowest(struct client_rules *rules, bool (*enough)(const void *context),
+                           const void *context);
 
 /* Whom a client speaks for, where tokens are wanted; the reception keeps it. */
 struct client_identity {

@@ -22,6 +22,8 @@ struct feed {
     struct hub *hub;
     struct metrics *metrics;
     struct ring *ring;
+    void (*grown)(void *context);
+    void *grown_context;
     char epoch[CURSOR_EPOCH_MAX + 1]; /* "": not known yet */
     char earlier[EPOCHS_REMEMBERED][CURSOR_EPOCH_MAX + 1];
     unsigned next_earlier;
@@ -52,6 +54,12 @@ void feed_free(struct feed **feed)
     ring_free(&(*feed)->ring);
     free(*feed);
     *feed = NULL;
+}
+
+void feed_on_growth(struct feed *feed, void (*grown)(void *context), void *context)
+{
+    feed->grown = grown;
+    feed->grown_context = context;
 }
 
 static int64_t now_s(void)
@@ -116,6 +124,7 @@ static void send_reset(void *context, struct subscription *subscription)
     struct strbuf text = {0};
     struct cursor cursor = feed_cursor(feed, 0);
 
+    hub_cancel_replay(feed->hub, subscription);
     subscription->last_seq = 0;
     protocol_reset(&text, subscription_user(subscription), &cursor, "epoch");
     struct frame *frame = frame_new(text.text, text.length);
@@ -250,6 +259,8 @@ static void take_event(struct feed *feed, const struct amqp_delivery *delivery)
     struct frame *frame = frame_new(delivery->body, delivery->body_length);
     deliver_event(feed, delivery, frame);
     frame_unref(&frame);
+    if (feed->grown)
+        feed->grown(feed->grown_context);
 }
 
 /* Another program's message: no number, so it can only be heard at the moment it comes. */
@@ -322,6 +333,14 @@ struct cursor feed_cursor(const struct feed *feed, uint64_t seq)
 const struct ring *feed_ring(const struct feed *feed)
 {
     return feed->ring;
+}
+
+bool feed_forget_oldest(struct feed *feed)
+{
+    if (ring_count(feed->ring) == 0)
+        return false;
+    ring_drop_oldest(feed->ring);
+    return true;
 }
 
 void feed_tick(struct feed *feed)

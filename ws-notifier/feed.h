@@ -30,6 +30,9 @@ int64_t feed_history_s(const struct feed *feed);
 void feed_connected(struct feed *feed, bool resumed);
 void feed_disconnected(struct feed *feed);
 
+/* `grown` is called after each event that was added. NULL: no longer. */
+void feed_on_growth(struct feed *feed, void (*grown)(void *context), void *context);
+
 /* Takes one message. What cannot be understood is logged and skipped. */
 void feed_take(struct feed *feed, const struct amqp_delivery *delivery);
 
@@ -47,6 +50,9 @@ bool feed_ready(const struct feed *feed);
 struct cursor feed_cursor(const struct feed *feed, uint64_t seq);
 
 const struct ring *feed_ring(const struct feed *feed);
+
+/* Lets the oldest recent event go early. False: there is none. */
+bool feed_forget_oldest(struct feed *feed);
 
 /* Lets what is too old leave, and brings the ring's metrics up to date. About once a second. */
 void feed_tick(struct feed *feed);

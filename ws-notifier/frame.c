@@ -6,6 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+static size_t living; /* bytes */
+
+size_t frames_bytes(void)
+{
+    return living;
+}
+
 struct frame *frame_new(const char *text, size_t length)
 {
     assert(length < UINT32_MAX - FRAME_HEADROOM - 1);
@@ -17,6 +24,7 @@ struct frame *frame_new(const char *text, size_t length)
     memset(frame->bytes, 0, FRAME_HEADROOM);
     memcpy(frame->bytes + FRAME_HEADROOM, text, length);
     frame->bytes[FRAME_HEADROOM + length] = '\0';
+    living += frame_size(frame);
     return frame;
 }
 
@@ -29,7 +37,9 @@ struct frame *frame_ref(struct frame *frame)
 
 void frame_unref(struct frame **frame)
 {
-    if (*frame && --(*frame)->references == 0)
+    if (*frame && --(*frame)->references == 0) {
+        living -= frame_size(*frame);
         free(*frame);
+    }
     *frame = NULL;
 }

@@ -27,6 +27,9 @@ static inline const char *frame_text(const struct frame *frame)
     return (const char *)frame->bytes + FRAME_HEADROOM;
 }
 
+/* What all frames that live take of memory. */
+size_t frames_bytes(void);
+
 /* What one frame takes of memory, for those who keep count. */
 static inline size_t frame_size(const struct frame *frame)
 {

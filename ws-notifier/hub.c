@@ -110,6 +110,30 @@ void hub_go_live(struct hub *hub, struct subscription *subscription, uint64_t la
     hub->next_round = (uint16_t)((hub->next_round + 1) % hub->beats);
 }
 
+void hub_replay(struct hub *hub, struct subscription *subscription, uint64_t up_to)
+{
+    assert(subscription->live && !subscription->replaying && subscription->last_seq < up_to);
+    subscription->replaying = true;
+    subscription->replay_to = up_to;
+    metrics_add(hub->metrics, NOTIFIER_REPLAYING, 1);
+    client_replay(subscription->client, subscription);
+}
+
+void hub_end_replay(struct hub *hub, struct subscription *subscription)
+{
+    if (!subscription->replaying)
+        return;
+    subscription->replaying = false;
+    metrics_add(hub->metrics, NOTIFIER_REPLAYING, -1);
+}
+
+void hub_cancel_replay(struct hub *hub, struct subscription *subscription)
+{
+    if (subscription->replaying)
+        client_end_replay(subscription->client, subscription);
+    hub_end_replay(hub, subscription);
+}
+
 /* ---- coming and going ---------------------------------------------------------------------------- */
 
 /* NOLINTBEGIN(readability-function-size): uthash's macros */
@@ -132,6 +156,12 @@ static struct audience *need_audience(struct hub *hub, uint32_t user_id)
     HASH_ADD(hh, hub->audiences, user_id, sizeof audience->user_id, audience);
     return audience;
 }
+
+static void drop_audience(struct hub *hub, struct audience *audience)
+{
+    HASH_DEL(hub->audiences, audience);
+    free(audience);
+}
 /* NOLINTEND(readability-function-size) */
 
 static void end(struct hub *hub, struct subscription *subscription)
@@ -140,12 +170,11 @@ static void end(struct hub *hub, struct subscription *subscription)
     struct subscription **of_client = client_subscriptions(subscription->client);
 
     leave_round(hub, subscription);
+    hub_cancel_replay(hub, subscription);
     LL_DELETE2(*of_client, subscription, client_next);
     DL_DELETE2(audience->subscriptions, subscription, audience_prev, audience_next);
-    if (!audience->subscriptions) {
-        HASH_DEL(hub->audiences, audience);
-        free(audience);
-    }
+    if (!audience->subscriptions)
+        drop_audience(hub, audience);
     free(subscription);
     metrics_add(hub->metrics, NOTIFIER_SUBSCRIPTIONS, -1);
 }
@@ -234,6 +263,11 @@ void hub_deliver(struct hub *hub, const struct hub_event *event, hub_reset_maker
     {
         if (!wants(subscription, event))
             continue;
+        if (subscription->replaying && event->seq) {
+            if (event->seq > subscription->replay_to)
+                subscription->replay_to = event->seq;
+            continue;
+        }
         bool old = too_old(subscription, event), lost = lost_something(subscription, event);
         if (event->seq)
             subscription->last_seq = event->seq;
@@ -270,7 +304,9 @@ void hub_beat(struct hub *hub, hub_visitor *visit, void *context)
     struct subscription *subscription;
     DL_FOREACH2(hub->rounds[hub->next_beat], subscription, round_next)
     {
-        visit(context, subscription);
+        /* The cursor of one that replays lies behind what it is about to hear. */
+        if (!subscription->replaying)
+            visit(context, subscription);
     }
     hub->next_beat = (uint16_t)((hub->next_beat + 1) % hub->beats);
 }

@@ -5,7 +5,9 @@
  * when the next one is not the next, and is then told so.
  *
  * Life of a subscription: hub_subscribe() makes it silent; hub_wait() parks it until it can be answered;
- * hub_go_live() makes it hear. It ends by hub_unsubscribe(), by being replaced, or by hub_forget(). */
+ * hub_go_live() makes it hear; hub_replay() has it hear first what it missed, which is fetched when its
+ * socket has room, while what happens meanwhile stays where that comes from. It ends by hub_unsubscribe(), by
+ * being replaced, or by hub_forget(). */
 #ifndef CARILLON_HUB_H
 #define CARILLON_HUB_H
 
@@ -28,9 +30,11 @@ struct subscription {
     struct subscription *round_prev, *round_next; /* those that wait, or those that beat at one time */
     struct cursor *since;                         /* while it waits: its cursor; NULL: it said null */
     uint64_t last_seq;                            /* 0: unknown, the next one will be right */
+    uint64_t replay_to;                           /* while it replays: the newest event there is */
     int64_t not_before_ms;                        /* events created earlier are none of its business */
     int16_t round;
     bool live;
+    bool replaying;   /* live, but not there yet */
     bool with_cursor; /* gets heartbeats */
 };
 
@@ -53,6 +57,13 @@ struct subscription *hub_first_waiting(struct hub *hub); /* NULL: none */
 /* From now on it hears what is newer than last_seq; with_cursor: and gets heartbeats. No longer waits. */
 void hub_go_live(struct hub *hub, struct subscription *subscription, uint64_t last_seq, bool with_cursor);
 
+/* A live subscription has missed what came after its last_seq, up to this. When who answers
+ * client_rules.replay has fetched that: hub_end_replay(). When it need not be fetched any more:
+ * hub_cancel_replay(). */
+void hub_replay(struct hub *hub, struct subscription *subscription, uint64_t up_to);
+void hub_end_replay(struct hub *hub, struct subscription *subscription);
+void hub_cancel_replay(struct hub *hub, struct subscription *subscription);
+
 struct hub_event {
     uint32_t user_id;
     uint64_t seq;          /* 0: has none (another program's message): everybody takes it */
@@ -63,14 +74,16 @@ struct hub_event {
 /* Makes the frame that tells a user's subscriptions that they lost something before `seq`. */
 typedef struct frame *hub_reset_maker(void *context, uint32_t user_id, uint64_t seq);
 
-/* Queues the event for all of the user's live subscriptions that lack it. */
+/* Queues the event for all of the user's live subscriptions that lack it. Those that replay are only told
+ * that it is there. */
 void hub_deliver(struct hub *hub, const struct hub_event *event, hub_reset_maker *make_reset, void *context);
 
 /* For each live subscription. The callback may send, not unsubscribe. */
 typedef void hub_visitor(void *context, struct subscription *subscription);
 void hub_each(struct hub *hub, hub_visitor *visit, void *context);
 
-/* For each subscription whose heartbeat is due; call it `beats` times a round, evenly. */
+/* For each subscription whose heartbeat is due and that does not replay; call it `beats` times a round,
+ * evenly. */
 void hub_beat(struct hub *hub, hub_visitor *visit, void *context);
 
 #endif

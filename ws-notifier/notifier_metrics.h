@@ -38,10 +38,10 @@
       "Subscriptions with a cursor")                                                                         \
     X(NOTIFIER_OTHER_EPOCH, METRIC_COUNTER, "carillon_notifier_resumes_total", "result=\"epoch\"",           \
       "Subscriptions with a cursor")                                                                         \
-    X(NOTIFIER_OVER_LIMIT, METRIC_COUNTER, "carillon_notifier_resumes_total", "result=\"limit\"",            \
-      "Subscriptions with a cursor")                                                                         \
     X(NOTIFIER_REPLAYED, METRIC_COUNTER, "carillon_notifier_replayed_events_total", "",                      \
       "Events given to those who came back")                                                                 \
+    X(NOTIFIER_REPLAYING, METRIC_GAUGE, "carillon_notifier_subscriptions_replaying", "",                     \
+      "Subscriptions that are still being given what they missed")                                           \
     X(NOTIFIER_RESETS, METRIC_COUNTER, "carillon_notifier_resets_total", "",                                 \
       "Subscriptions told that events were lost")                                                            \
     X(NOTIFIER_EVENTS, METRIC_COUNTER, "carillon_notifier_events_total", "", "New events read")              \
@@ -60,6 +60,12 @@
     X(NOTIFIER_RING_EVENTS, METRIC_GAUGE, "carillon_notifier_ring_events", "", "Recent events kept")         \
     X(NOTIFIER_RING_BYTES, METRIC_GAUGE, "carillon_notifier_ring_bytes", "", "Memory they take")             \
     X(NOTIFIER_RING_USERS, METRIC_GAUGE, "carillon_notifier_ring_users", "", "Users they belong to")         \
+    X(NOTIFIER_MEMORY_BYTES, METRIC_GAUGE, "carillon_notifier_memory_bytes", "",                             \
+      "What NOTIFIER_MEMORY_BYTES bounds: recent events, queues, sockets")                                   \
+    X(NOTIFIER_MEMORY_EVENTS, METRIC_COUNTER, "carillon_notifier_memory_events_total", "",                   \
+      "Recent events that had to go early because of it")                                                    \
+    X(NOTIFIER_MEMORY_CLOSED, METRIC_COUNTER, "carillon_notifier_memory_closed_total", "",                   \
+      "Slow sockets that were closed because of it")                                                         \
     X(NOTIFIER_BROKER_UP, METRIC_GAUGE, "carillon_notifier_broker_up", "", "Whether the stream is read")     \
     X(NOTIFIER_CAUGHT_UP, METRIC_GAUGE, "carillon_notifier_caught_up", "",                                   \
       "Whether all of the stream has been read")                                                             \

@@ -14,8 +14,6 @@
 #include "ws-notifier/notifier_metrics.h"
 #include "ws-notifier/protocol.h"
 
-#define ANSWER_ROOM 256 /* bytes of an answer, generously */
-
 struct reception {
     struct feed *feed;
     struct hub *hub;
@@ -154,7 +152,7 @@ static bool may_say(struct reception *reception, struct client *client,
 
 /* ---- with a cursor ------------------------------------------------------------------------------- */
 
-enum outcome { RECOVERED, TRUNCATED, OTHER_EPOCH, OVER_LIMIT };
+enum outcome { RECOVERED, TRUNCATED, OTHER_EPOCH };
 
 static const struct {
     const char *reason; /* NULL: recovered */
@@ -163,7 +161,6 @@ static const struct {
     [RECOVERED] = {NULL, NOTIFIER_RESUMED},
     [TRUNCATED] = {"truncated", NOTIFIER_TRUNCATED},
     [OTHER_EPOCH] = {"epoch", NOTIFIER_OTHER_EPOCH},
-    [OVER_LIMIT] = {"limit", NOTIFIER_OVER_LIMIT},
 };
 
 /* What can be done for a cursor; NULL is somebody who asks for one. replay->last_seq is right in any case. */
@@ -171,24 +168,17 @@ static enum outcome judge(const struct reception *reception, const struct subscr
                           const struct cursor *since, struct ring_replay *replay)
 {
     const struct ring *ring = feed_ring(reception->feed);
-    uint32_t user_id = subscription_user(subscription);
+    uint64_t newest = ring_last_seq(ring, subscription_user(subscription));
 
-    *replay = (struct ring_replay){.last_seq = ring_last_seq(ring, user_id)};
+    *replay = (struct ring_replay){.after_seq = newest, .last_seq = newest};
     if (!since)
         return RECOVERED;
     if (strcmp(since->epoch, feed_epoch(reception->feed)) != 0)
         return OTHER_EPOCH;
-
-    struct ring_replay found;
-    bool whole =
-        ring_find(ring, user_id, since, clock_wall_ms() / 1000, client_room(subscription->client), &found);
-    if (whole && client_has_room(subscription->client, found.count + 1, found.bytes + ANSWER_ROOM)) {
-        *replay = found;
+    if (ring_find(ring, subscription_user(subscription), since, clock_wall_ms() / 1000, replay))
         return RECOVERED;
-    }
-    if (since->seq > replay->last_seq)
-        replay->last_seq = since->seq;
-    return whole ? OVER_LIMIT : TRUNCATED;
+    replay->after_seq = replay->last_seq = since->seq > newest ? since->seq : newest;
+    return TRUNCATED;
 }
 
 static void answer(struct reception *reception, struct subscription *subscription, const struct cursor *since)
@@ -198,14 +188,49 @@ static void answer(struct reception *reception, struct subscription *subscriptio
     struct cursor cursor = feed_cursor(reception->feed, replay.last_seq);
 
     metrics_add(reception->metrics, outcomes[outcome].metric, 1);
-    metrics_add(reception->metrics, NOTIFIER_REPLAYED, (int64_t)replay.count);
     strbuf_clear(&reception->text);
-    protocol_subscribed(&reception->text, subscription_user(subscription), &cursor, replay.count,
-                        outcomes[outcome].reason);
+    protocol_subscribed(&reception->text, subscription_user(subscription), &cursor,
+                        replay.last_seq - replay.after_seq, outcomes[outcome].reason);
     send_text(subscription->client, reception->text.text, reception->text.length);
-    for (const struct ring_event *event = replay.first; event; event = ring_event_next(event))
-        client_send(subscription->client, ring_event_frame(event));
-    hub_go_live(reception->hub, subscription, replay.last_seq, true);
+    hub_go_live(reception->hub, subscription, replay.after_seq, true);
+    if (replay.after_seq < replay.last_seq)
+        hub_replay(reception->hub, subscription, replay.last_seq);
+}
+
+/* What it needs has left the ring before its socket was ready for it: it is told so, and is where the others
+ * are. */
+static struct frame *give_up_replay(struct reception *reception, struct subscription *subscription,
+                                    const char *reason)
+{
+    struct cursor cursor = feed_cursor(reception->feed, subscription->replay_to);
+
+    subscription->last_seq = subscription->replay_to;
+    hub_end_replay(reception->hub, subscription);
+    metrics_add(reception->metrics, NOTIFIER_RESETS, 1);
+    strbuf_clear(&reception->text);
+    protocol_reset(&reception->text, subscription_user(subscription), &cursor, reason);
+    return frame_new(reception->text.text, reception->text.length);
+}
+
+bool reception_replay(void *context, struct subscription *subscription, struct frame **frame)
+{
+    struct reception *reception = context;
+    uint32_t user_id = subscription_user(subscription);
+    const struct ring *ring = feed_ring(reception->feed);
+    const struct ring_event *event = ring_after(ring, user_id, subscription->last_seq);
+
+    if (!event || ring_event_seq(event) != subscription->last_seq + 1) {
+        bool in_the_middle = event && ring_after(ring, user_id, 0) != event;
+        *frame = give_up_replay(reception, subscription, in_the_middle ? "lost" : "truncated");
+        return false;
+    }
+    metrics_add(reception->metrics, NOTIFIER_REPLAYED, 1);
+    subscription->last_seq = ring_event_seq(event);
+    *frame = frame_ref(ring_event_frame(event));
+    if (subscription->last_seq < subscription->replay_to)
+        return true;
+    hub_end_replay(reception->hub, subscription);
+    return false;
 }
 
 void reception_answer_waiting(struct reception *reception)

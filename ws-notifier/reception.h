@@ -50,6 +50,9 @@ void reception_refuse(struct reception *reception, struct client *client, const 
 /* Answers those who wait, if they can be answered now. Call it whenever the feed has learnt something. */
 void reception_answer_waiting(struct reception *reception);
 
+/* For client_rules.replay, with the reception as its context. */
+bool reception_replay(void *context, struct subscription *subscription, struct frame **frame);
+
 /* The socket is gone: so are its subscriptions. */
 void reception_leave(struct reception *reception, struct client *client);
 

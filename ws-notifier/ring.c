@@ -15,16 +15,19 @@
 #include <stdlib.h>
 #include <uthash.h>
 
+#define FIRST_CAPACITY 2
+#define SLOT           sizeof(struct ring_event *)
+
 struct ring_user {
     uint32_t user_id;
-    uint64_t whole_from; /* his events from here on have no hole */
-    struct ring_event *oldest, *newest;
+    uint32_t capacity, first, count;
+    struct ring_event **events; /* a circle of `capacity`, a power of two; the oldest first, never empty */
+    uint64_t whole_from;        /* his events from here on have no hole */
     UT_hash_handle hh;
 };
 
 struct ring_event {
     struct ring_event *next; /* in the stream's order */
-    struct ring_event *older_of_user, *newer_of_user;
     struct ring_user *user;
     struct frame *frame;
     uint64_t seq;
@@ -38,6 +41,7 @@ struct ring {
     struct ring_event *oldest, *newest;
     struct ring_user *users;
     size_t count, bytes;
+    size_t frame_bytes; /* of `bytes`, what the frames take */
 };
 
 struct ring *ring_new(size_t max_bytes, int64_t max_age_s, int64_t begin_s)
@@ -57,9 +61,32 @@ void ring_begin(struct ring *ring, int64_t begin_s)
         ring->begin_s = begin_s;
 }
 
-static size_t memory_of(const struct ring_event *event)
+/* ---- users ------------------------------------------------------------------------------------------ */
+
+static struct ring_event *nth(const struct ring_user *user, uint32_t n)
 {
-    return sizeof *event + frame_size(event->frame);
+    return user->events[(user->first + n) & (user->capacity - 1)];
+}
+
+static const struct ring_event *newest_of(const struct ring_user *user)
+{
+    assert(user->count > 0);
+    return nth(user, user->count - 1);
+}
+
+static void resize(struct ring *ring, struct ring_user *user, uint32_t capacity)
+{
+    struct ring_event **events = malloc(capacity * SLOT);
+    if (!events)
+        abort();
+    for (uint32_t n = 0; n < user->count; n++)
+        events[n] = nth(user, n);
+    free(user->events);
+    ring->bytes += capacity * SLOT;
+    ring->bytes -= user->capacity * SLOT;
+    user->events = events;
+    user->capacity = capacity;
+    user->first = 0;
 }
 
 /* NOLINTBEGIN(readability-function-size, clang-analyzer-core.NullDereference): uthash's macros */
@@ -79,39 +106,48 @@ static struct ring_user *add_user(struct ring *ring, uint32_t user_id, uint64_t 
     user->whole_from = seq;
     HASH_ADD(hh, ring->users, user_id, sizeof user->user_id, user);
     ring->bytes += sizeof *user;
+    resize(ring, user, FIRST_CAPACITY);
     return user;
 }
 
 static void drop_user(struct ring *ring, struct ring_user *user)
 {
     HASH_DEL(ring->users, user);
-    ring->bytes -= sizeof *user;
+    ring->bytes -= sizeof *user + user->capacity * SLOT;
+    free(user->events);
     free(user);
 }
 /* NOLINTEND(readability-function-size, clang-analyzer-core.NullDereference) */
 
-/* The oldest event of all is also its user's oldest. What reached the stream before it is gone too. */
-static void drop_oldest(struct ring *ring)
+static void take_oldest(struct ring *ring, struct ring_user *user)
+{
+    user->first = (user->first + 1) & (user->capacity - 1);
+    user->count--;
+    if (user->count == 0)
+        drop_user(ring, user);
+    else if (user->capacity > FIRST_CAPACITY && user->count <= user->capacity / 4)
+        resize(ring, user, user->capacity / 2);
+}
+
+/* ---- coming and going ---------------------------------------------------------------------------- */
+
+void ring_drop_oldest(struct ring *ring)
 {
     struct ring_event *event = ring->oldest;
     struct ring_user *user = event->user;
 
-    assert(user->oldest == event);
+    /* The oldest event of all is also its user's oldest. What reached the stream before it is gone too. */
+    assert(nth(user, 0) == event);
     ring_begin(ring, event->time_s);
     ring->oldest = event->next;
     if (!ring->oldest)
         ring->newest = NULL;
-    user->oldest = event->newer_of_user;
-    if (user->oldest)
-        user->oldest->older_of_user = NULL;
-    else
-        user->newest = NULL;
     if (user->whole_from <= event->seq)
         user->whole_from = event->seq + 1;
+    take_oldest(ring, user);
     ring->count--;
-    ring->bytes -= memory_of(event);
-    if (!user->oldest)
-        drop_user(ring, user);
+    ring->bytes -= sizeof *event + frame_size(event->frame);
+    ring->frame_bytes -= frame_size(event->frame);
     frame_unref(&event->frame);
     free(event);
 }
@@ -120,7 +156,7 @@ void ring_clear(struct ring *ring)
 {
     int64_t begin_s = ring->begin_s;
     while (ring->oldest)
-        drop_oldest(ring);
+        ring_drop_oldest(ring);
     ring->begin_s = begin_s;
 }
 
@@ -141,15 +177,13 @@ static void append(struct ring *ring, struct ring_user *user, struct ring_event 
         ring->oldest = event;
     ring->newest = event;
 
+    if (user->count == user->capacity)
+        resize(ring, user, user->capacity * 2);
+    user->events[(user->first + user->count++) & (user->capacity - 1)] = event;
     event->user = user;
-    event->older_of_user = user->newest;
-    if (user->newest)
-        user->newest->newer_of_user = event;
-    else
-        user->oldest = event;
-    user->newest = event;
     ring->count++;
-    ring->bytes += memory_of(event);
+    ring->bytes += sizeof *event + frame_size(event->frame);
+    ring->frame_bytes += frame_size(event->frame);
 }
 
 enum ring_verdict ring_add(struct ring *ring, uint32_t user_id, uint64_t seq, int64_t time_s,
@@ -158,11 +192,11 @@ enum ring_verdict ring_add(struct ring *ring, uint32_t user_id, uint64_t seq, in
     enum ring_verdict verdict = RING_NEW;
     struct ring_user *user = find_user(ring, user_id);
 
-    if (user && seq <= user->newest->seq)
+    if (user && seq <= newest_of(user)->seq)
         return RING_DUPLICATE;
     if (!user) {
         user = add_user(ring, user_id, seq);
-    } else if (seq != user->newest->seq + 1) {
+    } else if (seq != newest_of(user)->seq + 1) {
         user->whole_from = seq;
         verdict = RING_AFTER_HOLE;
     }
@@ -174,21 +208,23 @@ enum ring_verdict ring_add(struct ring *ring, uint32_t user_id, uint64_t seq, in
     event->time_s = time_s;
     append(ring, user, event);
     while (ring->bytes > ring->max_bytes && ring->oldest)
-        drop_oldest(ring);
+        ring_drop_oldest(ring);
     return verdict;
 }
 
 void ring_age(struct ring *ring, int64_t now_s)
 {
     while (ring->oldest && ring->oldest->time_s < now_s - ring->max_age_s)
-        drop_oldest(ring);
+        ring_drop_oldest(ring);
 }
 
 uint64_t ring_last_seq(const struct ring *ring, uint32_t user_id)
 {
     const struct ring_user *user = find_user(ring, user_id);
-    return user ? user->newest->seq : 0;
+    return user ? newest_of(user)->seq : 0;
 }
+
+/* ---- coming back --------------------------------------------------------------------------------- */
 
 static bool recent_enough(const struct ring *ring, int64_t time_s, int64_t now_s)
 {
@@ -196,40 +232,56 @@ static bool recent_enough(const struct ring *ring, int64_t time_s, int64_t now_s
     return time_s >= ring->begin_s + RING_CLOCK_MARGIN_S && time_s <= now_s + RING_CLOCK_MARGIN_S;
 }
 
-/* Back from the newest, so that the cost is that of what is asked for and not of what is there. */
-static void collect(const struct ring_user *user, uint64_t seq, size_t most, struct ring_replay *replay)
-{
-    assert(user->newest);
-    for (const struct ring_event *event = user->newest; event && event->seq > seq && replay->count <= most;
-         event = event->older_of_user) {
-        replay->first = event;
-        replay->count++;
-        replay->bytes += event->frame->length;
-    }
-    if (user->newest->seq > seq)
-        replay->last_seq = user->newest->seq;
-}
-
 bool ring_find(const struct ring *ring, uint32_t user_id, const struct cursor *cursor, int64_t now_s,
-               size_t most, struct ring_replay *replay)
+               struct ring_replay *replay)
 {
     const struct ring_user *user = find_user(ring, user_id);
-    *replay = (struct ring_replay){.last_seq = cursor->seq};
+    *replay = (struct ring_replay){.after_seq = cursor->seq, .last_seq = cursor->seq};
 
     if (!user)
         return recent_enough(ring, cursor->time_s, now_s);
     if (cursor->seq + 1 < user->whole_from) {
-        bool no_hole_inside = user->whole_from <= user->oldest->seq;
+        bool no_hole_inside = user->whole_from <= nth(user, 0)->seq;
         if (cursor->seq != 0 || !no_hole_inside || !recent_enough(ring, cursor->time_s, now_s))
             return false;
+        replay->after_seq = nth(user, 0)->seq - 1;
     }
-    collect(user, cursor->seq, most, replay);
+    if (newest_of(user)->seq > cursor->seq)
+        replay->last_seq = newest_of(user)->seq;
     return true;
 }
 
-const struct ring_event *ring_event_next(const struct ring_event *event)
+/* How many of the user's events are not newer than seq. */
+static uint32_t count_until(const struct ring_user *user, uint64_t seq)
 {
-    return event->newer_of_user;
+    uint64_t newer = newest_of(user)->seq > seq ? newest_of(user)->seq - seq : 0;
+    uint32_t low = 0, high = user->count;
+
+    /* Without a hole in between, which is nearly always, there is nothing to look for. */
+    if (newer < user->count && nth(user, user->count - (uint32_t)newer - 1)->seq == seq)
+        return user->count - (uint32_t)newer;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (nth(user, middle)->seq > seq)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
+const struct ring_event *ring_after(const struct ring *ring, uint32_t user_id, uint64_t seq)
+{
+    const struct ring_user *user = find_user(ring, user_id);
+    if (!user)
+        return NULL;
+    uint32_t n = count_until(user, seq);
+    return n < user->count ? nth(user, n) : NULL;
+}
+
+uint64_t ring_event_seq(const struct ring_event *event)
+{
+    return event->seq;
 }
 
 struct frame *ring_event_frame(const struct ring_event *event)
@@ -245,6 +297,11 @@ size_t ring_count(const struct ring *ring)
 size_t ring_bytes(const struct ring *ring)
 {
     return ring->bytes;
+}
+
+size_t ring_index_bytes(const struct ring *ring)
+{
+    return ring->bytes - ring->frame_bytes;
 }
 
 size_t ring_users(const struct ring *ring)

@@ -1,5 +1,5 @@
 /* Recent events of all users, kept for those who come back: one ring in the order of the stream, bounded
- * in bytes and in age, with a thread through the events of each user.
+ * in bytes and in age, with an index of each user's events by their number.
  *
  * It knows what it does not have: `begin` is the time from which on everything that reached the stream
  * is here, and per user the sequence number from which on nothing is missing. So it can say of any
@@ -43,31 +43,33 @@ enum ring_verdict {
 enum ring_verdict ring_add(struct ring *ring, uint32_t user_id, uint64_t seq, int64_t time_s,
                            struct frame *frame);
 
-/* Lets events leave that are older than max_age_s. */
+/* Lets events leave that are older than max_age_s; the oldest, which must be there. */
 void ring_age(struct ring *ring, int64_t now_s);
+void ring_drop_oldest(struct ring *ring);
 
 /* The user's newest sequence number; 0: no event of his is here. */
 uint64_t ring_last_seq(const struct ring *ring, uint32_t user_id);
 
-/* What a cursor's owner has missed. */
+/* What a cursor's owner has missed: everything after after_seq up to last_seq, without a hole. */
 struct ring_replay {
-    const struct ring_event *first; /* NULL: nothing; then ring_event_next() */
-    size_t count;      /* over `most`: more than that, uncounted; `first` and `bytes` mean nothing then */
-    size_t bytes;      /* of the texts */
-    uint64_t last_seq; /* what he has after it: never less than the cursor's */
+    uint64_t after_seq; /* the cursor's, or where his events begin when it was 0 */
+    uint64_t last_seq;  /* what he has after it: never less than the cursor's */
 };
 
-/* Whether everything after the cursor is here, and if so, what, as long as it is no more than `most`
- * events. The cursor's epoch is the caller's business. A cursor ahead of the ring (fresh from the database)
- * has missed nothing. */
+/* Whether everything after the cursor is here, and if so, what. The cursor's epoch is the caller's business.
+ * A cursor ahead of the ring (fresh from the database) has missed nothing. */
 bool ring_find(const struct ring *ring, uint32_t user_id, const struct cursor *cursor, int64_t now_s,
-               size_t most, struct ring_replay *replay);
+               struct ring_replay *replay);
 
-const struct ring_event *ring_event_next(const struct ring_event *event); /* the same user's next */
-struct frame *ring_event_frame(const struct ring_event *event);           /* the ring's reference */
+/* The user's oldest event here that is newer than seq; NULL: none. Cheap, wherever it is. */
+const struct ring_event *ring_after(const struct ring *ring, uint32_t user_id, uint64_t seq);
+
+uint64_t ring_event_seq(const struct ring_event *event);
+struct frame *ring_event_frame(const struct ring_event *event); /* the ring's reference */
 
 size_t ring_count(const struct ring *ring);
-size_t ring_bytes(const struct ring *ring); /* all memory that the events take */
+size_t ring_bytes(const struct ring *ring);       /* all memory that the events take */
+size_t ring_index_bytes(const struct ring *ring); /* the same without their frames */
 size_t ring_users(const struct ring *ring);
 int64_t ring_begin_s(const struct ring *ring);
 

@@ -118,6 +118,7 @@ static void on_tick(uv_timer_t *timer)
     }
     if (server->listener && server->sockets < server->max_sockets)
         listener_resume(server->listener);
+    memory_relieve(server->memory);
     if (server->drain_ms)
         drain_some(server, now_ms);
 }
@@ -127,6 +128,11 @@ static void on_tick(uv_timer_t *timer)
 static void wake(void *socket)
 {
     lws_callback_on_writable(((struct session *)socket)->wsi);
+}
+
+static void relieve(void *memory)
+{
+    memory_relieve(memory);
 }
 
 static bool take_socket(void *context, int fd)
@@ -202,8 +208,7 @@ static enum err create_context(struct server *server)
 }
 
 enum err server_open(uv_loop_t *loop, const struct config *config, struct reception *reception,
-                     const struct feed *feed, struct metrics *metrics, struct server **out, char *why,
-                     size_t size)
+                     struct feed *feed, struct metrics *metrics, struct server **out, char *why, size_t size)
 {
     struct server *server = calloc(1, sizeof *server);
     if (!server)
@@ -216,7 +221,11 @@ enum err server_open(uv_loop_t *loop, const struct config *config, struct recept
     server->rules = (struct client_rules){.max_frames = (size_t)config->ws_queue_frames,
                                           .max_bytes = (size_t)config->ws_queue_bytes,
                                           .wake = wake,
+                                          .replay = reception_replay,
+                                          .context = reception,
                                           .metrics = metrics};
+    server->memory = memory_new((size_t)config->notifier_memory_bytes, feed, &server->rules, metrics);
+    feed_on_growth(feed, relieve, server->memory);
     *out = server;
     limit_descriptors(server);
     uv_timer_init(loop, &server->timer);
@@ -258,6 +267,7 @@ void server_free(struct server **server)
         return;
     if ((*server)->context)
         lws_context_destroy((*server)->context);
+    memory_free(&(*server)->memory);
     free(*server);
     *server = NULL;
 }

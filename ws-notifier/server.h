@@ -16,8 +16,8 @@ struct server; /* opaque */
 
 /* Opens the door. ERR_SYSTEM: it cannot be opened; *why (size bytes) tells. */
 MUST_CHECK enum err server_open(uv_loop_t *loop, const struct config *config, struct reception *reception,
-                                const struct feed *feed, struct metrics *metrics, struct server **out,
-                                char *why, size_t size);
+                                struct feed *feed, struct metrics *metrics, struct server **out, char *why,
+                                size_t size);
 
 /* Lets nobody in any more and asks all to leave (CLOSE_RESTART), spread over a short time so that they
  * do not all knock at the next door at once. `done` is called when all have gone, or time is up. */

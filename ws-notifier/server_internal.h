@@ -15,6 +15,7 @@
 #include "common/token.h"
 #include "ws-notifier/client.h"
 #include "ws-notifier/listener.h"
+#include "ws-notifier/memory.h"
 #include "ws-notifier/server.h"
 
 /* One connection; the library keeps it beside its own, zeroed. */
@@ -28,7 +29,7 @@ struct session {
     int64_t goodbye_ms;    /* closing since; 0: not */
     bool events;           /* Server-Sent Events */
     bool ping_due, ping_out;
-    bool choked; /* the last write did not fit into the socket */
+    uint32_t unsent; /* the last write did not fit into the socket: at most so many bytes wait */
 };
 
 struct server {
@@ -41,6 +42,7 @@ struct server {
     struct lws_vhost *vhost;
     struct listener *listener;
     struct client_rules rules;
+    struct memory *memory;
     uv_timer_t timer;
     struct session *sessions;
     size_t clients, max_clients;

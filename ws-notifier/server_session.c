@@ -74,6 +74,7 @@ void session_close(struct server *server, struct session *session)
     enum close_code code = client_closing(session->client);
     if (code != CLOSE_NOT && code != CLOSE_RESTART && code != CLOSE_TOO_MANY)
         log_info("closed a client: %d %s", (int)code, close_reason(code));
+    server->rules.unsent_bytes -= session->unsent;
     reception_leave(server->reception, session->client);
     client_free(&session->client);
     free_pieces(session);
@@ -122,6 +123,7 @@ void session_receive(struct server *server, struct session *session, const char 
     }
     if (!session->pieces && whole) {
         take_message(server, session, text, length);
+        memory_relieve(server->memory);
         return;
     }
     if (!session->pieces) {
@@ -132,6 +134,7 @@ void session_receive(struct server *server, struct session *session, const char 
     strbuf_add(session->pieces, text, length);
     if (whole) {
         take_message(server, session, session->pieces->text, session->pieces->length);
+        memory_relieve(server->memory);
         free_pieces(session);
     }
 }
@@ -162,8 +165,17 @@ static int write_frame(struct server *server, struct session *session, struct fr
     if (written < length)
         return -1;
     metrics_add(server->metrics, NOTIFIER_FRAMES, 1);
-    session->choked = lws_partial_buffered(session->wsi);
+    if (lws_partial_buffered(session->wsi)) {
+        session->unsent = (uint32_t)length;
+        server->rules.unsent_bytes += session->unsent;
+    }
     return 0;
+}
+
+static void forget_unsent(struct server *server, struct session *session)
+{
+    server->rules.unsent_bytes -= session->unsent;
+    session->unsent = 0;
 }
 
 /* One write each time: the library says when the next one will not have to be stored. */
@@ -172,9 +184,9 @@ int session_writeable(struct server *server, struct session *session)
     struct client *client = session->client;
     int result = 0;
 
-    if (session->choked) {
+    if (session->unsent) {
         /* The peer has taken what was stuck: that, too, is a sign of life. */
-        session->choked = false;
+        forget_unsent(server, session);
         session->heard_ms = (int64_t)uv_now(server->loop);
     }
     if (session->ping_due && !client_closing(client)) {

@@ -27,7 +27,7 @@ USERS, CLIENTS, WRITERS, NOTIFIERS, WORKERS = 40, 100, 24, 2, 8
 QUIET_S = 90
 
 MISSED, MISSED_LIMIT_S = 5000, 1.0  # who was away for so many events has them within
-RING_SETTINGS = ("RING_BYTES", "RING_AGE_S", "WS_QUEUE_FRAMES", "WS_QUEUE_BYTES")  # smaller: clients may be told to reload
+RING_SETTINGS = ("RING_BYTES", "RING_AGE_S", "NOTIFIER_MEMORY_BYTES", "WS_QUEUE_FRAMES", "WS_QUEUE_BYTES")  # smaller: clients may be told to reload
 
 # Heartbeats often enough to matter in minutes.
 SETTINGS = {"API_WORKERS": WORKERS, "WS_HEARTBEAT_S": 4, "ADMINER_PORT": "off", "LOG_LEVEL": "info"}

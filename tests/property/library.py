@@ -19,7 +19,7 @@ class Cursor(Structure):
 
 
 class Replay(Structure):
-    _fields_ = [("first", c_void_p), ("count", c_size_t), ("bytes", c_size_t), ("last_seq", c_uint64)]
+    _fields_ = [("after_seq", c_uint64), ("last_seq", c_uint64)]
 
 
 class Subscription(Structure):
@@ -42,9 +42,11 @@ _SIGNATURES = {
     "ring_clear": (None, [c_void_p]),
     "ring_add": (c_int, [c_void_p, c_uint32, c_uint64, c_int64, c_void_p]),
     "ring_age": (None, [c_void_p, c_int64]),
+    "ring_drop_oldest": (None, [c_void_p]),
     "ring_last_seq": (c_uint64, [c_void_p, c_uint32]),
-    "ring_find": (c_bool, [c_void_p, c_uint32, POINTER(Cursor), c_int64, c_size_t, POINTER(Replay)]),
-    "ring_event_next": (c_void_p, [c_void_p]),
+    "ring_find": (c_bool, [c_void_p, c_uint32, POINTER(Cursor), c_int64, POINTER(Replay)]),
+    "ring_after": (c_void_p, [c_void_p, c_uint32, c_uint64]),
+    "ring_event_seq": (c_uint64, [c_void_p]),
     "ring_event_frame": (c_void_p, [c_void_p]),
     "ring_count": (c_size_t, [c_void_p]),
     "ring_bytes": (c_size_t, [c_void_p]),
@@ -52,6 +54,7 @@ _SIGNATURES = {
     "ring_begin_s": (c_int64, [c_void_p]),
     "shim_set_clock": (None, [c_int64]),
     "shim_new": (c_void_p, [c_int64, c_int64, c_size_t, c_size_t]),
+    "shim_forget_oldest": (None, [c_void_p, c_int]),
     "shim_free": (None, [c_void_p]),
     "shim_hub": (c_void_p, [c_void_p]),
     "shim_connect": (c_void_p, [c_void_p]),
@@ -138,22 +141,22 @@ class Ring:
         lib.shim_frame_free(frame)
         return verdict
 
+    def drop_oldest(self):
+        lib.ring_drop_oldest(self._ring)
+
     def age(self, now_s):
         lib.ring_age(self._ring, now_s)
 
-    def find(self, user, value, now_s, most=1 << 40):
-        """None when it cannot be served, else (texts, last_seq); texts is None when they are over `most`."""
+    def find(self, user, value, now_s):
+        """None when it cannot be served, else (texts, last_seq)."""
         replay = Replay()
-        if not lib.ring_find(self._ring, user, byref(value), now_s, most, byref(replay)):
+        if not lib.ring_find(self._ring, user, byref(value), now_s, byref(replay)):
             return None
-        if replay.count > most:
-            return None, replay.last_seq
-        texts, event = [], replay.first
-        while event:
+        texts, seq = [], replay.after_seq
+        while event := lib.ring_after(self._ring, user, seq):
+            seq = lib.ring_event_seq(event)
             texts.append(lib.shim_frame_text(lib.ring_event_frame(event)).decode())
-            event = lib.ring_event_next(event)
-        assert replay.count == len(texts)
-        assert replay.bytes == sum(len(text.encode()) for text in texts)
+        assert len(texts) == replay.last_seq - replay.after_seq
         return texts, replay.last_seq
 
     def last_seq(self, user):

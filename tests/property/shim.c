@@ -64,6 +64,7 @@ void shim_event(struct shim *shim, const char *epoch, uint32_t user_id, uint64_t
                 const char *body);
 void shim_control(struct shim *shim, const char *type, const char *epoch, int64_t timestamp_s);
 void shim_beat(struct shim *shim);
+void shim_forget_oldest(struct shim *shim, int count);
 void shim_tick(struct shim *shim);
 void shim_connected(struct shim *shim, bool resumed);
 void shim_disconnected(struct shim *shim);
@@ -87,10 +88,15 @@ struct shim *shim_new(int64_t ring_bytes, int64_t ring_age_s, size_t max_frames,
     shim->config.ring_bytes = ring_bytes;
     shim->config.ring_age_s = ring_age_s;
     shim->config.stream_max_age_s = 604800;
-    shim->rules = (struct client_rules){max_frames, max_bytes, wake, shim->metrics};
     shim->hub = hub_new(4, 8, shim->metrics);
     shim->feed = feed_new(&shim->config, shim->hub, shim->metrics);
     shim->reception = reception_new(shim->feed, shim->hub, shim->metrics);
+    shim->rules = (struct client_rules){.max_frames = max_frames,
+                                        .max_bytes = max_bytes,
+                                        .wake = wake,
+                                        .replay = reception_replay,
+                                        .context = shim->reception,
+                                        .metrics = shim->metrics};
     return shim;
 }
 
@@ -170,6 +176,12 @@ void shim_control(struct shim *shim, const char *type, const char *epoch, int64_
 void shim_beat(struct shim *shim)
 {
     reception_beat(shim->reception);
+}
+
+void shim_forget_oldest(struct shim *shim, int count)
+{
+    while (count-- > 0 && feed_forget_oldest(shim->feed))
+        ;
 }
 
 void shim_tick(struct shim *shim)

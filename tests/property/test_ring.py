@@ -78,6 +78,11 @@ class RingMachine(RuleBasedStateMachine):
         self.ring.age(self.now)
         assert all(when >= self.now - self.max_age_s for _, _, when in self.held())
 
+    @precondition(lambda self: self.ring.count)
+    @rule()
+    def memory_is_short(self):
+        self.ring.drop_oldest()
+
     @rule(back=st.integers(0, 30))
     def read_anew(self, back):
         """Another connection: what came before some moment may be missing from now on."""
@@ -126,17 +131,6 @@ class RingMachine(RuleBasedStateMachine):
         then = self.now - ago
         had = [n for n, when in self.reached[user] if when < then]
         self.check(user, had[-1] if had and knows else 0, then + skew, then)
-
-    @rule(user=USERS, back=st.integers(0, 15), most=st.integers(0, 8))
-    def returns_to_a_limit(self, user, back, most):
-        """More than can be sent is said to be more, and where it would end; less is served as without a limit."""
-        value = cursor("e", max(self.last[user] - back, 0), 0)
-        whole = self.ring.find(user, value, self.now)
-        found = self.ring.find(user, value, self.now, most)
-        if whole is None or len(whole[0]) <= most:
-            assert found == whole
-        else:
-            assert found == (None, whole[1])
 
     @rule(user=USERS, ahead=st.integers(1, 3))
     def returns_from_the_database(self, user, ahead):

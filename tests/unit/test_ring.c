@@ -22,25 +22,33 @@ static bool find(const struct ring *ring, uint32_t user, uint64_t seq, int64_t t
                  struct ring_replay *replay)
 {
     struct cursor cursor = {.epoch = "e", .seq = seq, .time_s = time_s};
-    return ring_find(ring, user, &cursor, NOW, SIZE_MAX - 1, replay);
+    return ring_find(ring, user, &cursor, NOW, replay);
+}
+
+static void check_event(const struct ring_event *event, uint32_t user, uint64_t seq)
+{
+    char text[64];
+    snprintf(text, sizeof text, "%u:%llu", user, (unsigned long long)seq);
+    assert_non_null(event);
+    assert_int_equal(ring_event_seq(event), seq);
+    assert_string_equal(frame_text(ring_event_frame(event)), text);
 }
 
 /* The replay is exactly from..to, in order. */
-static void check_replay(const struct ring_replay *replay, uint32_t user, uint64_t from, uint64_t to)
+static void check_replay(const struct ring *ring, const struct ring_replay *replay, uint32_t user,
+                         uint64_t from, uint64_t to)
 {
-    const struct ring_event *event = replay->first;
-    assert_int_equal(replay->count, to + 1 - from);
-    size_t bytes = 0;
-    for (uint64_t seq = from; seq <= to; seq++) {
-        char text[64];
-        snprintf(text, sizeof text, "%u:%llu", user, (unsigned long long)seq);
-        assert_non_null(event);
-        assert_string_equal(frame_text(ring_event_frame(event)), text);
-        bytes += strlen(text);
-        event = ring_event_next(event);
-    }
-    assert_null(event);
-    assert_int_equal(replay->bytes, bytes);
+    assert_int_equal(replay->after_seq, from - 1);
+    assert_int_equal(replay->last_seq, to);
+    for (uint64_t seq = from; seq <= to; seq++)
+        check_event(ring_after(ring, user, seq - 1), user, seq);
+    assert_null(ring_after(ring, user, to));
+}
+
+static void check_nothing_missed(const struct ring_replay *replay, uint64_t seq)
+{
+    assert_int_equal(replay->after_seq, seq);
+    assert_int_equal(replay->last_seq, seq);
 }
 
 static void test_replays_what_was_missed(void **state)
@@ -58,35 +66,67 @@ static void test_replays_what_was_missed(void **state)
     assert_int_equal(ring_last_seq(ring, 3), 0);
 
     assert_true(find(ring, 1, 2, 0, &replay));
-    check_replay(&replay, 1, 3, 5);
+    check_replay(ring, &replay, 1, 3, 5);
     assert_int_equal(replay.last_seq, 5);
     assert_true(find(ring, 1, 0, 0, &replay)); /* the oldest here is the first there is */
-    check_replay(&replay, 1, 1, 5);
+    check_replay(ring, &replay, 1, 1, 5);
     assert_true(find(ring, 1, 5, 0, &replay));
-    assert_null(replay.first);
+    check_nothing_missed(&replay, 5);
     assert_true(find(ring, 2, 100, 0, &replay)); /* the oldest here is the next he wants */
-    check_replay(&replay, 2, 101, 105);
+    check_replay(ring, &replay, 2, 101, 105);
     assert_false(find(ring, 2, 99, 0, &replay));
     ring_free(&ring);
     ring_free(&ring);
 }
 
-/* Who has missed too much is told so without all of it being counted. */
-static void test_counts_no_further(void **state)
+/* The next one is found wherever it is: behind holes, after the circle has turned and grown and shrunk. */
+static void test_after(void **state)
 {
     (void)state;
     struct ring *ring = ring_new(1000000, 900, NOW - 900);
-    struct ring_replay replay;
-    struct cursor cursor = {.epoch = "e", .seq = 2};
-    for (uint64_t seq = 1; seq <= 10; seq++)
+    bool here[2001] = {false};
+    uint64_t oldest = 1, newest = 0;
+    assert_null(ring_after(ring, 1, 0));
+    srand(7);
+    for (int step = 0; step < 600; step++) {
+        if (rand() % 300 < step && ring_count(ring) > 1) {
+            ring_drop_oldest(ring);
+            while (!here[oldest])
+                oldest++;
+            here[oldest++] = false;
+        } else {
+            newest += rand() % 10 ? 1 : 3;
+            add(ring, 1, newest, NOW);
+            here[newest] = true;
+        }
+        uint64_t seq = (uint64_t)rand() % (newest + 2), next = seq + 1;
+        while (next <= newest && !here[next])
+            next++;
+        if (next > newest)
+            assert_null(ring_after(ring, 1, seq));
+        else
+            check_event(ring_after(ring, 1, seq), 1, next);
+    }
+    ring_free(&ring);
+}
+
+/* What the index takes is counted, and given back. */
+static void test_index_bytes(void **state)
+{
+    (void)state;
+    struct ring *ring = ring_new(1000000, 900, NOW - 900);
+    add(ring, 1, 1, NOW);
+    size_t first = ring_index_bytes(ring);
+    for (uint64_t seq = 2; seq <= 1000; seq++)
         add(ring, 1, seq, NOW);
-    assert_true(ring_find(ring, 1, &cursor, NOW, 8, &replay));
-    check_replay(&replay, 1, 3, 10);
-    assert_true(ring_find(ring, 1, &cursor, NOW, 7, &replay));
-    assert_int_equal(replay.count, 8);
-    assert_true(ring_find(ring, 1, &cursor, NOW, 0, &replay));
-    assert_int_equal(replay.count, 1);
-    assert_int_equal(replay.last_seq, 10);
+    assert_true(ring_index_bytes(ring) > first + 1000 * sizeof(void *));
+    assert_true(ring_index_bytes(ring) < ring_bytes(ring));
+    for (int i = 1; i < 1000; i++)
+        ring_drop_oldest(ring);
+    assert_int_equal(ring_index_bytes(ring), first);
+    ring_drop_oldest(ring);
+    assert_int_equal(ring_index_bytes(ring), 0);
+    assert_int_equal(ring_bytes(ring), 0);
     ring_free(&ring);
 }
 
@@ -97,8 +137,7 @@ static void test_ahead(void **state)
     struct ring_replay replay;
     add(ring, 1, 7, NOW);
     assert_true(find(ring, 1, 9, 0, &replay));
-    assert_null(replay.first);
-    assert_int_equal(replay.last_seq, 9); /* so that 8 and 9 will be dropped when they come */
+    check_nothing_missed(&replay, 9); /* so that 8 and 9 will be dropped when they come */
     ring_free(&ring);
 }
 
@@ -114,7 +153,7 @@ static void test_duplicates(void **state)
     assert_int_equal(add(ring, 1, 7, NOW), RING_DUPLICATE);
     assert_int_equal(add(ring, 1, 43, NOW), RING_NEW);
     assert_true(find(ring, 1, 40, 0, &replay));
-    check_replay(&replay, 1, 41, 43);
+    check_replay(ring, &replay, 1, 41, 43);
     ring_free(&ring);
 }
 
@@ -132,7 +171,7 @@ static void test_hole(void **state)
     assert_false(find(ring, 1, 1, NOW - 10, &replay));
     assert_false(find(ring, 1, 0, NOW - 10, &replay));
     assert_true(find(ring, 1, 3, 0, &replay));
-    check_replay(&replay, 1, 4, 5);
+    check_replay(ring, &replay, 1, 4, 5);
     ring_free(&ring);
 }
 
@@ -143,8 +182,7 @@ static void test_idle_user_by_time(void **state)
     struct ring_replay replay;
     assert_false(find(ring, 1, 41, 0, &replay)); /* the short form says no time */
     assert_true(find(ring, 1, 41, NOW - 10, &replay));
-    assert_int_equal(replay.last_seq, 41);
-    assert_int_equal(replay.count, 0);
+    check_nothing_missed(&replay, 41);
     assert_true(find(ring, 1, 41, NOW - 900 + RING_CLOCK_MARGIN_S, &replay));
     assert_false(find(ring, 1, 41, NOW - 900 + RING_CLOCK_MARGIN_S - 1, &replay));
     /* A time from the future proves nothing. */
@@ -168,7 +206,7 @@ static void test_unknown_seq(void **state)
     add(ring, 1, 42, NOW);
     add(ring, 1, 43, NOW);
     assert_true(find(ring, 1, 0, NOW - 100, &replay));
-    check_replay(&replay, 1, 42, 43);
+    check_replay(ring, &replay, 1, 42, 43);
     assert_false(find(ring, 1, 0, 0, &replay));
     /* But somebody who names a number means it. */
     assert_false(find(ring, 1, 40, NOW - 100, &replay));
@@ -191,7 +229,7 @@ static void test_age(void **state)
     assert_int_equal(ring_begin_s(ring), NOW + 50);
     assert_false(find(ring, 1, 0, 0, &replay));
     assert_true(find(ring, 1, 1, 0, &replay));
-    check_replay(&replay, 1, 2, 2);
+    check_replay(ring, &replay, 1, 2, 2);
     ring_age(ring, NOW + 2000);
     assert_int_equal(ring_count(ring), 0);
     assert_int_equal(ring_bytes(ring), 0);
@@ -233,7 +271,7 @@ static void test_clear(void **state)
     assert_int_equal(ring_begin_s(ring), NOW - 900);
     assert_int_equal(add(ring, 1, 1, NOW), RING_NEW);
     assert_true(find(ring, 1, 0, 0, &replay));
-    check_replay(&replay, 1, 1, 1);
+    check_replay(ring, &replay, 1, 1, 1);
     ring_free(&ring);
 }
 
@@ -258,10 +296,10 @@ static void check_promise(const struct ring *ring, const struct history *history
 {
     struct cursor cursor = {.epoch = "e", .seq = seq, .time_s = time_s};
     struct ring_replay replay;
-    if (!ring_find(ring, user, &cursor, now_s, SIZE_MAX - 1, &replay))
+    if (!ring_find(ring, user, &cursor, now_s, &replay))
         return;
 
-    const struct ring_event *event = replay.first;
+    const struct ring_event *event = ring_after(ring, user, replay.after_seq);
     bool any = false;
     for (uint64_t next = seq + 1; next <= history->last[user]; next++) {
         char text[64];
@@ -275,7 +313,7 @@ static void check_promise(const struct ring *ring, const struct history *history
         snprintf(text, sizeof text, "%u:%llu", user, (unsigned long long)next);
         assert_non_null(event);
         assert_string_equal(frame_text(ring_event_frame(event)), text);
-        event = ring_event_next(event);
+        event = ring_after(ring, user, next);
     }
     assert_null(event);
 }
@@ -327,7 +365,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_replays_what_was_missed),
-        cmocka_unit_test(test_counts_no_further),
+        cmocka_unit_test(test_after),
+        cmocka_unit_test(test_index_bytes),
         cmocka_unit_test(test_ahead),
         cmocka_unit_test(test_duplicates),
         cmocka_unit_test(test_hole),

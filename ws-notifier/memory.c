@@ -1,0 +1,95 @@
+/* What is kept is counted where it is kept; here it is only summed up. What the libraries hold for a socket
+ * can not be asked for: it was measured (docs/performance.md). */
+#include "ws-notifier/memory.h"
+
+#include <stdlib.h>
+
+#include "common/log.h"
+#include "ws-notifier/frame.h"
+#include "ws-notifier/hub.h"
+#include "ws-notifier/notifier_metrics.h"
+
+#define SOCKET_BYTES       2000 /* of one that is open and quiet */
+#define SUBSCRIPTION_BYTES 300
+#define RING_SHARE         4  /* this part of the bound is left to recent events as long as possible */
+#define CALM_PERCENT       90 /* below it, the next time is news again */
+
+struct memory {
+    size_t max_bytes;
+    struct feed *feed;
+    struct client_rules *rules;
+    struct metrics *metrics;
+    bool told;
+};
+
+struct memory *memory_new(size_t max_bytes, struct feed *feed, struct client_rules *rules,
+                          struct metrics *metrics)
+{
+    struct memory *memory = calloc(1, sizeof *memory);
+    if (!memory)
+        abort();
+    memory->max_bytes = max_bytes;
+    memory->feed = feed;
+    memory->rules = rules;
+    memory->metrics = metrics;
+    return memory;
+}
+
+void memory_free(struct memory **memory)
+{
+    free(*memory);
+    *memory = NULL;
+}
+
+size_t memory_taken(const struct memory *memory)
+{
+    size_t subscriptions = (size_t)metrics_get(memory->metrics, NOTIFIER_SUBSCRIPTIONS);
+    return frames_bytes() + ring_index_bytes(feed_ring(memory->feed)) + memory->rules->queue_bytes +
+           memory->rules->unsent_bytes + memory->rules->clients * SOCKET_BYTES +
+           subscriptions * SUBSCRIPTION_BYTES;
+}
+
+static bool has_room(const void *context)
+{
+    const struct memory *memory = context;
+    return memory_taken(memory) <= memory->max_bytes;
+}
+
+/* Down to so many bytes, if need be. */
+static void shorten_ring(struct memory *memory, size_t least)
+{
+    int64_t forgotten = 0;
+    while (!has_room(memory) && ring_bytes(feed_ring(memory->feed)) > least &&
+           feed_forget_oldest(memory->feed))
+        forgotten++;
+    metrics_add(memory->metrics, NOTIFIER_MEMORY_EVENTS, forgotten);
+}
+
+static void close_slowest(struct memory *memory)
+{
+    int64_t before = metrics_get(memory->metrics, NOTIFIER_CLOSED_SLOW);
+    clients_close_slowest(memory->rules, has_room, memory);
+    metrics_add(memory->metrics, NOTIFIER_MEMORY_CLOSED,
+                metrics_get(memory->metrics, NOTIFIER_CLOSED_SLOW) - before);
+}
+
+void memory_relieve(struct memory *memory)
+{
+    size_t taken = memory_taken(memory);
+    metrics_set(memory->metrics, NOTIFIER_MEMORY_BYTES, (int64_t)taken);
+    if (taken <= memory->max_bytes) {
+        if (taken < memory->max_bytes / 100 * CALM_PERCENT)
+            memory->told = false;
+        return;
+    }
+    if (!memory->told)
+        log_warn(
+            "the %zu bytes of NOTIFIER_MEMORY_BYTES are full: the oldest of the recent events go, then the "
+            "slowest clients",
+            memory->max_bytes);
+    memory->told = true;
+    shorten_ring(memory, memory->max_bytes / RING_SHARE);
+    close_slowest(memory);
+    shorten_ring(memory, 0);
+    metrics_set(memory->metrics, NOTIFIER_MEMORY_BYTES, (int64_t)memory_taken(memory));
+}
