@@ -1,9 +1,14 @@
-"""RabbitMQ killed, frozen or stopped: writes go on as if nothing were, and every event arrives after."""
+"""RabbitMQ killed, frozen, under an alarm or robbed of its data: writes go on as if nothing were, and every event
+arrives after."""
 
+import os
+import shutil
 import signal
+import subprocess
 import time
 
 import pytest
+import websockets
 
 from lib.amqp import first_appearances
 from lib.wait import eventually
@@ -133,3 +138,107 @@ def test_writes_while_away_say_degraded_and_log_little(stack, http, some):
             if any(word in line.lower() for word in ("broker", "rabbitmq", "amqp")) and "published" not in line
         ]
         assert len(lines) <= most, f"{len(lines)} lines:\n" + "\n".join(lines[:60])
+
+
+# ---- alarms, and data that is gone -------------------------------------------------------------------
+
+
+def rabbitmqctl(stack, *arguments):
+    """As the stack's own broker is reached; the one in /usr/sbin is for the system's."""
+    service = stack.run_dir / "service" / "rabbitmq" / "env"
+    environment = {**os.environ, **{path.name: path.read_text().rstrip("\n") for path in service.iterdir()}}
+    done = subprocess.run(
+        ["/usr/lib/rabbitmq/bin/rabbitmqctl", "--node", "carillon@localhost", *arguments],
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+
+
+ALARMS = {
+    "memory": (["set_vm_memory_high_watermark", "absolute", "1"], ["set_vm_memory_high_watermark", "0.4"]),
+    "disk": (["set_disk_free_limit", "900000GB"], ["set_disk_free_limit", "50MB"]),
+}
+
+
+@pytest.mark.parametrize("alarm", ALARMS)
+def test_broker_alarm(stack, http, some, sockets, alarm):
+    """It takes nothing from whoever publishes. Writes go on, browsers are answered, also by a notifier that has
+    just started; when it is over everything arrives."""
+    users, tasks = some
+    raise_it, clear_it = ALARMS[alarm]
+    socket = sockets()
+    for user in users:
+        socket.subscribe(user)
+    write_some(http, tasks, 5)
+    heard_all(socket, users, [f"n{n}" for n in range(5)], 30)
+    cursors = {user: f"{stack.epoch()}:5" for user in users}
+    rabbitmqctl(stack, *raise_it)
+    try:
+        write_some(http, tasks, 5)
+        assert stack.outbox_count() > 0, "the alarm was not felt at all"
+        assert sockets().subscribe(users[0], since=cursors[users[0]])["recovered"] is True
+        stack.notifier().kill(signal.SIGKILL)
+        back = eventually(lambda: come_back(sockets, cursors), 30, "browsers can come back during the alarm")
+    finally:
+        rabbitmqctl(stack, *clear_it)
+    stack.outbox_empty(40)
+    in_stream(stack, users, 10)
+    for user in users:
+        heard_all(back[user], [user], [f"n{n}" for n in range(5)], 30)
+    stack.ready()
+
+
+def come_back(sockets, cursors):
+    """{user: a socket of his own}"""
+    back = {}
+    try:
+        for user, cursor in cursors.items():
+            back[user] = sockets()
+            answer = back[user].subscribe(user, since=cursor)
+            assert answer["recovered"] is True, answer
+        return back
+    except (OSError, websockets.WebSocketException) as error:
+        raise AssertionError(repr(error)) from None
+
+
+def wipe_the_broker(stack):
+    service = stack.run_dir / "service" / "rabbitmq"
+    subprocess.run(["s6-svc", "-wD", "-T", "20000", "-d", service], check=True)
+    shutil.rmtree(stack.run_dir / "rabbitmq" / "carillon@localhost")
+    subprocess.run(["s6-svc", "-u", service], check=True)
+
+
+@pytest.mark.parametrize("lose", [wipe_the_broker])
+def test_stream_gone(stack, http, some, sockets, lose):
+    """All of the journal goes into the new one. Who stayed hears each event once; so does who was away."""
+    users, tasks = some
+    stayed, left = sockets(), sockets()
+    for user in users:
+        stayed.subscribe(user, since=None)
+        left.subscribe(user, since=None)
+    write_some(http, tasks, 5)
+    contents = [f"n{n}" for n in range(5)]
+    heard_all(stayed, users, contents, 30)
+    heard_all(left, users, contents, 30)
+    left.close()
+    others = stack.sql_number("SELECT COUNT(*) FROM events")
+    lose(stack)
+    write_some(http, tasks, 5)
+    stack.ready(60)
+    stack.outbox_empty(60)
+    in_stream(stack, users, 10)
+    assert stack.sql_number("SELECT COUNT(*) FROM events") == others + 5 * len(tasks)
+    whole_journal_is_in_the_stream(stack)
+    heard_all(stayed, users, contents, 40)
+    for user, socket in come_back(sockets, {user: f"{stack.epoch()}:5" for user in users}).items():
+        heard_all(socket, [user], contents, 40)
+
+
+def whole_journal_is_in_the_stream(stack):
+    reader = stack.stream()
+    try:
+        there = {(message.user, message.seq) for message in reader.sync(60).events()}
+    finally:
+        reader.close()
+    journal = {(int(user), int(seq)) for user, seq in stack.sql("SELECT user_id, seq FROM events")}
+    assert journal <= there, sorted(journal - there)[:10]

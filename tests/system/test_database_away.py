@@ -1,10 +1,12 @@
-"""MariaDB frozen, killed or refusing: 503 with Retry-After within two seconds, nothing hangs, and it heals
-by itself."""
+"""MariaDB frozen, killed, restarted or refusing: 503 with Retry-After within two seconds, nothing hangs, and it
+heals by itself."""
 
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 
+import pymysql
 import pytest
 
 from lib.http import assert_problem
@@ -77,9 +79,10 @@ def test_database_frozen_under_many_requests(stack, http):
     stack.ready()
 
 
-def test_database_killed(stack, http, task):
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_database_restarted(stack, http, task, number):
     before = stack.part("mariadb")
-    stack.database().kill(signal.SIGKILL)
+    stack.database().kill(number)
     refused = 0
     end = time.monotonic() + 60
     while time.monotonic() < end:
@@ -129,6 +132,63 @@ def test_connection_killed_between_requests(stack, http, task):
             stack.script("sql", "-e", f"KILL {number}", check=False)
         for _ in range(3 * len(stack.workers())):
             assert http.patch(f"/tasks/{task['id']}", {"status": 1}).status == 200
+
+
+def test_database_read_only(stack, http, task):
+    """As an operator leaves it after a failover: reads go on, a write is refused and has no effect."""
+    path = f"/tasks/{task['id']}"
+    stack.outbox_empty()
+    stack.sql("SET GLOBAL read_only = 1")
+    try:
+        unavailable(http, "PATCH", path, {"status": 1})
+        unavailable(http, "DELETE", path)
+        unavailable(http, "POST", "/tasks", {"user_id": task["user_id"], "content": "x"})
+        assert http.get(path).json() == task
+    finally:
+        stack.sql("SET GLOBAL read_only = 0")
+    assert count_events(stack, task) == 1
+    heals(stack, http, task)
+    stack.outbox_empty()
+
+
+@contextmanager
+def no_connection_left(stack):
+    """Takes every connection the server has to give; the administrator has one in reserve."""
+    most = 10  # it takes no smaller limit
+    password = (stack.run_dir / "secrets" / "db_password").read_text().strip()
+    place = str(stack.run_dir / "sock" / "mariadb.sock")
+    held = [pymysql.connect(unix_socket=place, user="carillon", password=password) for _ in range(most)]
+    before = stack.sql_number("SELECT @@max_connections")
+    ours = {connection.thread_id() for connection in held}
+    try:
+        stack.sql(f"SET GLOBAL max_connections = {most}")
+        with held[0].cursor() as cursor:  # an account sees its own connections, and may end them
+
+            def alone():
+                cursor.execute("SELECT id FROM information_schema.processlist")
+                others = {number for (number,) in cursor.fetchall()} - ours
+                for number in others:
+                    with suppress(pymysql.Error):
+                        cursor.execute(f"KILL {number}")
+                return not others
+
+            eventually(alone, 10, "nobody else has a connection")
+        yield
+    finally:
+        for connection in held:
+            connection.close()
+        stack.sql(f"SET GLOBAL max_connections = {before}")
+
+
+def test_max_connections_reached(stack, http, task):
+    workers = {worker.pid for worker in stack.workers()}
+    with no_connection_left(stack):
+        for _ in range(3):
+            unavailable(http)
+            unavailable(http, "PATCH", f"/tasks/{task['id']}", {"status": 1})
+        assert http.get("/healthz").status == 200
+    heals(stack, http, task)
+    assert {worker.pid for worker in stack.workers()} == workers, "it took a restart"
 
 
 def test_deadlocks_are_retried(stack, http):

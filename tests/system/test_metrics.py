@@ -1,6 +1,7 @@
 """Prometheus can read what the programs tell, and it is about the whole pool."""
 
 import re
+import signal
 import socket
 from concurrent.futures import ThreadPoolExecutor
 
@@ -146,3 +147,47 @@ def test_metrics_are_not_for_everybody(stack):
     text = "\n".join(path.read_text() for path in (stack.run_dir / "etc").rglob("*") if path.is_file() and "nginx" in str(path))
     assert text.count("deny") >= 1, "nothing is denied in nginx's configuration"
     assert Http(stack.http).get("/metrics", headers={"X-Forwarded-For": "8.8.8.8"}).status in (200, 403)
+
+
+@pytest.mark.parametrize(
+    "path, names",
+    [
+        (
+            "/metrics",
+            "outbox_events outbox_oldest_milliseconds publish_lag_seconds broker_connects_total db_connects_total rows_purged_total"
+            " events_healed_total",
+        ),
+        (
+            "/notifier/metrics",
+            "ring_events ring_bytes queue_bytes replayed_events_total resumes_total resets_total closed_total connects_total"
+            " broker_connects_total",
+        ),
+    ],
+)
+def test_what_an_operator_looks_for(http, path, names):
+    families = scrape(http, path)
+    prefix = "carillon_notifier_" if "notifier" in path else "carillon_api_"
+    assert [name for name in names.split() if prefix + name not in families] == []
+
+
+@pytest.mark.disturbs
+def test_outbox_tells_of_a_broker_that_is_away(stack, http, task):
+    """Depth and age grow while nothing is confirmed, and are zero again after."""
+    broker = stack.broker()
+    broker.kill(signal.SIGSTOP)
+    try:
+        for number in range(5):
+            assert http.patch(f"/tasks/{task['id']}", {"content": f"n{number}"}).status == 200
+
+        def grown():
+            families = scrape(http)
+            assert total(families, "carillon_api_outbox_events") >= 5
+            assert total(families, "carillon_api_outbox_oldest_milliseconds") >= 1000
+            return True
+
+        eventually(grown, 20, "the outbox is seen to grow")
+    finally:
+        broker.kill(signal.SIGCONT)
+    stack.outbox_empty()
+    eventually(lambda: total(scrape(http), "carillon_api_outbox_events") == 0, 20, "and to be empty again")
+    stack.ready()

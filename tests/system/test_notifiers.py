@@ -1,0 +1,136 @@
+"""Two notifiers on one stream behind nginx: a browser may come back to another one, and one of them may be restarted
+while the other serves on. Their ring is small, so that it can be outrun."""
+
+import asyncio
+import signal
+import urllib.parse
+
+import pytest
+
+from drill.listeners import STEADY, Listener
+from lib.load import Load
+from lib.proc import read
+from lib.wait import eventually
+from lib.ws import shared_loop
+
+RING_BYTES = 262_144
+PARTS = ("ws-notifier", "ws-notifier-2")
+
+
+@pytest.fixture(scope="module")
+def doors(pair):
+    """The notifiers' own ports."""
+    ports = pair.port("NOTIFIER_PORT"), pair.port("PORT") + 11
+    return [f"ws://127.0.0.1:{port}/ws" for port in ports]
+
+
+@pytest.fixture
+def busy(pair):
+    [user] = pair.new_users(1)
+    [task] = pair.new_tasks([user])
+    http = pair.client(keep=True)
+
+    def change(*contents):
+        for content in contents:
+            assert http.patch(f"/tasks/{task}", {"content": content}).status == 200
+
+    return user, change
+
+
+def heard(socket, count):
+    return [socket.notification() for _ in range(count)]
+
+
+def test_both_say_the_same(pair, doors, busy):
+    user, change = busy
+    sockets = [pair.socket(door) for door in doors]
+    for socket in sockets:
+        socket.subscribe(user)
+    change("a", "b", "c")
+    for socket in sockets:
+        heard(socket, 3)
+    one, two = ([text for text in socket.texts if '"notification"' in text] for socket in sockets)
+    assert one == two and len(one) == 3
+
+
+def test_come_back_to_the_other(pair, doors, busy):
+    """To and fro, each time with what the last one had said."""
+    user, change = busy
+    first = pair.socket(doors[0])
+    cursor = first.subscribe(user, since=None)["cursor"]
+    change("0")
+    cursor = heard(first, 1)[0]["cursor"]
+    first.close()
+    for turn in range(1, 6):
+        change(f"{turn}a", f"{turn}b")
+        socket = pair.socket(doors[turn % 2])
+        answer = socket.subscribe(user, since=cursor)
+        assert answer["recovered"] is True, answer
+        frames = heard(socket, 2)
+        assert [frame["task"]["content"] for frame in frames] == [f"{turn}a", f"{turn}b"]
+        socket.nothing_before_answer()
+        cursor = frames[-1]["cursor"]
+        socket.close()
+
+
+def test_who_was_away_too_long_is_told(pair, doors, busy):
+    """More has happened than the ring holds. After reading the list, its cursor serves."""
+    user, change = busy
+    first = pair.socket(doors[0])
+    first.subscribe(user, since=None)
+    change("seen")
+    cursor = heard(first, 1)[0]["cursor"]
+    first.close()
+    change(*("x" * 1000 for _ in range(RING_BYTES // 1000)))
+    pair.outbox_empty()
+    for door in doors:
+        socket = pair.socket(door)
+        answer = socket.subscribe(user, since=cursor)
+        assert answer["recovered"] is False and answer["reason"] == "truncated", answer
+        fresh = pair.client().get(f"/tasks?user_id={user}").header("Event-Cursor")
+        assert socket.subscribe(user, since=fresh)["recovered"] is True
+        socket.close()
+
+
+def test_rolling_restart_under_load(pair):
+    """First one, then the other: out within five seconds, no request fails, and every browser, told 1012 and back
+    with its cursor, hears each event once and in order."""
+    users = pair.new_users(10)
+    tasks = pair.new_tasks(users)
+    endpoint = urllib.parse.urlsplit(pair.http)
+    place = endpoint.hostname, endpoint.port
+    listeners = [Listener(f"page {n}", STEADY, [user], {"nginx": pair.ws}, place, 1) for n, user in enumerate(users * 2)]
+    running = [asyncio.run_coroutine_threadsafe(listener.run(), shared_loop().loop) for listener in listeners]
+    load = Load(pair.http, lambda index: ("PATCH", f"/tasks/{tasks[index % 10]}", {"status": index // 10 % 2}), 150)
+    load.start()
+    try:
+        readers = [reader for listener in listeners for reader in listener.readers.values()]
+        eventually(lambda: all(reader.answered for reader in readers), 20, "everybody is there")
+        for part in PARTS:
+            restart(pair, part)
+            goal = len(load.accepted) + 150
+            eventually(lambda: len(load.accepted) >= goal, 30, "the load goes on")
+        load.stop()
+        load.assert_none_failed()
+        heads = {int(user): int(seq) for user, seq in pair.sql("SELECT id, event_seq FROM users")}
+        assert sum(heads[user] for user in users) == len(load.accepted)
+        eventually(lambda: all(r.answered and r.last == heads[r.user] for r in readers), 30, "everybody has everything")
+    finally:
+        load.stop()
+        for task in running:
+            task.cancel()
+    assert [reader.violations for reader in readers if reader.violations] == []
+    assert not any(reader.refusals for reader in readers), [dict(reader.refusals) for reader in readers]
+    assert {code for listener in listeners for code in listener.closes} == {1012}
+
+
+def restart(pair, part):
+    notifier = pair.process(part, "ws-notifier")
+    notifier.kill(signal.SIGTERM)
+    eventually(lambda: read(notifier.pid) is None or read(notifier.pid).state == "Z", 5, f"{part} leaves")
+
+    def another():
+        return [p for p in pair.processes(part) if p.name == "ws-notifier" and p.pid != notifier.pid]
+
+    eventually(another, 15, f"{part} comes back")
+    pair.ready()

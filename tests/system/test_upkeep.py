@@ -1,0 +1,77 @@
+"""What is past its time goes, in small batches and in nobody's way."""
+
+import hashlib
+import signal
+
+import pytest
+
+from lib.http import assert_problem
+from lib.load import Load
+from lib.wait import eventually
+from test_metrics import scrape, total
+
+pytestmark = pytest.mark.disturbs
+
+OLD = 3000
+
+
+def make_old(stack, user):
+    """A journal and keys from long ago: more than one batch."""
+    ages = "UTC_TIMESTAMP(3) - INTERVAL 8 DAY"
+    stack.sql(
+        f"UPDATE users SET event_seq = {OLD} WHERE id = {user};"
+        f"INSERT INTO events (user_id, seq, type, task_id, payload, created_at)"
+        f" SELECT {user}, seq, 'task.updated', 1, '{{}}', {ages} FROM seq_1_to_{OLD};"
+        f"INSERT INTO idempotency_keys (owner_id, idem_key, request_hash, status, task_id, etag_version, body, created_at)"
+        f" SELECT 0, CONCAT('old {user} ', seq), UNHEX('{hashlib.sha256(b'').hexdigest()}'), 201, 1, 1, '', {ages}"
+        f" FROM seq_1_to_{OLD}"
+    )
+
+
+def old_rows(stack, user):
+    return stack.sql_number(
+        f"SELECT (SELECT COUNT(*) FROM events WHERE user_id = {user} AND seq <= {OLD})"
+        f" + (SELECT COUNT(*) FROM idempotency_keys WHERE idem_key LIKE 'old {user} %')"
+    )
+
+
+def test_purge(stack, http, user):
+    """While the same user's tasks are written to; what waits in the outbox stays, however old."""
+    make_old(stack, user)
+    tasks = stack.new_tasks([user] * 4)
+    load = Load(stack.http, lambda n: ("PATCH", f"/tasks/{tasks[n % 4]}", {"content": f"n{n}"}), 100)
+    load.start()
+    try:
+        stack.signal("fcgi-api", signal.SIGTERM)  # a new pool looks at once, not at the next minute
+        eventually(lambda: old_rows(stack, user) == 0, 40, "what is old is gone")
+    finally:
+        load.stop()
+    load.assert_none_failed()
+    stack.ready()
+    stack.outbox_empty()
+    epoch, last = stack.epoch(), OLD + len(load.accepted)
+    assert stack.sql_number(f"SELECT event_seq FROM users WHERE id = {user}") == last
+    assert [seq for seq, _, _ in stack.journal(user)] == list(range(OLD + 1, last + 1))
+    assert http.get(f"/users/{user}/events?since={epoch}:{OLD}").status == 200
+    assert_problem(http.get(f"/users/{user}/events?since={epoch}:1"), 410, "cursor-gone")
+    assert total(scrape(http), "carillon_api_rows_purged_total") >= 2 * OLD
+
+
+def test_what_waits_is_not_purged(stack, http, user, task):
+    """A journal row that the broker has not confirmed outlives the retention."""
+    stack.outbox_empty()
+    broker = stack.broker()
+    broker.kill(signal.SIGSTOP)
+    try:
+        assert http.patch(f"/tasks/{task['id']}", {"status": 1}).status == 200
+        stack.sql(
+            f"UPDATE events SET created_at = created_at - INTERVAL 8 DAY WHERE user_id = {user};"
+            f"UPDATE outbox SET created_at = created_at - INTERVAL 8 DAY WHERE user_id = {user}"
+        )
+        stack.signal("fcgi-api", signal.SIGTERM)
+        # Its first event, confirmed, goes; so the purge has been there.
+        eventually(lambda: [seq for seq, _, _ in stack.journal(user)] == [2], 40, "the purge has been there")
+    finally:
+        broker.kill(signal.SIGCONT)
+    stack.ready()
+    stack.outbox_empty()
