@@ -45,6 +45,8 @@ def check_writes(writes, evidence, verdict):
         done = [found for request in write.request_ids for found in by_request.pop(request, [])]
         verdict.counts[write.outcome] += 1
         name = f"{write.event} by {write.request_ids} of task {write.task}, answered {write.status}"
+        if write.bare:
+            verdict.add("wrong answer", f"{name}: {write.bare} times refused without Retry-After")
         if write.outcome == ACCEPTED and not done:
             verdict.add("lost write", name)
         elif write.outcome == REJECTED and not write.excused:

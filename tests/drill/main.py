@@ -214,7 +214,7 @@ class Drill:
         given = self.given
         print()
         print("\n".join(report.strikes_table(self.outcomes)), "", sep="\n")
-        lines = report.figures(verdict, self.listeners, len(self.outcomes), self.struck_s) + report.crowded(self.outcomes)
+        lines = report.figures(verdict, self.listeners, self.outcomes, self.struck_s) + report.crowded(self.outcomes)
         if self.missed_s is not None:
             lines.append(f"{'long absence':<16}{MISSED:,} missed events replayed in {self.missed_s:.2f} s")
         print("\n".join(lines))

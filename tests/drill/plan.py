@@ -58,6 +58,6 @@ def strikes(seed, only=None):
             chance.choice(part.ways),
             chance.random(),
             chance.uniform(0.5, 5.0),
-            chance.uniform(0.1, 1.2),
+            chance.uniform(0.1, 0.7),
             chance.random() < 0.25,
         )

@@ -2,7 +2,7 @@
 
 import statistics
 
-from .plan import PARTS, WAYS
+from .plan import HANG, KILL, PARTS, WAYS
 
 
 def _seconds(value):
@@ -47,7 +47,13 @@ def crowded(outcomes):
     return [f"machine         crowded during {len(stretched)} of {len(outcomes)} strikes: their limits are stretched, by up to {max(stretched):.1f}"]
 
 
-def figures(verdict, listeners, strikes, seconds):
+def _kinds(outcomes):
+    """Of the strikes, how many were a kill -9 in the end."""
+    killed = sum(1 for outcome in outcomes if outcome.strike.way in (KILL, HANG))
+    return f"{len(outcomes):,}, of which {killed:,} kill -9"
+
+
+def figures(verdict, listeners, outcomes, seconds):
     counts = verdict.counts
     visits = sum(listener.connects for listener in listeners)
     closes = {}
@@ -56,7 +62,7 @@ def figures(verdict, listeners, strikes, seconds):
             closes[code] = closes.get(code, 0) + count
     told = {kind[6:]: count for kind, count in sorted(counts.items()) if kind.startswith("told: ")}
     rows = [
-        ("strikes", f"{strikes} in {seconds:.0f} s"),
+        ("strikes", f"{_kinds(outcomes)}, in {seconds:.0f} s"),
         (
             "writes",
             f"{counts['accepted']:,} accepted, {counts['refused']:,} refused, {counts['unknown']:,} without a sure answer "

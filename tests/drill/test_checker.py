@@ -186,6 +186,10 @@ def refuse_and_do(writes, readers, evidence):
     writes[1].outcome = REFUSED
 
 
+def refuse_without_a_word(writes, readers, evidence):
+    writes[1].bare = 1
+
+
 def reject(writes, readers, evidence):
     writes[1].outcome = REJECTED
 
@@ -238,6 +242,7 @@ def reader_complains(writes, readers, evidence):
         (do_twice, {"done twice"}),
         (do_unasked, {"nobody asked for"}),
         (refuse_and_do, {"refused, yet done"}),
+        (refuse_without_a_word, {"wrong answer"}),
         (reject, {"rejected, yet done", "wrong answer"}),
         (tell_another_task, {"another event"}),
         (leave_in_outbox, {"outbox"}),

@@ -32,6 +32,7 @@ class Write:
     request_ids: list = field(default_factory=list)
     seconds: float = 0.0
     excused: bool = False  # rejected, as could be expected
+    bare: int = 0  # times it was refused without being told when to come back
 
 
 def outcome_of(status):
@@ -93,6 +94,8 @@ class Writer:
                 method, path, body, [("X-Request-Id", write.request_ids[-1]), *headers]
             )
             write.status, write.outcome = answer.status, outcome_of(answer.status)
+            if write.outcome == REFUSED and "retry-after" not in answer.headers:
+                write.bare += 1
             if doubt and write.outcome == REFUSED:
                 write.outcome = UNKNOWN
             if write.outcome == ACCEPTED and answer.body:
