@@ -29,8 +29,9 @@ QUIET_S = 90
 MISSED, MISSED_LIMIT_S = 5000, 1.0  # who was away for so many events has them within
 RING_SETTINGS = ("RING_BYTES", "RING_AGE_S", "NOTIFIER_MEMORY_BYTES", "WS_QUEUE_FRAMES", "WS_QUEUE_BYTES")  # smaller: clients may be told to reload
 
-# Heartbeats often enough to matter in minutes.
-SETTINGS = {"API_WORKERS": WORKERS, "WS_HEARTBEAT_S": 4, "ADMINER_PORT": "off", "LOG_LEVEL": "info"}
+# Heartbeats often enough to matter in minutes. A notifier reads as much of the stream at its start as its ring is
+# to hold, and RabbitMQ gives it some thousands a second: minutes are enough for those who are away for seconds.
+SETTINGS = {"API_WORKERS": WORKERS, "WS_HEARTBEAT_S": 4, "RING_AGE_S": 180, "ADMINER_PORT": "off", "LOG_LEVEL": "info"}
 
 
 def arguments(argv):
@@ -38,7 +39,7 @@ def arguments(argv):
     parser.add_argument("--kills", type=int)
     parser.add_argument("--minutes", type=float)
     parser.add_argument("--seed", type=int)
-    parser.add_argument("--rate", type=float, default=100)
+    parser.add_argument("--rate", type=float, default=50)
     parser.add_argument("--only", choices=NAMES)
     parser.add_argument("--keep", action="store_true")
     given = parser.parse_args(argv)
@@ -64,7 +65,8 @@ class Drill:
 
     def prepare(self):
         ports = {"PORT": os.environ["DRILL_PORT"]} if os.environ.get("DRILL_PORT") else {}
-        self.stack = Stack.prepare(**SETTINGS, **ports)
+        settings = {name: os.environ.get(name, value) for name, value in SETTINGS.items()}
+        self.stack = Stack.prepare(**settings, **ports)
         self.stack.run("--notifiers", str(NOTIFIERS))
         self.stack.ready()
         self.users = self.stack.new_users(USERS)
