@@ -154,13 +154,19 @@ static enum err acknowledge(struct consumer *consumer)
     return err;
 }
 
-static void note_blocked(struct consumer *consumer, const struct amqp_event *event)
+static bool note_blocked(struct consumer *consumer, const struct amqp_event *event)
 {
-    consumer->progress.blocked = event->kind == AMQP_BLOCKED;
-    if (consumer->progress.blocked)
+    bool blocked = event->kind == AMQP_BLOCKED;
+    if (blocked)
         log_warn("the broker takes no messages: %s", event->reason);
     else
         log_info("the broker takes messages again");
+    if (!progress_alarm(&consumer->progress, blocked, feed_is_caught_up(consumer->feed)))
+        return true;
+    release_link(consumer);
+    feed_disconnected(consumer->feed);
+    open_link(consumer);
+    return false;
 }
 
 /* Returns false when the link is no longer the one that was being read. */
@@ -171,8 +177,7 @@ static bool take_event(struct consumer *consumer, const struct amqp_event *event
         return take_delivery(consumer, &event->delivery);
     case AMQP_BLOCKED:
     case AMQP_UNBLOCKED:
-        note_blocked(consumer, event);
-        return true;
+        return note_blocked(consumer, event);
     case AMQP_CANCEL:
         progress_forget(&consumer->progress);
         lost(consumer, "the stream was deleted");

@@ -1,6 +1,7 @@
 /* The first marker of a link waits until history is over: a fresh message, or a quiet moment. A broker under
  * an alarm stops listening to a connection once it has published, to its acknowledgements too: one that asked
- * at once would not get the rest of its history before the alarm is over. */
+ * at once would not get the rest of its history before the alarm is over. One that asked too early all the
+ * same (a moment's quiet was not the end) is given up for another, which is more patient. */
 #include "ws-notifier/progress.h"
 
 #include <inttypes.h>
@@ -85,6 +86,8 @@ static void marker_is_back(struct progress *progress, int64_t offset, const char
     if (number == progress->sent)
         step->marker_ms = now_ms - progress->sent_ms;
     step->all_read = progress->first_marker && number >= progress->first_marker;
+    if (step->all_read)
+        progress->patient = false;
 }
 
 /* ---- reading ------------------------------------------------------------------------------------- */
@@ -112,6 +115,14 @@ struct progress_step progress_take(struct progress *progress, int64_t offset, co
     return step;
 }
 
+bool progress_alarm(struct progress *progress, bool blocked, bool caught_up)
+{
+    bool begins_early = blocked && !caught_up && !progress->patient;
+    progress->blocked = blocked;
+    progress->patient = begins_early || (blocked && progress->patient);
+    return begins_early;
+}
+
 void progress_is_fresh(struct progress *progress)
 {
     progress->fresh = true;
@@ -121,6 +132,8 @@ static bool marker_is_due(const struct progress *progress, int64_t now_ms)
 {
     if (progress->first_marker)
         return progress->back == progress->sent && now_ms - progress->sent_ms >= progress->marker_interval_ms;
+    if (progress->patient)
+        return progress->fresh || now_ms - progress->delivery_ms >= BLOCKED_MS;
     return progress->fresh || now_ms - progress->delivery_ms >= QUIET_MS ||
            now_ms - progress->link_ms >= BUSY_MS;
 }

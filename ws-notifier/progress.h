@@ -26,6 +26,7 @@ struct progress {
     bool proving; /* this link began at our place: the first message will tell whether it is still ours */
     bool blocked; /* the broker takes no messages */
     bool fresh;   /* a message of this link was made just now: history is over */
+    bool patient; /* an alarm began in the middle of history: this time it is to be over for certain */
     uint64_t sent, back;   /* markers, over all links */
     uint64_t first_marker; /* of this link; 0: not sent yet */
     int64_t sent_ms, sent_wall_s;
@@ -55,6 +56,9 @@ struct progress_step {
 /* `marker_id` NULL: no marker. */
 struct progress_step progress_take(struct progress *progress, int64_t offset, const char *marker_id,
                                    int64_t now_ms);
+
+/* An alarm begins or ends. True: it holds the rest of history back, which another link would still get. */
+bool progress_alarm(struct progress *progress, bool blocked, bool caught_up);
 
 /* The message just taken was made a moment ago, says its timestamp. */
 void progress_is_fresh(struct progress *progress);

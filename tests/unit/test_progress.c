@@ -185,16 +185,29 @@ static void test_alarm(void **state)
     (void)state;
     progress_take(&progress, 1, NULL, now_ms);
     send_marker();
-    progress.blocked = true;
+    assert_true(progress_alarm(&progress, true, false)); /* perhaps there is more of history */
+
+    progress_begin(&progress, now_ms);
+    progress_take(&progress, 1, NULL, now_ms);
+    now_ms += 999;
+    assert_int_equal(check(false), PROGRESS_NOTHING);
+    progress_take(&progress, 2, NULL, now_ms); /* there was */
+    now_ms += 999;
+    assert_int_equal(check(false), PROGRESS_NOTHING);
+    now_ms += 1;
+    assert_int_equal(check(false), PROGRESS_MARKER);
+    send_marker();
+    assert_false(progress_alarm(&progress, true, false)); /* now it is the end */
     now_ms += 999;
     assert_int_equal(check(false), PROGRESS_NOTHING);
     now_ms += 1;
     assert_int_equal(check(false), PROGRESS_ALL_READ);
     now_ms += SILENCE;
     assert_int_equal(check(true), PROGRESS_NOTHING); /* silent for a reason */
-    progress.blocked = false;
-    progress_take(&progress, 2, marker, now_ms);
+    assert_false(progress_alarm(&progress, false, true));
+    progress_take(&progress, 3, marker, now_ms);
     assert_int_equal(check(true), PROGRESS_MARKER);
+    assert_false(progress_alarm(&progress, true, true)); /* later, another one: nothing is held back */
 }
 
 /* A broker that gives no offsets: everything is news, and no place is remembered. */
