@@ -1,4 +1,4 @@
-/* Log lines: formatted into one buffer, escaped, written with one write(2). */
+/* Log lines: formatted into one buffer, escaped, written with one write(2), or several together. */
 #include "common/log.h"
 
 #include <stdarg.h>
@@ -11,6 +11,7 @@
 #include "common/utf8.h"
 
 #define LINE_MAX_BYTES 8192
+#define KEEP_BYTES     32768
 #define CONTROL_CHARACTERS                                                                                   \
     "\1\2\3\4\5\6\7\10\11\12\13\14\15\16\17\20\21\22\23\24\25\26\27\30\31\32\33\34\35\36\37\177"
 
@@ -21,15 +22,19 @@ static struct {
     const char *program;
     enum log_format format;
     enum log_level least;
-} settings = {"carillon", LOG_TEXT, LOG_INFO};
+    int pid;
+} settings = {.program = "carillon", .format = LOG_TEXT, .least = LOG_INFO};
 
 static _Thread_local char request_id[65];
+static _Thread_local bool keeps;
+static _Thread_local struct strbuf lines; /* that are not yet written */
 
 void log_init(const char *program, enum log_format format, enum log_level least)
 {
     settings.program = program;
     settings.format = format;
     settings.least = least;
+    settings.pid = (int)getpid();
 }
 
 void log_set_request_id(const char *id)
@@ -45,7 +50,7 @@ bool log_enabled(enum log_level level)
 /* "2026-01-02T03:04:05.678Z info fcgi-api[42] text request_id=..." */
 static void add_text_line(struct strbuf *out, enum log_level level, const char *time, const char *text)
 {
-    strbuf_printf(out, "%s %s %s[%d] ", time, level_names[level], settings.program, (int)getpid());
+    strbuf_printf(out, "%s %s %s[%d] ", time, level_names[level], settings.program, settings.pid);
     for (const char *c = text; *c != '\0';) {
         size_t plain = strcspn(c, CONTROL_CHARACTERS);
         strbuf_add(out, c, plain);
@@ -60,7 +65,7 @@ static void add_text_line(struct strbuf *out, enum log_level level, const char *
 static void add_json_line(struct strbuf *out, enum log_level level, const char *time, const char *text)
 {
     strbuf_printf(out, "{\"time\":\"%s\",\"level\":\"%s\",\"program\":\"%s\",\"pid\":%d,\"message\":", time,
-                  level_names[level], settings.program, (int)getpid());
+                  level_names[level], settings.program, settings.pid);
     strbuf_add_json_string(out, text, strlen(text));
     if (request_id[0] != '\0') {
         strbuf_add_text(out, ",\"request_id\":");
@@ -81,9 +86,26 @@ static void tidy(char text[LINE_MAX_BYTES], bool cut)
             *c = '?';
 }
 
+void log_keep(void)
+{
+    keeps = true;
+}
+
+void log_flush(void)
+{
+    if (lines.length == 0)
+        return;
+    /* A log that cannot be written is no reason to stop the service. */
+    ssize_t ignored = write(STDERR_FILENO, lines.text, lines.length);
+    (void)ignored;
+    if (keeps)
+        strbuf_clear(&lines);
+    else
+        strbuf_free(&lines);
+}
+
 void log_line(enum log_level level, const char *format, ...)
 {
-    struct strbuf line = {0};
     char text[LINE_MAX_BYTES], time[CLOCK_ISO_SIZE];
     va_list arguments;
 
@@ -96,12 +118,10 @@ void log_line(enum log_level level, const char *format, ...)
 
     clock_format_iso(clock_wall_ms(), time);
     if (settings.format == LOG_JSON)
-        add_json_line(&line, level, time, text);
+        add_json_line(&lines, level, time, text);
     else
-        add_text_line(&line, level, time, text);
-    strbuf_add(&line, "\n", 1);
-    /* A log that cannot be written is no reason to stop the service. */
-    ssize_t ignored = write(STDERR_FILENO, line.text, line.length);
-    (void)ignored;
-    strbuf_free(&line);
+        add_text_line(&lines, level, time, text);
+    strbuf_add(&lines, "\n", 1);
+    if (!keeps || level >= LOG_WARN || lines.length > KEEP_BYTES)
+        log_flush();
 }

@@ -30,4 +30,10 @@ void log_line(enum log_level level, const char *format, ...) __attribute__((form
 #define log_warn(...)  log_line(LOG_WARN, __VA_ARGS__)
 #define log_error(...) log_line(LOG_ERROR, __VA_ARGS__)
 
+/* From now on this thread's lines may be kept back until log_flush(), which it calls each time before it
+ * sleeps: a thousand happenings are then a few writes. A warning or an error is written at once, after what
+ * is kept. */
+void log_keep(void);
+void log_flush(void);
+
 #endif

@@ -35,6 +35,8 @@ static int open_address(const struct addrinfo *address)
         return -1;
     /* The kernel hands over a connection together with its request: who says nothing costs nothing. */
     (void)setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &silence_s, sizeof silence_s);
+    /* Each of its connections inherits this. */
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
         bind(fd, address->ai_addr, address->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0)
         return fd;
@@ -77,7 +79,7 @@ static void on_readable(uv_poll_t *watch, int status, int events)
     (void)status;
     (void)events;
     for (int i = 0; i < SLICE; i++) {
-        int on = 1, fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
             if (errno == EMFILE || errno == ENFILE) {
                 if (!listener->told)
@@ -88,7 +90,6 @@ static void on_readable(uv_poll_t *watch, int status, int events)
             return;
         }
         listener->told = false;
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         if (!listener->take(listener->context, fd)) {
             pause_accepting(listener);
             return;

@@ -34,6 +34,7 @@ struct loop {
     struct server *server;
     struct token_keys *keys; /* NULL: open */
     uv_timer_t beat, feed_tick, deadline;
+    uv_prepare_t before_sleep;
     uv_signal_t sigterm, sigint;
     bool leaving, stopped;
 };
@@ -52,6 +53,7 @@ static void stop(void *context)
         consumer_stop(loop->consumer);
     uv_close((uv_handle_t *)&loop->beat, NULL);
     uv_close((uv_handle_t *)&loop->feed_tick, NULL);
+    uv_close((uv_handle_t *)&loop->before_sleep, NULL);
     uv_close((uv_handle_t *)&loop->sigterm, NULL);
     uv_close((uv_handle_t *)&loop->sigint, NULL);
 }
@@ -95,6 +97,12 @@ static void start_timer(struct loop *loop, uv_timer_t *timer, uv_timer_cb callba
         uv_timer_start(timer, callback, every_ms, every_ms);
 }
 
+static void on_before_sleep(uv_prepare_t *prepare)
+{
+    (void)prepare;
+    log_flush();
+}
+
 static void start_signal(struct loop *loop, uv_signal_t *handle, int number)
 {
     uv_signal_init(&loop->uv, handle);
@@ -116,6 +124,9 @@ static enum err start(struct loop *loop)
     start_timer(loop, &loop->beat, on_beat, RECEPTION_BEAT_MS);
     start_timer(loop, &loop->feed_tick, on_feed_tick, FEED_TICK_MS);
     start_timer(loop, &loop->deadline, NULL, 0);
+    uv_prepare_init(&loop->uv, &loop->before_sleep);
+    uv_prepare_start(&loop->before_sleep, on_before_sleep);
+    log_keep();
     start_signal(loop, &loop->sigterm, SIGTERM);
     start_signal(loop, &loop->sigint, SIGINT);
 
@@ -175,10 +186,12 @@ int loop_run(const struct config *config)
     if (uv_loop_alive(&loop.uv)) {
         /* A link is still being opened, or a peer holds on: the kernel will clean up. */
         log_warn("stopped at the deadline");
+        log_flush();
         _exit(EXIT_SUCCESS);
     }
     free_all(&loop);
     if (!err)
         log_info("stopped");
+    log_flush();
     return err ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -2,7 +2,7 @@
  *
  * Of the library's own services two are left unused. Its listening socket: ours can take any address, and
  * stop. Its ping timers: they stand in one sorted list, through which every answered ping walks; with
- * thousands of sockets that is the whole CPU, while looking at each once a tick is nothing. */
+ * thousands of sockets that is the whole CPU; we have a wheel. */
 #include "ws-notifier/server_internal.h"
 
 #include <assert.h>
@@ -16,7 +16,6 @@
 
 static_assert(FRAME_HEADROOM >= LWS_PRE, "frames need more room before their text");
 
-#define TICK_MS           250
 #define RECEIVE_PIECE     512        /* a browser's messages are short; longer ones come in pieces */
 #define WRITE_WHOLE       (2u << 20) /* above the largest event: never cut a frame into 4 KiB writes */
 #define HEADERS_MAX       16384      /* of one request */
@@ -64,7 +63,7 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
     case LWS_CALLBACK_CLOSED_HTTP:
         if (session && session->client)
             session_close(server, session);
-        if (session)
+        else if (session)
             frame_unref(&session->page);
         break;
     case LWS_CALLBACK_RECEIVE:
@@ -87,18 +86,20 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
 
 static void drain_some(struct server *server, int64_t now_ms)
 {
-    struct session *session;
     size_t closed = 0;
-    DL_FOREACH(server->sessions, session)
-    {
-        if (closed == server->drain_step)
-            break;
-        if (client_closing(session->client))
-            continue;
-        client_close(session->client, CLOSE_RESTART);
-        closed++;
+    for (int i = 0; i < WHEEL_SLOTS; i++) {
+        struct session *session;
+        DL_FOREACH(server->slots[i], session)
+        {
+            if (closed == server->drain_step)
+                break;
+            if (client_closing(session->client))
+                continue;
+            client_close(session->client, CLOSE_RESTART);
+            closed++;
+        }
     }
-    if (server->sessions && now_ms - server->drain_ms < DRAIN_LIMIT_MS)
+    if (server->clients > 0 && now_ms - server->drain_ms < DRAIN_LIMIT_MS)
         return;
     void (*drained)(void *context) = server->drained;
     server->drained = NULL;
@@ -109,13 +110,9 @@ static void drain_some(struct server *server, int64_t now_ms)
 static void on_tick(uv_timer_t *timer)
 {
     struct server *server = timer->data;
-    struct session *session;
     int64_t now_ms = (int64_t)uv_now(server->loop);
 
-    DL_FOREACH(server->sessions, session)
-    {
-        session_check(server, session, now_ms);
-    }
+    wheel_turn(server, now_ms);
     if (server->listener && server->sockets < server->max_sockets)
         listener_resume(server->listener);
     memory_relieve(server->memory);
@@ -127,7 +124,11 @@ static void on_tick(uv_timer_t *timer)
 
 static void wake(void *socket)
 {
-    lws_callback_on_writable(((struct session *)socket)->wsi);
+    struct session *session = socket;
+    if (session->events)
+        lws_callback_on_writable(session->wsi);
+    else
+        write_soon(lws_context_user(lws_get_context(session->wsi)), session);
 }
 
 static void relieve(void *memory)
@@ -228,9 +229,11 @@ enum err server_open(uv_loop_t *loop, const struct config *config, struct recept
     feed_on_growth(feed, relieve, server->memory);
     *out = server;
     limit_descriptors(server);
+    server->turned_ms = (int64_t)uv_now(loop);
+    write_open(server);
     uv_timer_init(loop, &server->timer);
     server->timer.data = server;
-    uv_timer_start(&server->timer, on_tick, TICK_MS, TICK_MS);
+    uv_timer_start(&server->timer, on_tick, WHEEL_TICK_MS, WHEEL_TICK_MS);
     if (create_context(server) != ERR_OK) {
         snprintf(why, size, "libwebsockets cannot start");
         return ERR_SYSTEM;
@@ -247,7 +250,7 @@ void server_drain(struct server *server, void (*done)(void *context), void *cont
     server->drained = done;
     server->drained_context = context;
     server->drain_ms = (int64_t)uv_now(server->loop);
-    server->drain_step = server->clients * TICK_MS / DRAIN_SPREAD_MS + 50;
+    server->drain_step = server->clients * WHEEL_TICK_MS / DRAIN_SPREAD_MS + 50;
     drain_some(server, server->drain_ms);
 }
 
@@ -255,6 +258,7 @@ void server_stop(struct server *server)
 {
     listener_close(&server->listener);
     uv_close((uv_handle_t *)&server->timer, NULL);
+    write_close(server);
     server->drained = NULL;
     /* Starts to close; the second call, once the loop is empty, frees. */
     if (server->context)
@@ -268,6 +272,7 @@ void server_free(struct server **server)
     if ((*server)->context)
         lws_context_destroy((*server)->context);
     memory_free(&(*server)->memory);
+    free((*server)->batch);
     free(*server);
     *server = NULL;
 }

@@ -1,7 +1,9 @@
 /* What the files behind server.h share, and the only place that includes libwebsockets.
  *
  *   server.c          the door: opening, callbacks, time, closing
- *   server_session.c  one WebSocket: reading, writing, pings, goodbye
+ *   server_session.c  one WebSocket: coming, reading, pings, goodbye
+ *   server_write.c    what is sent to WebSockets, when and how much at a time
+ *   server_wheel.c    when each is to be looked at again
  *   server_http.c     plain requests, and the feed as Server-Sent Events */
 #ifndef CARILLON_SERVER_INTERNAL_H
 #define CARILLON_SERVER_INTERNAL_H
@@ -18,19 +20,28 @@
 #include "ws-notifier/memory.h"
 #include "ws-notifier/server.h"
 
-/* One connection; the library keeps it beside its own, zeroed. */
+/* One connection; the library keeps it beside its own, zeroed. There are thousands: 72 bytes are a size that
+ * malloc wastes nothing of. */
 struct session {
-    struct session *prev, *next; /* while it has a client */
+    struct session *prev, *next;         /* in its slot of the wheel, while it has a client */
+    struct session *due_prev, *due_next; /* among those that have something to write */
     struct lws *wsi;
     struct client *client; /* a WebSocket's or an event stream's; NULL for any other request */
-    struct strbuf *pieces; /* of a message not yet whole */
-    struct frame *page;    /* the body still to be written */
-    int64_t heard_ms;      /* when the peer last showed life */
-    int64_t goodbye_ms;    /* closing since; 0: not */
-    bool events;           /* Server-Sent Events */
-    bool ping_due, ping_out;
-    uint32_t unsent; /* the last write did not fit into the socket: at most so many bytes wait */
+    union {
+        struct strbuf *pieces; /* a WebSocket's: of a message not yet whole */
+        struct frame *page;    /* any other request's: the body still to be written */
+    };
+    int64_t since_ms; /* when the peer last showed life; in goodbye: when that began */
+    uint32_t unsent;  /* the last write did not fit into the socket: at most so many bytes wait */
+    uint8_t slot;
+    bool events : 1; /* Server-Sent Events */
+    bool due : 1;
+    bool ping_due : 1, ping_out : 1;
+    bool goodbye : 1; /* it is being closed */
+    bool broken : 1;  /* nothing can be written any more */
 };
+
+#define WHEEL_SLOTS 128
 
 struct server {
     const struct config *config;
@@ -44,7 +55,12 @@ struct server {
     struct client_rules rules;
     struct memory *memory;
     uv_timer_t timer;
-    struct session *sessions;
+    uv_prepare_t before_sleep;
+    uv_idle_t stay_awake; /* active while more is due than one turn writes */
+    struct session *due;
+    struct session *slots[WHEEL_SLOTS];
+    int64_t turned_ms;    /* up to when the wheel has turned */
+    unsigned char *batch; /* where writes are put together */
     size_t clients, max_clients;
     size_t sockets, max_sockets;
     int64_t drain_ms; /* since when; 0: not */
@@ -65,9 +81,25 @@ void session_close(struct server *server, struct session *session);
 void session_receive(struct server *server, struct session *session, const char *text, size_t length);
 void session_pong(struct server *server, struct session *session);
 int session_writeable(struct server *server, struct session *session);
+/* The last step of closing, in two: the first has the library call the second. */
+void session_say_goodbye(struct session *session);
 int session_goodbye(struct session *session);
-/* Pings it when it is time, drops it when it is dead. */
-void session_check(struct server *server, struct session *session, int64_t now_ms);
+/* Without a close frame: this peer does not take one. */
+void session_drop(struct server *server, struct session *session);
+/* Pings it when it is time, drops it when it is dead. Returns when to look again. */
+int64_t session_check(struct server *server, struct session *session, int64_t now_ms);
+
+void write_open(struct server *server);
+void write_close(struct server *server);
+/* It has something to write, or is to be closed: at the end of this turn of the loop. */
+void write_soon(struct server *server, struct session *session);
+void write_never(struct server *server, struct session *session); /* it is leaving */
+
+#define WHEEL_TICK_MS 250
+void wheel_put(struct server *server, struct session *session, int64_t due_ms);
+void wheel_take(struct server *server, struct session *session);
+/* Looks at everybody whose time has come. */
+void wheel_turn(struct server *server, int64_t now_ms);
 
 int http_request(struct server *server, struct lws *wsi, struct session *session, const char *path);
 int http_writeable(struct server *server, struct lws *wsi, struct session *session);

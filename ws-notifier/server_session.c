@@ -4,13 +4,13 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <utlist.h>
 
 #include "common/log.h"
 #include "common/origin.h"
 #include "ws-notifier/notifier_metrics.h"
 
 #define GOODBYE_MS 10000 /* a closing socket that takes nothing is dropped after */
+#define CHECK_MS   1000
 
 /* ---- coming and going ---------------------------------------------------------------------------- */
 
@@ -45,9 +45,9 @@ void session_open(struct server *server, struct lws *wsi, struct session *sessio
     memset(session, 0, sizeof *session);
     session->wsi = wsi;
     session->events = events;
-    session->heard_ms = (int64_t)uv_now(server->loop);
+    session->since_ms = (int64_t)uv_now(server->loop);
     session->client = client_new(&server->rules, session);
-    DL_APPEND(server->sessions, session);
+    wheel_put(server, session, session->since_ms + CHECK_MS);
     metrics_add(server->metrics, NOTIFIER_CONNECTS, 1);
     metrics_set(server->metrics, NOTIFIER_CLIENTS, (int64_t)++server->clients);
     if (server->drain_ms)
@@ -78,14 +78,15 @@ void session_close(struct server *server, struct session *session)
     reception_leave(server->reception, session->client);
     client_free(&session->client);
     free_pieces(session);
-    DL_DELETE(server->sessions, session);
+    wheel_take(server, session);
+    write_never(server, session);
     metrics_set(server->metrics, NOTIFIER_CLIENTS, (int64_t)--server->clients);
 }
 
 /* A callback that returns -1 has the library send the close frame, wait for the answer and close. Only not
  * from a WRITEABLE callback: a library built with _DEBUG, as Debian's is, then closes twice on libuv, and
  * the second time at once. So the last step is left to a timer that is due immediately. */
-static void arrange_goodbye(struct session *session)
+void session_say_goodbye(struct session *session)
 {
     lws_set_timer_usecs(session->wsi, 1);
 }
@@ -113,9 +114,9 @@ void session_receive(struct server *server, struct session *session, const char 
     size_t before = session->pieces ? session->pieces->length : 0;
     bool whole = lws_is_final_fragment(session->wsi);
 
-    session->heard_ms = (int64_t)uv_now(server->loop);
     if (client_closing(session->client))
         return; /* read away */
+    session->since_ms = (int64_t)uv_now(server->loop);
     if (before + length > (size_t)server->config->ws_max_message_bytes) {
         free_pieces(session);
         client_close(session->client, CLOSE_TOO_BIG);
@@ -141,98 +142,57 @@ void session_receive(struct server *server, struct session *session, const char 
 
 void session_pong(struct server *server, struct session *session)
 {
-    session->heard_ms = (int64_t)uv_now(server->loop);
+    if (!session->goodbye)
+        session->since_ms = (int64_t)uv_now(server->loop);
     session->ping_out = false;
-}
-
-/* ---- writing ------------------------------------------------------------------------------------- */
-
-static int write_ping(struct session *session)
-{
-    /* Not empty: of an empty pong the library does not tell. */
-    unsigned char buffer[LWS_PRE + 1] = {0};
-    buffer[LWS_PRE] = '.';
-    session->ping_due = false;
-    session->ping_out = true;
-    return lws_write(session->wsi, buffer + LWS_PRE, 1, LWS_WRITE_PING) < 1 ? -1 : 0;
-}
-
-static int write_frame(struct server *server, struct session *session, struct frame *frame)
-{
-    int length = (int)frame->length;
-    int written = lws_write(session->wsi, frame->bytes + FRAME_HEADROOM, frame->length, LWS_WRITE_TEXT);
-    frame_unref(&frame);
-    if (written < length)
-        return -1;
-    metrics_add(server->metrics, NOTIFIER_FRAMES, 1);
-    if (lws_partial_buffered(session->wsi)) {
-        session->unsent = (uint32_t)length;
-        server->rules.unsent_bytes += session->unsent;
-    }
-    return 0;
-}
-
-static void forget_unsent(struct server *server, struct session *session)
-{
-    server->rules.unsent_bytes -= session->unsent;
-    session->unsent = 0;
-}
-
-/* One write each time: the library says when the next one will not have to be stored. */
-int session_writeable(struct server *server, struct session *session)
-{
-    struct client *client = session->client;
-    int result = 0;
-
-    if (session->unsent) {
-        /* The peer has taken what was stuck: that, too, is a sign of life. */
-        forget_unsent(server, session);
-        session->heard_ms = (int64_t)uv_now(server->loop);
-    }
-    if (session->ping_due && !client_closing(client)) {
-        result = write_ping(session);
-    } else if (client_waiting(client) > 0) {
-        result = write_frame(server, session, client_next(client));
-    } else if (client_closing(client)) {
-        arrange_goodbye(session);
-        return 0;
-    }
-    if (!result && (client_waiting(client) > 0 || client_closing(client)))
-        lws_callback_on_writable(session->wsi);
-    return result;
 }
 
 /* ---- time ---------------------------------------------------------------------------------------- */
 
-/* Without a close frame: this peer does not take one. */
-static void drop(struct server *server, struct session *session)
+void session_drop(struct server *server, struct session *session)
 {
     lws_set_timeout(session->wsi, PENDING_TIMEOUT_CLOSE_SEND, LWS_TO_KILL_ASYNC);
     lws_cancel_service(server->context); /* or its timer would not be noticed */
 }
 
-void session_check(struct server *server, struct session *session, int64_t now_ms)
+static int64_t check_goodbye(struct server *server, struct session *session, int64_t now_ms)
 {
-    int64_t ping_ms = server->config->ws_ping_s * 1000, pong_ms = server->config->ws_pong_timeout_s * 1000;
-    int64_t silent_ms = now_ms - session->heard_ms;
+    int64_t limit_ms = session->since_ms + GOODBYE_MS;
+    if (!session->goodbye)
+        return now_ms; /* about to begin */
+    if (now_ms < limit_ms)
+        return limit_ms;
+    session_drop(server, session);
+    return now_ms + GOODBYE_MS;
+}
 
-    if (client_closing(session->client)) {
-        if (!session->goodbye_ms)
-            session->goodbye_ms = now_ms;
-        if (now_ms - session->goodbye_ms >= GOODBYE_MS)
-            drop(server, session);
-        return;
-    }
-    reception_check(server->reception, session->client);
-    if (session->events) {
-        return; /* knows no pings: heartbeats and TCP's own patience must do */
-    } else if (silent_ms >= ping_ms + pong_ms) {
+static int64_t check_life(struct server *server, struct session *session, int64_t now_ms)
+{
+    int64_t ping_ms = session->since_ms + server->config->ws_ping_s * 1000;
+    int64_t dead_ms = ping_ms + server->config->ws_pong_timeout_s * 1000;
+
+    if (now_ms >= dead_ms) {
         metrics_add(server->metrics, NOTIFIER_CLOSED_DEAD, 1);
         log_info("closed a client: it answers no ping");
-        session->heard_ms = now_ms;
-        drop(server, session);
-    } else if (silent_ms >= ping_ms && !session->ping_due && !session->ping_out) {
+        session->since_ms = now_ms;
+        session_drop(server, session);
+    } else if (now_ms >= ping_ms && !session->ping_due && !session->ping_out) {
         session->ping_due = true;
-        lws_callback_on_writable(session->wsi);
+        write_soon(server, session);
     }
+    return now_ms >= ping_ms ? dead_ms : ping_ms;
+}
+
+int64_t session_check(struct server *server, struct session *session, int64_t now_ms)
+{
+    int64_t soon_ms = now_ms + CHECK_MS;
+
+    reception_check(server->reception, session->client);
+    if (client_closing(session->client))
+        return check_goodbye(server, session, now_ms);
+    if (session->events)
+        return soon_ms; /* knows no pings: heartbeats and TCP's own patience must do */
+    int64_t due_ms = check_life(server, session, now_ms);
+    /* Tokens expire at any time. */
+    return reception_is_open(server->reception) || due_ms < soon_ms ? due_ms : soon_ms;
 }

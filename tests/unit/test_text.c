@@ -79,6 +79,35 @@ static const char *logged(enum log_format format, const char *text)
     return line;
 }
 
+/* What is kept comes out in order, at the latest with a warning. */
+static void test_log_keeps_lines(void **state)
+{
+    char buffer[1024] = "";
+    int pipe_ends[2], saved = dup(STDERR_FILENO);
+    (void)state;
+    assert_int_equal(pipe2(pipe_ends, O_NONBLOCK), 0);
+    dup2(pipe_ends[1], STDERR_FILENO);
+    log_init("unit", LOG_TEXT, LOG_INFO);
+    log_keep();
+    log_info("one");
+    ssize_t early = read(pipe_ends[0], buffer, sizeof buffer);
+    log_warn("two");
+    ssize_t length = read(pipe_ends[0], buffer, sizeof buffer - 1);
+    log_info("three");
+    log_flush();
+    ssize_t rest = read(pipe_ends[0], buffer + length, sizeof buffer - 1 - (size_t)length);
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    close(pipe_ends[0]);
+    close(pipe_ends[1]);
+    assert_int_equal(early, -1);
+    assert_true(length > 0 && rest > 0);
+    const char *two = strstr(buffer, "] two\n");
+    assert_non_null(two);
+    assert_true(strstr(buffer, "] one\n") < two);
+    assert_true(strstr(buffer, "] three\n") > two);
+}
+
 static void test_log_lines_cannot_be_forged(void **state)
 {
     (void)state;
@@ -138,6 +167,7 @@ int main(void)
         cmocka_unit_test(test_log_cuts_long_lines),
         cmocka_unit_test(test_random_ids_differ),
         cmocka_unit_test(test_backoff_grows_and_jitters),
+        cmocka_unit_test(test_log_keeps_lines), /* the last: it goes on keeping */
     };
     return cmocka_run_group_tests_name("text", tests, NULL, NULL);
 }
