@@ -42,13 +42,14 @@ NOTIFIER_OBJECTS := $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out ws-notifier/mai
 ARCHIVES         := $(BUILD)/libapi.a $(BUILD)/libnotifier.a $(BUILD)/libcommon.a
 UNIT_TESTS       := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 SOURCES          := $(wildcard common/*.[ch] fcgi-api/*.[ch] ws-notifier/*.[ch] tests/unit/*.[ch] bench/*.[ch] \
-                      bench/peers/*/*.c)
+                      bench/peers/*/*.c fuzz/*.[ch])
 
 COMMON_LIBS   := $(shell pkg-config --libs libcjson librabbitmq libjwt libcrypto libseccomp) -lm -lpthread
 API_LIBS      := $(shell pkg-config --libs fcgi libmariadb libcrypto)
 NOTIFIER_LIBS := $(shell pkg-config --libs libwebsockets libuv)
 
-.PHONY: all check asan hardening lint format format-check run test bench bench-programs install clean help
+.PHONY: all check asan hardening lint fuzz fuzz-long fuzz-coverage fuzz-programs format format-check run test bench
+.PHONY: bench-programs install clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -94,6 +95,13 @@ $(BENCH_PROGRAMS):
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(API_LIBS) $(COMMON_LIBS)
 
+# The fuzz targets (fuzz/): built by scripts/fuzz, with its own flags and folder.
+FUZZ_TARGETS  := $(patsubst %,$(BUILD)/fuzz-%,request task query cursor token message delivery settings)
+FUZZ_HELPERS  := $(patsubst %,$(BUILD)/obj/fuzz/%.o,fuzz answer)
+fuzz-programs: $(FUZZ_TARGETS)
+$(BUILD)/fuzz-%: $(BUILD)/obj/fuzz/%.o $(FUZZ_HELPERS) $(ARCHIVES)
+	$(CC) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(API_LIBS) $(NOTIFIER_LIBS) $(COMMON_LIBS)
+
 check: $(UNIT_TESTS) ## build and run the unit tests
 	@set -e; for test in $(UNIT_TESTS); do $$test; done
 
@@ -109,6 +117,15 @@ lint: ## clang-tidy and cppcheck
 	    -D_GNU_SOURCE -I. common fcgi-api ws-notifier
 	printf '%s\n' $(filter-out tests/%,$(filter %.c,$(SOURCES))) | xargs -P "$$(nproc)" -n 4 sh -c \
 	    "exec clang-tidy --quiet --warnings-as-errors='*' \"\$$@\" -- $(CPPFLAGS) -std=c17" clang-tidy
+
+fuzz: ## each fuzz target for a minute (FUZZ_SECONDS), with AddressSanitizer and UndefinedBehaviorSanitizer
+	scripts/fuzz --seconds $(or $(FUZZ_SECONDS),60)
+
+fuzz-long: ## each fuzz target for an hour
+	scripts/fuzz --seconds 3600
+
+fuzz-coverage: ## which lines of the parsers the corpora reach
+	scripts/fuzz --coverage
 
 format: ## lay out the C sources
 	clang-format -i $(SOURCES)

@@ -2,11 +2,23 @@
  * the tree after it (duplicate keys, numbers out of range). */
 #include "common/json.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdbool.h>
 #include <string.h>
 
 #include "common/utf8.h"
+
+/* cJSON reads \u without four hexadecimal digits as \u0000. */
+static bool is_malformed_escape(const char *text, size_t length)
+{
+    if (length == 0 || text[0] != 'u')
+        return false;
+    for (size_t i = 1; i <= 4; i++)
+        if (i >= length || !isxdigit((unsigned char)text[i]))
+            return true;
+    return false;
+}
 
 /* One pass over the raw text. Brackets inside strings do not count. */
 static const char *check_text(const char *text, size_t length)
@@ -24,9 +36,13 @@ static const char *check_text(const char *text, size_t length)
         char c = text[i];
         if (in_string && (unsigned char)c < 0x20)
             return "has a control character inside a string";
+        if ((unsigned char)c < 0x20 && c != '\t' && c != '\n' && c != '\r') /* cJSON takes any as a space */
+            return "has a control character";
         if (in_string && c == '\\') {
             if (length - i >= 6 && memcmp(text + i, "\\u0000", 6) == 0)
                 return "contains \\u0000";
+            if (is_malformed_escape(text + i + 1, length - i - 1))
+                return "has a malformed escape";
             i++;
         } else if (c == '"') {
             in_string = !in_string;

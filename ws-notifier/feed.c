@@ -175,7 +175,8 @@ static bool could_be_object(const struct amqp_delivery *delivery)
 {
     const char *body = delivery->body;
     size_t length = delivery->body_length;
-    return length >= 2 && body[0] == '{' && body[length - 1] == '}' && utf8_valid(body, length);
+    return length >= 2 && body[0] == '{' && body[length - 1] == '}' && memchr(body, '\0', length) == NULL &&
+           utf8_valid(body, length);
 }
 
 static struct frame *lost_events_frame(void *context, uint32_t user_id, uint64_t seq)

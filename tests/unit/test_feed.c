@@ -429,11 +429,17 @@ static void test_nonsense_is_skipped(void **state)
         delivery.meta = (struct event_meta){.user_id = 1, .seq = 1, .epoch = EPOCH, .type = "task.created"};
         feed_take(feed, &delivery);
     }
+    static const char with_nul[] = "{\"a\":\"\0\"}"; /* every browser would choke on it */
+    delivery = delivery_of("task.created", with_nul);
+    delivery.body_length = sizeof with_nul - 1;
+    delivery.has_meta = true;
+    delivery.meta = (struct event_meta){.user_id = 1, .seq = 1, .epoch = EPOCH, .type = "task.created"};
+    feed_take(feed, &delivery);
     delivery = delivery_of("task.exploded", "{}");
     delivery.has_meta = true;
     delivery.meta = (struct event_meta){.user_id = 1, .seq = 1, .epoch = EPOCH, .type = "task.exploded"};
     feed_take(feed, &delivery);
-    assert_int_equal(metrics_get(metrics, NOTIFIER_SKIPPED), 9);
+    assert_int_equal(metrics_get(metrics, NOTIFIER_SKIPPED), 10);
     check_hears(&one, "");
     take_event(1, 1);
     check_hears(&one, "{\"cursor\":\"k3f9a1c2:1\"}");

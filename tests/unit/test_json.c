@@ -58,6 +58,10 @@ static void test_refuses(void **state)
     REFUSES("{\"a\":\"\xed\xa0\x80\"}", "is not valid UTF-8");
     REFUSES("{\"a\":\"\xc0\xaf\"}", "is not valid UTF-8");
     REFUSES("{\"a\":\"line\nbreak\"}", "has a control character inside a string");
+    REFUSES("{\"a\":\"\\uzzzz\"}", "has a malformed escape"); /* cJSON: as \\u0000 */
+    REFUSES("{\"a\":\"\\u00", "has a malformed escape");
+    REFUSES("{\"a\":\"\\", "is not valid JSON");
+    REFUSES("{\x0b\"a\":1}", "has a control character"); /* RFC 8259 has four kinds of space; cJSON 33 */
     REFUSES("{\"a\":1e400}", "has a number out of range");
     REFUSES("{\"a\":01}", "has a malformed number");
     REFUSES("{\"a\":1.}", "has a malformed number");

@@ -1,0 +1,336 @@
+/* Whole requests: parameters and body, gates, routing, handlers, and the answer as nginx gets it. The
+ * database is a stand-in that checks what it is asked for. An input: o|k        open, or a service with keys
+ *   a..m       what the database answers (enum err)
+ *   a letter   bit 0: there are more rows, bit 1: a POST is a repeated one, bit 2: the broker is there
+ *   lines NAME=value, an empty line, the body */
+#include "fuzz/fuzz.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/utf8.h"
+#include "fcgi-api/api_metrics.h"
+#include "fcgi-api/dispatch.h"
+#include "fcgi-api/task_json.h"
+#include "fuzz/answer.h"
+
+#define PARAMETERS_MAX 64
+#define MAX_BODY       2048
+#define SECRET         "0123456789abcdef0123456789abcdef"
+
+/* ---- the database --------------------------------------------------------------------------------- */
+
+static struct {
+    enum err err;
+    bool more, repeated, broker;
+    int calls;          /* other than readiness */
+    uint32_t only_user; /* as last asked with */
+    struct task task;   /* the one row there is */
+} stub;
+
+static enum err asked(uint32_t only_user)
+{
+    stub.calls++;
+    stub.only_user = only_user;
+    return stub.err;
+}
+
+static void check_origin(const struct store_origin *origin)
+{
+    CHECK(strlen(origin->request_id) >= 1 && strlen(origin->request_id) <= EVENT_REQUEST_ID_MAX);
+    CHECK(strlen(origin->traceparent) == 0 || strlen(origin->traceparent) == 55);
+}
+
+static void check_content(const char *content)
+{
+    CHECK(utf8_valid(content, strlen(content)) && !utf8_blank(content, strlen(content)));
+    CHECK(utf8_count(content, strlen(content)) <= TASK_CONTENT_MAX);
+}
+
+enum err store_ping(struct store *store)
+{
+    (void)store;
+    return stub.err;
+}
+
+enum err store_epoch(struct store *store, char epoch[CURSOR_EPOCH_MAX + 1])
+{
+    (void)store;
+    strcpy(epoch, "k3");
+    return asked(stub.only_user);
+}
+
+enum err store_task_insert(struct store *store, uint32_t user_id, const char *content,
+                           const struct store_origin *origin, const struct store_idempotency *idempotency,
+                           struct store_created *created)
+{
+    struct strbuf body = {0};
+    (void)store;
+    CHECK(user_id >= 1 && user_id <= TASK_ID_MAX);
+    CHECK(origin->only_user == 0 || origin->only_user == user_id);
+    check_content(content);
+    check_origin(origin);
+    if (idempotency != NULL)
+        CHECK(strlen(idempotency->key) >= 1 && strlen(idempotency->key) <= 255);
+    if (asked(origin->only_user) != ERR_OK)
+        return stub.err;
+    stub.task.user_id = user_id;
+    strcpy(stub.task.content, content);
+    task_json_add(&body, &stub.task);
+    *created = (struct store_created){.repeated = stub.repeated, .task = stub.task, .body = body.text};
+    return ERR_OK;
+}
+
+enum err store_task_get(struct store *store, uint32_t id, uint32_t only_user, struct task *task)
+{
+    (void)store;
+    CHECK(id >= 1 && id <= TASK_ID_MAX);
+    *task = stub.task;
+    return asked(only_user);
+}
+
+static void check_match(const struct store_match *match)
+{
+    CHECK(match->count <= sizeof match->versions / sizeof match->versions[0]);
+    CHECK(!match->any || match->count == 0);
+}
+
+enum err store_task_update(struct store *store, uint32_t id, const struct task_patch *patch,
+                           const struct store_match *match, const struct store_origin *origin,
+                           struct task *task)
+{
+    (void)store;
+    CHECK(id >= 1 && id <= TASK_ID_MAX);
+    CHECK(patch->has_status || patch->content != NULL);
+    if (patch->content != NULL)
+        check_content(patch->content);
+    check_match(match);
+    check_origin(origin);
+    *task = stub.task;
+    (void)task_apply(task, patch, 1704214800000);
+    return asked(origin->only_user);
+}
+
+enum err store_task_delete(struct store *store, uint32_t id, const struct store_match *match,
+                           const struct store_origin *origin, struct task *task)
+{
+    (void)store;
+    CHECK(id >= 1 && id <= TASK_ID_MAX);
+    check_match(match);
+    check_origin(origin);
+    *task = stub.task;
+    return asked(origin->only_user);
+}
+
+enum err store_task_list(struct store *store, const struct store_task_filter *filter, store_task_visit *visit,
+                         void *context, bool *more, struct cursor *cursor)
+{
+    (void)store;
+    CHECK(filter->limit >= 1 && filter->limit <= 200 && filter->status >= -1 && filter->status <= 1);
+    CHECK(filter->user_id <= TASK_ID_MAX && filter->after <= TASK_ID_MAX);
+    visit(context, &stub.task);
+    visit(context, &stub.task);
+    *more = stub.more;
+    if (cursor != NULL)
+        *cursor = (struct cursor){.epoch = "k3", .seq = 42, .time_s = 1700000000};
+    return asked(filter->user_id);
+}
+
+enum err store_user_list(struct store *store, uint32_t only_user, uint32_t after, int limit,
+                         store_user_visit *visit, void *context, bool *more)
+{
+    struct user user = {.id = 7, .name = "L\xc3\xa9 \"x\"", .created_at_ms = 1704214800000};
+    (void)store;
+    CHECK(limit >= 1 && limit <= 200 && after <= TASK_ID_MAX);
+    visit(context, &user);
+    *more = stub.more;
+    return asked(only_user);
+}
+
+enum err store_user_get(struct store *store, uint32_t id, struct user *user)
+{
+    (void)store;
+    CHECK(id >= 1 && id <= TASK_ID_MAX);
+    *user = (struct user){.id = id, .name = "Ana", .created_at_ms = 1704214800000};
+    return asked(id);
+}
+
+enum err store_event_list(struct store *store, uint32_t user_id, const struct cursor *since, int limit,
+                          store_event_visit *visit, void *context, bool *more, struct cursor *last)
+{
+    (void)store;
+    CHECK(limit >= 1 && limit <= 200 && user_id >= 1 && user_id <= TASK_ID_MAX);
+    CHECK(since->epoch[0] != '\0' && since->seq <= CURSOR_SEQ_MAX);
+    visit(context, 1, "{\"a\":1}", 7);
+    *more = stub.more;
+    *last = (struct cursor){.epoch = "k3", .seq = 2};
+    return asked(user_id);
+}
+
+uint64_t store_last_seq(const struct store *store)
+{
+    (void)store;
+    return 42;
+}
+
+void publisher_hint(struct publisher *publisher, uint32_t user_id, uint64_t seq)
+{
+    (void)publisher;
+    CHECK(stub.err == ERR_OK && seq == 42 && user_id >= 1);
+}
+
+bool publisher_connected(const struct publisher *publisher)
+{
+    (void)publisher;
+    return stub.broker;
+}
+
+/* ---- one exchange --------------------------------------------------------------------------------- */
+
+static struct config config = {.max_body_bytes = MAX_BODY,
+                               .request_max_age_ms = 10000,
+                               .db_timeout_ms = 1500,
+                               .jwt_secret = SECRET,
+                               .jwt_public_key_file = "",
+                               .jwt_kid = "",
+                               .jwt_secret_2 = "",
+                               .jwt_public_key_2_file = "",
+                               .jwt_kid_2 = "",
+                               .jwt_audience = "",
+                               .jwt_issuer = ""};
+static struct app app = {.config = &config};
+static struct token_keys *keys;
+static struct request request;
+static struct response response;
+static struct strbuf wire;
+
+static void start(void)
+{
+    char why[256];
+    log_init("fuzz", LOG_TEXT, LOG_ERROR);
+    CHECK(token_keys_new(&config, &keys, why, sizeof why) == ERR_OK);
+    CHECK(metrics_open("", api_metric_defs, API_METRIC_COUNT, &app.metrics) == ERR_OK);
+}
+
+struct body {
+    const char *text;
+    size_t left;
+};
+
+/* As libfcgi does it: fewer than asked for only at the end. */
+static int give(void *context, char *buffer, int size)
+{
+    struct body *body = context;
+    size_t length = body->left < (size_t)size ? body->left : (size_t)size;
+    if (length == 0)
+        return 0;
+    memcpy(buffer, body->text, length);
+    body->text += length;
+    body->left -= length;
+    return (int)length;
+}
+
+/* Who asked the database had to be somebody, and could ask for his own things only. */
+static void check_identity(void)
+{
+    struct token token;
+    const char *why = NULL, *text = token_in_header(request.authorization);
+    if (app.token_keys == NULL || stub.calls == 0)
+        return;
+    CHECK(text != NULL && token_verify(keys, text, clock_wall_ms() / 1000, &token, &why) == ERR_OK);
+    if (!token.admin)
+        CHECK(stub.only_user == token.user_id);
+}
+
+/* It waited too long for a worker. */
+static bool is_late(int status)
+{
+    return status == 503 || status == 504;
+}
+
+static void check_exchange(struct answer *answer)
+{
+    CHECK(answer_read(wire.text, wire.length, request.method == METHOD_HEAD, answer));
+    CHECK(answer->request_ids == 1);
+    if (request.fault != REQUEST_SOUND)
+        CHECK(stub.calls == 0 &&
+              ((answer->status >= 400 && answer->status < 500) || is_late(answer->status)));
+    if (answer->status >= 500)
+        CHECK(stub.err != ERR_OK || (is_late(answer->status) && request.start_text != NULL));
+    if (answer->status == 503)
+        CHECK(answer->retry_after);
+    if (answer->status == 401)
+        CHECK(answer->authenticate && stub.calls == 0);
+    if (answer->status == 405)
+        CHECK(answer->allow);
+    check_identity();
+}
+
+static void exchange(char *const *parameters, struct body body, struct answer *answer)
+{
+    stub.calls = 0;
+    request_begin(&request, parameters);
+    request_read_body(&request, MAX_BODY, give, &body);
+    dispatch(&app, &request, &response);
+    strbuf_clear(&wire);
+    response_render(&response, request.method == METHOD_HEAD, &wire);
+    check_exchange(answer);
+    request_end(&request);
+}
+
+/* Where an answer links to can be asked for. */
+static void follow(char **parameters, const char *link)
+{
+    static char entry[sizeof "REQUEST_URI=" + ANSWER_LINK_MAX];
+    struct answer answer;
+    size_t count = 0;
+
+    snprintf(entry, sizeof entry, "REQUEST_URI=%s", link);
+    while (parameters[count] != NULL)
+        count++;
+    if (strlen(link) > URI_MAX || count == PARAMETERS_MAX)
+        return;
+    parameters[count] = entry;
+    parameters[count + 1] = NULL;
+    exchange(parameters, (struct body){NULL, 0}, &answer);
+    CHECK(answer.status == 200 || answer.status == 400 || is_late(answer.status));
+    if (answer.status == 400)
+        CHECK(request.fault == REQUEST_BODY_CUT); /* the body's length is still announced */
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    char *parameters[PARAMETERS_MAX + 2] = {NULL};
+    struct answer answer;
+    size_t count = 0, length = 0;
+    char *line;
+
+    if (size < 3)
+        return 0;
+    if (keys == NULL)
+        start();
+    memset(&stub, 0, sizeof stub);
+    stub.task =
+        (struct task){.id = 1, .user_id = 1, .content = "Acheter", .completed_at_ms = -1, .version = 3};
+    stub.err = (enum err)((data[1] - 'a') & 15) % (ERR_INTERNAL + 1);
+    stub.more = data[2] & 1;
+    stub.repeated = data[2] & 2;
+    stub.broker = data[2] & 4;
+    app.token_keys = data[0] == 'k' ? keys : NULL;
+    config.allowed_origins = data[2] & 8    ? "https://a.example, http://b.example:81"
+                             : data[2] & 16 ? "*"
+                                            : NULL;
+
+    struct fuzz_input input = {data + 3, size - 3};
+    (void)fuzz_next(&input, '\n', NULL);
+    while ((line = fuzz_next(&input, '\n', &length)) != NULL && length > 0 && count < PARAMETERS_MAX)
+        parameters[count++] = line;
+    exchange(parameters, (struct body){(const char *)input.at, input.left}, &answer);
+    if (answer.link[0] != '\0')
+        follow(parameters, answer.link);
+    fuzz_free_texts();
+    return 0;
+}
