@@ -115,7 +115,7 @@ lint: ## clang-tidy and cppcheck
 	cppcheck --quiet -j "$$(nproc)" --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
 	    --suppress=missingIncludeSystem --suppress=legacyUninitvar --include=/usr/include/utlist.h \
 	    -D_GNU_SOURCE -I. common fcgi-api ws-notifier
-	printf '%s\n' $(filter-out tests/%,$(filter %.c,$(SOURCES))) | xargs -P "$$(nproc)" -n 4 sh -c \
+	printf '%s\n' $(filter-out tests/% fuzz/%,$(filter %.c,$(SOURCES))) | xargs -P "$$(nproc)" -n 4 sh -c \
 	    "exec clang-tidy --quiet --warnings-as-errors='*' \"\$$@\" -- $(CPPFLAGS) -std=c17" clang-tidy
 
 fuzz: ## each fuzz target for a minute (FUZZ_SECONDS), with AddressSanitizer and UndefinedBehaviorSanitizer

@@ -8,6 +8,7 @@
  *   x EPOCH          the API tells its epoch
  *   m                a marker comes: all has been read
  *   n|d|g            connected anew, disconnected, heartbeats
+ *   j HEADER         somebody with this Authorization asks over HTTP to hear user 1
  *   t SECONDS        time passes */
 #include "fuzz/fuzz.h"
 
@@ -88,8 +89,8 @@ static void check_message(const char *text, size_t length)
     CHECK(message.token == NULL || strlen(message.token) < 64 || strstr(message.text, message.token) == NULL);
     CHECK(protocol_parse(message.text, strlen(message.text), &again, why) == ERR_OK);
     CHECK(again.kind == message.kind && again.user_id == message.user_id && again.token == NULL);
-    CHECK(again.since_kind == message.since_kind &&
-          memcmp(&again.since, &message.since, sizeof again.since) == 0);
+    CHECK(again.since_kind == message.since_kind && strcmp(again.since.epoch, message.since.epoch) == 0);
+    CHECK(again.since.seq == message.since.seq && again.since.time_s == message.since.time_s);
     protocol_clear(&again);
     protocol_clear(&message);
 }
@@ -136,6 +137,22 @@ static void change_epoch(const char *text)
     shim_control(world.shim, EVENT_BEACON_TYPE, world.epoch, now_ms / 1000);
 }
 
+/* Whoever may hear him has his token, or an administrator's. */
+static void judge(const char *header)
+{
+    struct token token;
+    const char *why = NULL, *text = token_in_header(header);
+
+    if (reception_judge(world.shim->reception, header, 1, &why) != ADMISSION_GRANTED) {
+        CHECK(world.guarded && why != NULL && why[0] != '\0');
+        return;
+    }
+    if (!world.guarded)
+        return;
+    CHECK(text != NULL && token_verify(keys, text, clock_wall_ms() / 1000, &token, &why) == ERR_OK);
+    CHECK(token.admin || token.user_id == 1);
+}
+
 static void step(const char *line, size_t length)
 {
     const char *rest = length > 2 ? line + 2 : "";
@@ -163,6 +180,9 @@ static void step(const char *line, size_t length)
         break;
     case 'm':
         shim_control(world.shim, EVENT_MARKER_TYPE, "", now_ms / 1000);
+        break;
+    case 'j':
+        judge(rest);
         break;
     case 'n':
         shim_connected(world.shim, rest[0] == 'r');
