@@ -83,6 +83,17 @@ static void check_notifier(const struct config *config)
 }
 #undef X
 
+/* Whether another setting was given the same text: that one may be quoted. */
+static bool is_elsewhere(const char *name, const char *secret)
+{
+    for (size_t i = 0; i < NAMES; i++) {
+        const char *value = getenv(names[i]);
+        if (value != NULL && strcmp(names[i], name) != 0 && strstr(value, secret) != NULL)
+            return true;
+    }
+    return false;
+}
+
 /* One that names a setting, and holds no secret. */
 static void check_complaint(const char *message, size_t size)
 {
@@ -93,7 +104,8 @@ static void check_complaint(const char *message, size_t size)
     CHECK(is_name(name) || strncmp(message, "two keys", 8) == 0);
     for (size_t i = 0; i < sizeof secret_names / sizeof secret_names[0]; i++) {
         const char *secret = getenv(secret_names[i]);
-        CHECK(secret == NULL || strlen(secret) < 24 || strstr(message, secret) == NULL);
+        if (secret != NULL && strlen(secret) >= 24 && !is_elsewhere(secret_names[i], secret))
+            CHECK(strstr(message, secret) == NULL);
     }
 }
 
