@@ -1,8 +1,8 @@
 /* A connection's life: connect, log in, declare what both programs rely on, consume, close.
  *
  * Opening is a row of calls that wait for the broker, together for at most AMQP_TIMEOUT_MS; whatever
- * fails among them, the caller gets one line that says what. Both programs declare exchange, queue and
- * binding, so either may come first. */
+ * fails among them, the caller gets one line that says what. Both programs declare exchange and queue, so
+ * either may come first; the binding between them is a publisher's (amqp_mark.c). */
 #include "common/amqp_internal.h"
 
 #include <stdarg.h>
@@ -181,13 +181,6 @@ static enum err declare_queue(struct amqp_link *link, const struct config *confi
     return amqp_link_check_reply(link, "queue", amqp_get_rpc_reply(link->state));
 }
 
-static enum err bind_queue(struct amqp_link *link)
-{
-    amqp_queue_bind(link->state, AMQP_CHANNEL, amqp_text(link->queue), amqp_text(link->exchange),
-                    amqp_text(EVENT_BINDING), amqp_empty_table);
-    return amqp_link_check_reply(link, "binding", amqp_get_rpc_reply(link->state));
-}
-
 static enum err open_all(struct amqp_link *link, const struct config *config)
 {
     int64_t deadline = clock_monotonic_ms() + config->amqp_timeout_ms;
@@ -205,9 +198,6 @@ static enum err open_all(struct amqp_link *link, const struct config *config)
     limit_call(link, deadline);
     if (!err)
         err = declare_queue(link, config);
-    limit_call(link, deadline);
-    if (!err)
-        err = bind_queue(link);
     if (!err)
         limit_call(link, clock_monotonic_ms() + config->amqp_timeout_ms);
     return err;

@@ -55,7 +55,7 @@ struct amqp_event {
     struct amqp_delivery delivery;
 };
 
-/* Connects, logs in, opens the channel and declares exchange, stream queue and binding, within about
+/* Connects, logs in, opens the channel and declares exchange and stream queue, within about
  * AMQP_TIMEOUT_MS. Blocks: not for an event loop's thread.
  * ERR_UNAVAILABLE: not reachable, refused, or declared otherwise (then *why says so); try again later.
  * `why` takes one line for the log, never a secret. `name` is shown on RabbitMQ's connections page. */
@@ -83,17 +83,21 @@ MUST_CHECK enum err amqp_link_publish(struct amqp_link *link, const struct event
 MUST_CHECK enum err amqp_link_publish_control(struct amqp_link *link, const char *type,
                                               const char *message_id, const char *epoch, uint64_t *tag);
 
-/* Of all connections to this broker at most one can claim, until it ends: *claimed false, another has.
- * After a restart of the broker nobody has. Waits for the broker. */
-MUST_CHECK enum err amqp_link_claim(struct amqp_link *link, bool *claimed);
+/* Has anybody called amqp_link_note_life() since this broker was started? Both wait for the broker. */
+MUST_CHECK enum err amqp_link_check_life(struct amqp_link *link, bool *noted);
+MUST_CHECK enum err amqp_link_note_life(struct amqp_link *link);
 
 /* Is the queue still the one that amqp_link_mark() was called for? *marked false: it was deleted and made
  * again since, or the broker has lost its data, or nobody has marked it yet. When it is, a control message
- * like the one above has come into it. Both wait for the broker; the first only before
- * amqp_link_confirm(). */
+ * like the one above has come into it. amqp_link_mark() also binds it: before, no events come in. Both wait
+ * for the broker; the first only before amqp_link_confirm(). */
 MUST_CHECK enum err amqp_link_check_mark(struct amqp_link *link, const char *type, const char *message_id,
                                          const char *epoch, bool *marked);
 MUST_CHECK enum err amqp_link_mark(struct amqp_link *link);
+
+/* Like amqp_link_publish_control(), but comes back (AMQP_RETURN) when the queue is not the marked one. */
+MUST_CHECK enum err amqp_link_publish_beacon(struct amqp_link *link, const char *type, const char *message_id,
+                                             const char *epoch, uint64_t *tag);
 
 /* Consumer side: reads the stream from what `since_s` seconds ago reached it (whole chunks: earlier
  * messages may come too), or from offset `from_offset` when that is >= 0. */

@@ -25,7 +25,7 @@ struct flight {
     uint64_t first_tag;          /* the oldest that is not confirmed, or the next to be sent */
     uint64_t next_tag;
     size_t bytes;              /* unconfirmed */
-    struct outbox_key *landed; /* confirmed, to be deleted: FLIGHT_EVENTS_MAX places */
+    struct outbox_row *landed; /* confirmed, to be deleted: FLIGHT_EVENTS_MAX places */
     size_t landed_count;
     struct user_map users; /* seq: the highest, count: how many, of those above */
 };

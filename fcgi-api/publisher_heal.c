@@ -2,13 +2,13 @@
  *
  * A stream confirms before its bytes are on disk. A broker that comes back from a power cut can lack the
  * last moments of what it confirmed, and those rows are no longer in the outbox. So the first publisher
- * that connects to a life of the broker (amqp_link_claim) puts the events around the last sign of life
- * back into the outbox; readers drop what they already had. The others wait for him at a lock: publishing
+ * that connects to a life of the broker puts the events around the last sign of life back into the outbox,
+ * and only then notes that it has been done in this life (amqp_link_note_life): if he dies on the way, the
+ * next one does it. Readers drop what they already had. The others wait for him at a lock: publishing
  * something newer first would put it before what is being healed.
  *
- * The last sign of life is a note that the sweeper's holder renews while his connection is up. When it is
- * fresh and we have just started, only the worker before us has died, not the broker. And a stream that is
- * not the one we marked (amqp_link_check_mark) is a new one: all of the journal goes into it. */
+ * The last sign of life is a note that the sweeper's holder renews while his connection is up. And a stream
+ * that is not the one we marked (amqp_link_check_mark) is a new one: all of the journal goes into it. */
 #include <stdio.h>
 
 #include "common/clock.h"
@@ -18,7 +18,6 @@
 #define HEAL_LOCK       "heal"
 #define REFILL_ROWS     500
 #define LOCK_PAUSE_MS   50
-#define ALIVE_FRESH_MS  25000 /* the note is renewed every 10 s */
 #define ALIVE_MARGIN_MS 60000 /* nothing can have been confirmed longer than this after the note */
 
 void publisher_heal_begin(struct publisher *publisher)
@@ -71,7 +70,7 @@ static bool probe(struct publisher *publisher)
     snprintf(id, sizeof id, "%s:beacon:%llu", publisher->epoch, (unsigned long long)++publisher->controls);
     enum err err = amqp_link_check_mark(link, EVENT_BEACON_TYPE, id, publisher->epoch, &healing->marked);
     if (!err)
-        err = amqp_link_claim(link, &healing->claimed);
+        err = amqp_link_check_life(link, &healing->noted);
     if (!err)
         err = amqp_link_confirm(link);
     return err ? drop(publisher, err) : (healing->probed = true);
@@ -88,10 +87,9 @@ static bool decide(struct publisher *publisher)
     if (store_clock(publisher->store, &now) != ERR_OK ||
         store_moment(publisher->store, ALIVE_NOTE, &alive_at) != ERR_OK)
         return pause_for(publisher, DB_PAUSE_MS);
-    bool fresh = alive_at >= 0 && now - alive_at < ALIVE_FRESH_MS && !publisher->was_ready;
     if (alive_at < 0 || alive_at > now)
         alive_at = now;
-    healing->needed = !healing->marked || (healing->claimed && !fresh && config->heal_window_s > 0);
+    healing->needed = !healing->marked || (!healing->noted && config->heal_window_s > 0);
     if (healing->marked) {
         healing->refill.since_ms = alive_at - config->heal_window_s * 1000;
         healing->refill.until_ms = alive_at + ALIVE_MARGIN_MS;
@@ -110,11 +108,11 @@ static bool put_back(struct publisher *publisher)
     return refill->done;
 }
 
-static bool leave_mark(struct publisher *publisher)
+static bool leave_marks(struct publisher *publisher)
 {
-    if (publisher->healing.marked)
-        return true;
-    enum err err = amqp_link_mark(publisher->link);
+    enum err err = amqp_link_mark(publisher->link); /* also when it is: somebody may have unbound it */
+    if (!err && !publisher->healing.noted)
+        err = amqp_link_note_life(publisher->link);
     return err ? drop(publisher, err) : true;
 }
 
@@ -140,6 +138,6 @@ void publisher_heal_step(struct publisher *publisher)
     if (clock_monotonic_ms() < publisher->healing.next_at)
         return;
     if (take_lock(publisher) && probe(publisher) && decide(publisher) && put_back(publisher) &&
-        leave_mark(publisher))
+        leave_marks(publisher))
         finish(publisher);
 }

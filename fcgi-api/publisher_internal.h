@@ -37,8 +37,8 @@ struct healing {
     int64_t next_at; /* when to go on, monotonic ms */
     bool locked;     /* nobody else is at it */
     bool probed;
-    bool marked;  /* the stream is the one we know */
-    bool claimed; /* no other publisher was connected to this life of the broker */
+    bool marked; /* the stream is the one we know */
+    bool noted;  /* somebody has been through this since the broker was started */
     bool decided;
     bool needed; /* something goes back: `refill` says what */
     struct outbox_refill refill;
@@ -65,7 +65,6 @@ struct publisher {
     struct backoff backoff;
     int64_t retry_at;
     bool complained; /* that there is none */
-    bool was_ready;  /* at least once in this process */
     bool blocked;    /* the broker asked to wait */
     bool no_room;    /* the socket takes nothing more now */
     struct healing healing;

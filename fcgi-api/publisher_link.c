@@ -36,7 +36,6 @@ void publisher_link_drop(struct publisher *publisher, const char *reason)
 void publisher_link_ready(struct publisher *publisher)
 {
     publisher->state = LINK_READY;
-    publisher->was_ready = true;
     publisher->complained = false;
     publisher->sweep_at = 0;
     backoff_reset(&publisher->backoff);
@@ -75,7 +74,7 @@ static void on_event(struct publisher *publisher, const struct amqp_event *event
         break;
     case AMQP_RETURN:
         metrics_add(publisher->metrics, API_EVENTS_UNCONFIRMED, 1);
-        snprintf(reason, sizeof reason, "event %s came back, no queue takes it", event->message_id);
+        snprintf(reason, sizeof reason, "%s came back: the stream is gone, or a new one", event->message_id);
         publisher_link_drop(publisher, reason);
         break;
     case AMQP_BLOCKED:
@@ -126,7 +125,7 @@ void publisher_send_beacon(struct publisher *publisher)
     if (!flight_has_room(&publisher->flight, sizeof id))
         return;
     snprintf(id, sizeof id, "%s:beacon:%llu", publisher->epoch, (unsigned long long)++publisher->controls);
-    enum err err = amqp_link_publish_control(publisher->link, EVENT_BEACON_TYPE, id, publisher->epoch, &tag);
+    enum err err = amqp_link_publish_beacon(publisher->link, EVENT_BEACON_TYPE, id, publisher->epoch, &tag);
     if (err == ERR_OK)
         flight_sent(&publisher->flight, tag, &control, 0, sizeof id);
     else if (err != ERR_AGAIN)

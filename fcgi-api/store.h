@@ -163,15 +163,21 @@ struct outbox_key {
 MUST_CHECK enum err store_outbox_users(struct store *store, int64_t min_age_ms, struct outbox_key *users,
                                        size_t limit, size_t *count);
 
-/* Removes confirmed events, those that are still there. */
-MUST_CHECK enum err store_outbox_delete(struct store *store, const struct outbox_key *keys, size_t count);
+/* Removes confirmed events, those that are still there as they were read: one that a heal has put back since
+ * stays, for the broker that confirmed it may have lost it (docs/models/outbox.pml, DELETE_HEALED). */
+struct outbox_row {
+    uint64_t user_id;
+    uint64_t seq;
+    uint64_t queued_at_ms;
+};
+MUST_CHECK enum err store_outbox_delete(struct store *store, const struct outbox_row *rows, size_t count);
 
 /* Puts the journal's events from since_ms (0: all) to until_ms back into the outbox, user by user and in
  * order, at most `limit` events a call. Begin with the other fields 0, call until `done`. */
 #define OUTBOX_REFILL_USERS 256
 struct outbox_refill {
     int64_t since_ms, until_ms;
-    uint64_t added; /* rows so far */
+    uint64_t added; /* events so far */
     bool done;
     struct {
         uint32_t user_id;

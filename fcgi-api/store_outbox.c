@@ -131,20 +131,20 @@ enum err store_outbox_depth(struct store *store, uint64_t *rows, int64_t *oldest
 /* ---- removing ------------------------------------------------------------------------------------ */
 
 struct delete_call {
-    const struct outbox_key *keys;
+    const struct outbox_row *rows;
     size_t count;
 };
 
 static enum err delete_work(struct store *store, void *context)
 {
     struct delete_call *call = context;
-    _Static_assert(sizeof *call->keys == 2 * sizeof(uint64_t), "a key is the two numbers of one row");
-    return store_execute_many(store, SQL_OUTBOX_DELETE, &call->keys->user_id, call->count, 2);
+    _Static_assert(sizeof *call->rows == 3 * sizeof(uint64_t), "the three numbers of the statement");
+    return store_execute_many(store, SQL_OUTBOX_DELETE, &call->rows->user_id, call->count, 3);
 }
 
-enum err store_outbox_delete(struct store *store, const struct outbox_key *keys, size_t count)
+enum err store_outbox_delete(struct store *store, const struct outbox_row *rows, size_t count)
 {
-    struct delete_call call = {.keys = keys, .count = count};
+    struct delete_call call = {.rows = rows, .count = count};
     return count == 0 ? ERR_OK : store_run(store, STORE_WRITE, delete_work, &call);
 }
 
@@ -153,7 +153,6 @@ enum err store_outbox_delete(struct store *store, const struct outbox_key *keys,
 struct refill_call {
     struct outbox_refill *refill;
     uint64_t last;
-    uint64_t added;
 };
 
 /* The next users with events since then, and from which to which. */
@@ -185,16 +184,11 @@ static enum err refill_work(struct store *store, void *context)
 {
     struct refill_call *call = context;
     const struct outbox_refill *refill = call->refill;
-    struct store_outcome outcome;
 
-    enum err err =
-        store_execute(store, SQL_REFILL,
-                      STORE_IN(of_time(clock_wall_ms()), of_number(refill->ranges[refill->next].user_id),
-                               of_number(refill->ranges[refill->next].first), of_number(call->last)),
-                      &outcome);
-    if (!err)
-        call->added = outcome.rows;
-    return err;
+    return store_execute(store, SQL_REFILL,
+                         STORE_IN(of_time(clock_wall_ms()), of_number(refill->ranges[refill->next].user_id),
+                                  of_number(refill->ranges[refill->next].first), of_number(call->last)),
+                         NULL);
 }
 
 static enum err load_ranges(struct store *store, struct outbox_refill *refill)
@@ -225,7 +219,7 @@ enum err store_outbox_refill(struct store *store, struct outbox_refill *refill, 
     enum err err = store_run(store, STORE_WRITE, refill_work, &call);
     if (err)
         return err;
-    refill->added += call.added;
+    refill->added += call.last - refill->ranges[refill->next].first + 1;
     refill->ranges[refill->next].first = call.last + 1;
     if (call.last == last_of_user)
         refill->next++;

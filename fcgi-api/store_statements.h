@@ -75,7 +75,8 @@
       "WHERE created_at <= ? ORDER BY created_at LIMIT 10000) waiting "                                      \
       "GROUP BY user_id ORDER BY MIN(created_at) LIMIT ?")                                                   \
     X(SQL_OUTBOX_DELETE,                                                                                     \
-      "DELETE FROM outbox WHERE user_id = ? AND seq = ?")                                                    \
+      "DELETE FROM outbox WHERE user_id = ? AND seq = ? "                                                  \
+      "AND created_at = TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? * 1000 MICROSECOND")                     \
     X(SQL_OUTBOX_COUNT,                                                                                      \
       "SELECT COUNT(*) FROM (SELECT 1 FROM outbox LIMIT ?) counted")                                         \
     X(SQL_OUTBOX_OLDEST,                                                                                     \
@@ -87,8 +88,9 @@
       "SELECT user_id, MIN(seq), MAX(seq) FROM events FORCE INDEX (PRIMARY) "                                \
       "WHERE user_id > ? GROUP BY user_id ORDER BY user_id LIMIT ?")                                         \
     X(SQL_REFILL,                                                                                            \
-      "INSERT IGNORE INTO outbox (user_id, seq, created_at) "                                                \
-      "SELECT user_id, seq, ? FROM events WHERE user_id = ? AND seq BETWEEN ? AND ? ORDER BY seq")           \
+      "INSERT INTO outbox (user_id, seq, created_at) "                                                       \
+      "SELECT user_id, seq, ? FROM events WHERE user_id = ? AND seq BETWEEN ? AND ? ORDER BY seq "           \
+      "ON DUPLICATE KEY UPDATE created_at = VALUES(created_at)")                                             \
     /* upkeep */                                                                                             \
     X(SQL_OLD_EVENTS,                                                                                        \
       "SELECT e.user_id, e.seq FROM events e "                                                               \

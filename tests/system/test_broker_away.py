@@ -6,7 +6,10 @@ import shutil
 import signal
 import subprocess
 import time
+from collections import Counter
+from contextlib import contextmanager
 
+import pymysql
 import pytest
 import websockets
 
@@ -188,6 +191,52 @@ def test_broker_alarm(stack, http, some, sockets, alarm):
     stack.ready()
 
 
+@contextmanager
+def journal_held(stack, users):
+    """Nobody can put these users' events back into the outbox meanwhile."""
+    password = (stack.run_dir / "secrets" / "db_password").read_text().strip()
+    place = str(stack.run_dir / "sock" / "mariadb.sock")
+    connection = pymysql.connect(unix_socket=place, user="carillon", password=password, database="carillon")
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT seq FROM events WHERE user_id IN %s FOR UPDATE", (users,))
+        yield
+    finally:
+        connection.close()
+
+
+def test_healer_killed_half_way(stack, http, some):
+    """The broker comes back, perhaps without its last moments, and whoever puts them back dies at it: the next
+    one does it, and not only he who has seen the broker before."""
+    users, tasks = some
+    write_some(http, tasks, 5)
+    stack.outbox_empty()
+    restarts = stack.part("rabbitmq").restarts
+    workers = {worker.pid for worker in stack.workers()}
+
+    def healing():
+        return stack.sql_number(
+            "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'INSERT INTO outbox%SELECT%'"
+        )
+
+    with journal_held(stack, users):
+        stack.broker().kill(signal.SIGKILL)
+        eventually(lambda: stack.part("rabbitmq").restarts > restarts, 30, "the supervisor starts the broker again")
+        eventually(healing, 40, "somebody is at it, and waits")
+        for worker in stack.workers():
+            worker.kill(signal.SIGKILL)
+        eventually(lambda: not workers & {worker.pid for worker in stack.workers()}, 20, "all workers are new")
+    stack.ready(60)
+    stack.outbox_empty(40)
+    reader = stack.stream()
+    try:
+        published = Counter((message.user, message.seq) for message in reader.sync().events())
+    finally:
+        reader.close()
+    once = [(user, seq) for user in users for seq in range(1, 6) if published[user, seq] < 2]
+    assert not once, f"not published again: {once}"
+
+
 def come_back(sockets, cursors):
     """{user: a socket of his own}"""
     back = {}
@@ -208,7 +257,12 @@ def wipe_the_broker(stack):
     subprocess.run(["s6-svc", "-u", service], check=True)
 
 
-@pytest.mark.parametrize("lose", [wipe_the_broker])
+def delete_the_stream(stack):
+    """While everybody stays connected: the notifier declares it again at once."""
+    rabbitmqctl(stack, "delete_queue", "tasks_completed")
+
+
+@pytest.mark.parametrize("lose", [wipe_the_broker, delete_the_stream])
 def test_stream_gone(stack, http, some, sockets, lose):
     """All of the journal goes into the new one. Who stayed hears each event once; so does who was away."""
     users, tasks = some
