@@ -21,6 +21,8 @@
       "Connections made to the database")                                                                    \
     X(API_BROKER_CONNECTS, METRIC_COUNTER, "carillon_api_broker_connects_total", "",                         \
       "Connections made to the broker")                                                                      \
+    X(API_BROKER_CONNECTED, METRIC_GAUGE, "carillon_api_broker_connected", "",                               \
+      "1 while the pool's publisher has a connection")                                                       \
     X(API_EVENTS_PUBLISHED, METRIC_COUNTER, "carillon_api_events_published_total", "",                       \
       "Events sent to the broker")                                                                           \
     X(API_EVENTS_CONFIRMED, METRIC_COUNTER, "carillon_api_events_confirmed_total", "",                       \

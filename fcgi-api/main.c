@@ -65,6 +65,7 @@ int main(int count, char **arguments)
 {
     struct config config;
     struct app app = {.config = &config};
+    struct pool *pool;
     char why[256];
 
     if (count > 1)
@@ -80,6 +81,10 @@ int main(int count, char **arguments)
         return give_up(why);
     }
 
+    if (pool_open(config.stats_file, &pool) != ERR_OK) {
+        snprintf(why, sizeof why, "no publisher's lock and pipe beside API_STATS_FILE: %s", strerror(errno));
+        return give_up(why);
+    }
     if (token_keys_new(&config, &app.token_keys, why, sizeof why) != ERR_OK)
         return give_up(why);
 
@@ -89,13 +94,14 @@ int main(int count, char **arguments)
     store_use_metrics(app.store, app.metrics);
     if (sandbox_enter((enum sandbox_mode)config.seccomp, why, sizeof why) != ERR_OK)
         return give_up(why);
-    if (publisher_start(&config, app.metrics, &app.publisher) != ERR_OK)
+    if (publisher_start(&config, app.metrics, pool, &app.publisher) != ERR_OK)
         return give_up("no thread for the publisher");
     if (metrics_count(app.metrics, API_WORKER_STARTS) == 1 && app.token_keys == NULL) /* once a pool */
         log_warn("no key for tokens is set: everybody who reaches this service may do everything");
 
     enum err err = fcgi_server_run(&app);
     publisher_stop(&app.publisher, PUBLISHER_DEADLINE_MS);
+    pool_close(&pool);
     store_free(&app.store);
     metrics_close(&app.metrics);
     token_keys_free(&app.token_keys);

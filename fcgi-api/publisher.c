@@ -1,4 +1,5 @@
-/* The publisher thread: from the outbox to the broker.
+/* The publisher thread: from the outbox to the broker. Each worker has one, and one of a pool is at work: the
+ * others wait for its death (pool.h).
  *
  * The prefix rule: an event of a user is never published while a lower one of his is still in the outbox
  * and has not been published before it on this connection. Numbers rise in commit order, so whoever sees
@@ -15,52 +16,49 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
+#include <time.h>
 
 #include "common/clock.h"
 #include "common/log.h"
 #include "fcgi-api/publisher_internal.h"
 
-#define HINTS_MAX     1024
+#define HINTS_AT_ONCE 1024
 #define TODO_MAX      4096
 #define WAIT_MOST_MS  1000
 #define BACKOFF_FIRST 200
 #define BACKOFF_MOST  3000
+#define NUDGE         SIGURG /* interrupts the wait for our turn */
+#define NUDGE_MS      20
 
 /* ---- hints --------------------------------------------------------------------------------------- */
 
 void publisher_hint(struct publisher *publisher, uint32_t user_id, uint64_t seq)
 {
-    uint64_t one = 1;
-    pthread_mutex_lock(&publisher->mutex); /* the thread holds it only to take what is there */
-    bool wake = worklist_count(&publisher->hints) == 0;
-    (void)worklist_add(&publisher->hints, user_id, seq);
-    pthread_mutex_unlock(&publisher->mutex);
-    if (wake)
-        (void)!write(publisher->wake_fd, &one, sizeof one);
+    (void)pool_hint(publisher->pool, user_id, seq);
+}
+
+static bool takes_hints(const struct publisher *publisher)
+{
+    /* Otherwise they wait in the pipe. One who leaves takes what is there, and no more. */
+    return publisher->state == LINK_READY && !publisher->hints_closed &&
+           worklist_count(&publisher->todo) + HINTS_AT_ONCE <= TODO_MAX;
 }
 
 static void take_hints(struct publisher *publisher)
 {
-    struct work work;
-    uint64_t count;
+    struct pool_hint hints[HINTS_AT_ONCE];
+    bool last = atomic_load(&publisher->stopping);
 
-    (void)!read(publisher->wake_fd, &count, sizeof count);
-    if (publisher->state != LINK_READY)
-        return; /* they wait in their place */
-    pthread_mutex_lock(&publisher->mutex);
-    while (worklist_count(&publisher->todo) < TODO_MAX && worklist_take(&publisher->hints, &work))
-        (void)worklist_add(&publisher->todo, work.user_id, work.upto);
-    pthread_mutex_unlock(&publisher->mutex);
-}
-
-static bool has_hints(struct publisher *publisher)
-{
-    pthread_mutex_lock(&publisher->mutex);
-    bool any = worklist_count(&publisher->hints) > 0;
-    pthread_mutex_unlock(&publisher->mutex);
-    return any;
+    while (takes_hints(publisher)) {
+        size_t count = pool_take_hints(publisher->pool, hints, HINTS_AT_ONCE);
+        for (size_t i = 0; i < count; i++)
+            if (hints[i].user_id != 0)
+                (void)worklist_add(&publisher->todo, hints[i].user_id, hints[i].seq);
+        if (count < HINTS_AT_ONCE) {
+            publisher->hints_closed = last;
+            return;
+        }
+    }
 }
 
 /* ---- the loop ------------------------------------------------------------------------------------ */
@@ -91,10 +89,12 @@ static int64_t wake_time(const struct publisher *publisher, int64_t now)
 static void wait_for_something(struct publisher *publisher)
 {
     int64_t now = clock_monotonic_ms(), wait = wake_time(publisher, now) - now;
-    struct pollfd fds[2] = {{.fd = publisher->wake_fd, .events = POLLIN}, {.fd = -1, .events = POLLIN}};
+    struct pollfd fds[2] = {{.fd = -1, .events = POLLIN}, {.fd = -1, .events = POLLIN}};
 
     if (wait <= 0)
         return;
+    if (takes_hints(publisher))
+        fds[0].fd = pool_fd(publisher->pool);
     if (publisher->link)
         fds[1].fd = amqp_link_fd(publisher->link);
     if (publisher->no_room && !publisher->blocked)
@@ -110,12 +110,25 @@ static bool finished(struct publisher *publisher)
         return false;
     if (publisher->state != LINK_READY || clock_monotonic_ms() >= atomic_load(&publisher->stop_at))
         return true;
-    return publisher_idle(publisher) && !has_hints(publisher);
+    return publisher_idle(publisher) && publisher->hints_closed;
+}
+
+static bool wait_for_turn(struct publisher *publisher)
+{
+    while (!atomic_load(&publisher->stopping))
+        if (pool_wait_turn(publisher->pool) == ERR_OK) {
+            atomic_store(&publisher->waiting, false);
+            return true;
+        }
+    return false;
 }
 
 static void *run(void *argument)
 {
     struct publisher *publisher = argument;
+    if (!wait_for_turn(publisher))
+        return NULL;
+    metrics_set(publisher->metrics, API_BROKER_CONNECTED, 0);
     while (!finished(publisher)) {
         publisher_link_step(publisher);
         take_hints(publisher);
@@ -135,43 +148,49 @@ static void *run(void *argument)
 static void free_publisher(struct publisher *publisher)
 {
     store_free(&publisher->store);
-    worklist_free(&publisher->hints);
     worklist_free(&publisher->todo);
     flight_free(&publisher->flight);
-    pthread_mutex_destroy(&publisher->mutex);
-    if (publisher->wake_fd >= 0)
-        close(publisher->wake_fd);
     free(publisher);
 }
 
-/* Signals are the request thread's business, except the one its own calls raise (common/sandbox.h). */
+static void ignore(int signal_number)
+{
+    (void)signal_number;
+}
+
+/* Signals are the request thread's business, except the one its own calls raise (common/sandbox.h) and the
+ * one that ends its wait. */
 static int start_thread(struct publisher *publisher)
 {
+    struct sigaction nudge = {.sa_handler = ignore}; /* no SA_RESTART */
     sigset_t all, before;
+    sigemptyset(&nudge.sa_mask);
+    sigaction(NUDGE, &nudge, NULL);
     sigfillset(&all);
     sigdelset(&all, SIGSYS);
+    sigdelset(&all, NUDGE);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int failed = pthread_create(&publisher->thread, NULL, run, publisher);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return failed;
 }
 
-enum err publisher_start(const struct config *config, struct metrics *metrics, struct publisher **out)
+enum err publisher_start(const struct config *config, struct metrics *metrics, struct pool *pool,
+                         struct publisher **out)
 {
     struct publisher *publisher = calloc(1, sizeof *publisher);
     if (!publisher)
         abort();
     publisher->config = config;
     publisher->metrics = metrics;
+    publisher->pool = pool;
     publisher->store = store_new(config);
     store_use_metrics(publisher->store, metrics);
     publisher->backoff = (struct backoff)BACKOFF_INIT(BACKOFF_FIRST, BACKOFF_MOST);
-    pthread_mutex_init(&publisher->mutex, NULL);
-    worklist_init(&publisher->hints, HINTS_MAX);
     worklist_init(&publisher->todo, TODO_MAX);
     flight_init(&publisher->flight);
-    publisher->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (publisher->wake_fd < 0 || start_thread(publisher) != 0) {
+    atomic_store(&publisher->waiting, true);
+    if (start_thread(publisher) != 0) {
         free_publisher(publisher);
         return ERR_SYSTEM;
     }
@@ -181,20 +200,33 @@ enum err publisher_start(const struct config *config, struct metrics *metrics, s
 
 bool publisher_connected(const struct publisher *publisher)
 {
-    return atomic_load(&publisher->connected);
+    return metrics_get(publisher->metrics, API_BROKER_CONNECTED) != 0;
+}
+
+/* A nudge that comes before the wait has begun is lost: therefore more than one. */
+static void join(struct publisher *publisher)
+{
+    struct timespec until;
+    do {
+        if (atomic_load(&publisher->waiting))
+            (void)pthread_kill(publisher->thread, NUDGE);
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += NUDGE_MS * 1000000;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+    } while (pthread_clockjoin_np(publisher->thread, NULL, CLOCK_MONOTONIC, &until) == ETIMEDOUT);
 }
 
 void publisher_stop(struct publisher **publisher, int deadline_ms)
 {
-    uint64_t one = 1;
     struct publisher *self = *publisher;
 
     if (!self)
         return;
     atomic_store(&self->stop_at, clock_monotonic_ms() + deadline_ms);
     atomic_store(&self->stopping, true);
-    (void)!write(self->wake_fd, &one, sizeof one);
-    pthread_join(self->thread, NULL);
+    (void)pool_hint(self->pool, 0, 0); /* in case it sleeps */
+    join(self);
     free_publisher(self);
     *publisher = NULL;
 }

@@ -17,6 +17,7 @@
 #include "common/backoff.h"
 #include "fcgi-api/api_metrics.h"
 #include "fcgi-api/flight.h"
+#include "fcgi-api/pool.h"
 #include "fcgi-api/publisher.h"
 #include "fcgi-api/store.h"
 #include "fcgi-api/worklist.h"
@@ -51,11 +52,10 @@ struct publisher {
     struct store *store;
     pthread_t thread;
 
+    struct pool *pool;
+
     /* shared with the request's thread */
-    pthread_mutex_t mutex; /* over hints */
-    struct worklist hints;
-    int wake_fd;
-    atomic_bool connected;
+    atomic_bool waiting; /* for our turn */
     atomic_bool stopping;
     _Atomic int64_t stop_at;
 
@@ -72,6 +72,7 @@ struct publisher {
     uint64_t controls; /* control messages sent */
 
     /* what is being published */
+    bool hints_closed; /* we leave */
     struct worklist todo;
     struct outbox_batch batch; /* of one user, from batch_next on still to send */
     size_t batch_next;
@@ -115,5 +116,7 @@ bool publisher_idle(const struct publisher *publisher);
 /* ---- publisher_sweep.c --------------------------------------------------------------------------- */
 
 void publisher_sweep(struct publisher *publisher);
+/* All that is in the outbox, at once: whose hints these were may be dead. */
+void publisher_catch_up(struct publisher *publisher);
 
 #endif

@@ -25,11 +25,11 @@ void publisher_link_drop(struct publisher *publisher, const char *reason)
     publisher_heal_abandon(publisher);
     amqp_link_close(&publisher->link);
     publisher->state = LINK_DOWN;
-    atomic_store(&publisher->connected, false);
+    metrics_set(publisher->metrics, API_BROKER_CONNECTED, 0);
     publisher->blocked = publisher->no_room = false;
     publisher->retry_at = clock_monotonic_ms() + backoff_next_ms(&publisher->backoff);
     publisher_forget_batch(publisher);
-    worklist_clear(&publisher->todo); /* the sweeper finds them again */
+    worklist_clear(&publisher->todo); /* publisher_catch_up() finds them again */
     flight_clear(&publisher->flight);
 }
 
@@ -39,8 +39,9 @@ void publisher_link_ready(struct publisher *publisher)
     publisher->complained = false;
     publisher->sweep_at = 0;
     backoff_reset(&publisher->backoff);
-    atomic_store(&publisher->connected, true);
+    metrics_set(publisher->metrics, API_BROKER_CONNECTED, 1);
     log_info("broker: connected");
+    publisher_catch_up(publisher);
 }
 
 static void connect_link(struct publisher *publisher)

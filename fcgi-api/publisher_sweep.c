@@ -26,14 +26,14 @@ static bool is_due(int64_t *at, int64_t now, int64_t interval)
 }
 
 /* Forgotten events go through the same list as hinted ones. What is visible is made durable first. */
-static void find_forgotten(struct publisher *publisher)
+static void find_forgotten(struct publisher *publisher, int64_t age_ms)
 {
     struct outbox_key users[USERS_A_SWEEP];
     size_t count;
 
     if (worklist_count(&publisher->todo) > 0 || publisher->blocked)
         return; /* busy with the last lot */
-    enum err err = store_outbox_users(publisher->store, FORGOTTEN_AGE_MS, users, USERS_A_SWEEP, &count);
+    enum err err = store_outbox_users(publisher->store, age_ms, users, USERS_A_SWEEP, &count);
     if (err || count == 0)
         return;
     if (store_barrier(publisher->store) != ERR_OK)
@@ -41,6 +41,11 @@ static void find_forgotten(struct publisher *publisher)
     for (size_t i = 0; i < count; i++)
         (void)worklist_add(&publisher->todo, (uint32_t)users[i].user_id, users[i].seq);
     publisher->sweep_at = clock_monotonic_ms() + SWEEP_AGAIN_MS;
+}
+
+void publisher_catch_up(struct publisher *publisher)
+{
+    find_forgotten(publisher, 0);
 }
 
 static void set_gauges(struct publisher *publisher)
@@ -88,7 +93,7 @@ void publisher_sweep(struct publisher *publisher)
     if (store_lock(publisher->store, SWEEP_LOCK, 0, &held) != ERR_OK || !held)
         return;
     if (ready) {
-        find_forgotten(publisher);
+        find_forgotten(publisher, FORGOTTEN_AGE_MS);
         if (is_due(&publisher->alive_at, now, ALIVE_INTERVAL_MS))
             note_alive(publisher);
         if (is_due(&publisher->beacon_at, now, BEACON_INTERVAL_MS))

@@ -1,0 +1,168 @@
+/* What the workers share: whose turn it is, and the pipe of hints. */
+#include "tests/unit/unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "fcgi-api/pool.h"
+
+static char folder[] = "/tmp/pool-test-XXXXXX";
+static char stats_file[64], pipe_name[80], lock_name[80];
+
+static int make_folder(void **state)
+{
+    (void)state;
+    if (!mkdtemp(folder))
+        return -1;
+    snprintf(stats_file, sizeof stats_file, "%s/stats", folder);
+    snprintf(pipe_name, sizeof pipe_name, "%s.hints", stats_file);
+    snprintf(lock_name, sizeof lock_name, "%s.publisher", stats_file);
+    return 0;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    unlink(pipe_name);
+    unlink(lock_name);
+    return rmdir(folder);
+}
+
+static struct pool *open_pool(const char *file)
+{
+    struct pool *pool = NULL;
+    assert_int_equal(pool_open(file, &pool), ERR_OK);
+    return pool;
+}
+
+static void check_hints(struct pool *from, struct pool *to)
+{
+    struct pool_hint hints[4];
+    assert_int_equal(pool_take_hints(to, hints, 4), 0);
+    for (uint32_t user = 1; user <= 5; user++)
+        assert_true(pool_hint(from, user, user * UINT64_C(5000000000)));
+    assert_int_equal(pool_take_hints(to, hints, 4), 4);
+    assert_int_equal(hints[3].user_id, 4);
+    assert_true(hints[3].seq == 4 * UINT64_C(5000000000));
+    assert_int_equal(pool_take_hints(to, hints, 4), 1);
+    assert_int_equal(hints[0].user_id, 5);
+}
+
+static void test_a_pool_of_one(void **state)
+{
+    (void)state;
+    struct pool *pool = open_pool("");
+    assert_int_equal(pool_wait_turn(pool), ERR_OK);
+    check_hints(pool, pool);
+    pool_close(&pool);
+    assert_null(pool);
+    pool_close(&pool);
+}
+
+static void test_hints_outlive_their_reader(void **state)
+{
+    (void)state;
+    struct pool *writer = open_pool(stats_file), *first = open_pool(stats_file);
+    check_hints(writer, first);
+    assert_true(pool_hint(writer, 9, 1));
+    pool_close(&first);
+    struct pool_hint hint;
+    struct pool *second = open_pool(stats_file);
+    assert_int_equal(pool_take_hints(second, &hint, 1), 1);
+    assert_int_equal(hint.user_id, 9);
+    pool_close(&second);
+    pool_close(&writer);
+}
+
+static void test_a_full_pipe_waits_for_nobody(void **state)
+{
+    (void)state;
+    struct pool *pool = open_pool(stats_file);
+    struct pool_hint hints[1024];
+    size_t written = 0, taken = 0, count;
+    while (pool_hint(pool, 1, written + 1))
+        written++;
+    assert_true(written >= 4096);
+    while ((count = pool_take_hints(pool, hints, 1024)) > 0)
+        for (size_t i = 0; i < count; i++)
+            assert_true(hints[i].seq == ++taken);
+    assert_true(taken == written);
+    pool_close(&pool);
+}
+
+/* Another process, which says when its turn has come and then does nothing. */
+static pid_t start_holder(void)
+{
+    int said[2];
+    char byte = 0;
+    assert_int_equal(pipe(said), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct pool *pool = NULL;
+        if (pool_open(stats_file, &pool) != ERR_OK || pool_wait_turn(pool) != ERR_OK)
+            _exit(1);
+        (void)!write(said[1], &byte, 1);
+        for (;;)
+            pause();
+    }
+    close(said[1]);
+    assert_int_equal(read(said[0], &byte, 1), 1);
+    close(said[0]);
+    return pid;
+}
+
+static void on_alarm(int signal_number)
+{
+    (void)signal_number;
+}
+
+static void test_one_at_a_time_until_it_dies(void **state)
+{
+    (void)state;
+    struct sigaction action = {.sa_handler = on_alarm};
+    sigaction(SIGALRM, &action, NULL);
+    struct pool *pool = open_pool(stats_file);
+    pid_t holder = start_holder();
+
+    ualarm(20000, 20000);
+    assert_int_equal(pool_wait_turn(pool), ERR_AGAIN);
+    ualarm(0, 0);
+    assert_int_equal(kill(holder, SIGKILL), 0);
+    assert_int_equal(pool_wait_turn(pool), ERR_OK);
+    assert_int_equal(waitpid(holder, NULL, 0), holder);
+    pool_close(&pool);
+    holder = start_holder(); /* closing lets the next one */
+    kill(holder, SIGKILL);
+    waitpid(holder, NULL, 0);
+}
+
+static void test_another_file_of_that_name(void **state)
+{
+    (void)state;
+    struct pool *pool = NULL;
+    unlink(pipe_name);
+    close(open(pipe_name, O_CREAT | O_WRONLY, 0600));
+    assert_int_equal(pool_open(stats_file, &pool), ERR_SYSTEM);
+    assert_int_equal(errno, EEXIST);
+    unlink(pipe_name);
+    assert_int_equal(pool_open("/nowhere/at/all", &pool), ERR_SYSTEM);
+    assert_int_equal(errno, ENOENT);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_pool_of_one),
+        cmocka_unit_test(test_hints_outlive_their_reader),
+        cmocka_unit_test(test_a_full_pipe_waits_for_nobody),
+        cmocka_unit_test(test_one_at_a_time_until_it_dies),
+        cmocka_unit_test(test_another_file_of_that_name),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
