@@ -51,6 +51,7 @@ struct amqp_link {
     bool dead;     /* `why` is set; nothing works any more */
     bool blocked;  /* between connection.blocked and .unblocked */
     bool confirms; /* tags are being counted */
+    bool gathers;  /* between amqp_link_gather() and amqp_link_flush() */
     uint64_t tags; /* messages published since amqp_link_confirm() */
     char why[256];
     enum amqp_reading reading;

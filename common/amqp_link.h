@@ -78,6 +78,11 @@ MUST_CHECK enum err amqp_link_confirm(struct amqp_link *link);
 MUST_CHECK enum err amqp_link_publish(struct amqp_link *link, const struct event_meta *meta, const char *body,
                                       size_t length, uint64_t *tag);
 
+/* What is published after gather() leaves at flush() at the latest, in full packets. Both may be called at
+ * any time. */
+void amqp_link_gather(struct amqp_link *link);
+void amqp_link_flush(struct amqp_link *link);
+
 /* A message of ours straight into the queue, not through the exchange (markers, beacons);
  * `epoch` may be NULL. Counts a tag when confirms are on. */
 MUST_CHECK enum err amqp_link_publish_control(struct amqp_link *link, const char *type,

@@ -32,6 +32,20 @@ static void cork(const struct amqp_link *link, int on)
     (void)setsockopt(amqp_get_sockfd(link->state), IPPROTO_TCP, TCP_CORK, &on, sizeof on);
 }
 
+void amqp_link_gather(struct amqp_link *link)
+{
+    if (!link->gathers && !link->dead)
+        cork(link, 1);
+    link->gathers = !link->dead;
+}
+
+void amqp_link_flush(struct amqp_link *link)
+{
+    if (link->gathers && !link->dead)
+        cork(link, 0);
+    link->gathers = false;
+}
+
 static int send_method(struct amqp_link *link, const char *exchange, const char *key, bool mandatory)
 {
     amqp_basic_publish_t publish = {
@@ -74,13 +88,15 @@ static enum err send_message(struct amqp_link *link, const char *exchange, const
     if (link->blocked || !amqp_link_has_room(link))
         return ERR_AGAIN;
 
-    cork(link, 1);
+    if (!link->gathers)
+        cork(link, 1);
     int status = send_method(link, exchange, key, mandatory);
     if (status == AMQP_STATUS_OK)
         status = send_header(link, properties, body.len);
     if (status == AMQP_STATUS_OK)
         status = send_body(link, body);
-    cork(link, 0);
+    if (!link->gathers)
+        cork(link, 0);
     if (status != AMQP_STATUS_OK)
         return amqp_link_fail(link, status);
     if (link->confirms)

@@ -1,7 +1,7 @@
 /* Outbox -> broker, and out of the outbox when confirmed.
  *
- * Users take turns, a batch each. Messages are sent without waiting for their confirms, as many as
- * flight.h holds; what is confirmed is deleted some moments later, many rows in one transaction, so that
+ * Users are read some at a time and take turns. Messages are sent without waiting for their confirms, as many
+ * as flight.h holds; what is confirmed is deleted some moments later, many rows in one transaction, so that
  * a commit is not in the way of the next event. */
 #include <stdlib.h>
 
@@ -27,27 +27,59 @@ static bool batch_left(const struct publisher *publisher)
     return publisher->batch_next < publisher->batch.count;
 }
 
-/* A full batch may have more behind it: the user goes to the end of the line. */
+/* A full batch may have more behind it, of its last user and of those after him: they go to the end of the
+ * line. He has much to say, and is not read together with others from then on. */
 static void end_batch(struct publisher *publisher)
 {
-    if (publisher->batch.count == (size_t)publisher->config->outbox_batch)
-        (void)worklist_add(&publisher->todo, publisher->batch_of.user_id, publisher->batch_of.upto);
+    const struct outbox_batch *batch = &publisher->batch;
+    bool full = batch->count == (size_t)publisher->config->outbox_batch;
+    uint32_t last_user = full ? batch->events[batch->count - 1].meta.user_id : 0;
+
+    for (size_t i = 0; full && i < publisher->range_count; i++)
+        if (publisher->ranges[i].user_id >= last_user)
+            (void)worklist_add(&publisher->todo, publisher->ranges[i].user_id, publisher->ranges[i].upto);
+    if (full)
+        worklist_set_long(&publisher->todo, last_user);
     publisher_forget_batch(publisher);
+}
+
+/* The next users in the line; one who has much comes alone. */
+static void take_ranges(struct publisher *publisher)
+{
+    struct work work = {0};
+    publisher->range_count = 0;
+    while (publisher->range_count < OUTBOX_USERS_MAX && !work.is_long) {
+        if (publisher->range_count > 0 && worklist_first_is_long(&publisher->todo))
+            return;
+        if (!worklist_take(&publisher->todo, &work))
+            return;
+        publisher->ranges[publisher->range_count++] =
+            (struct outbox_range){.user_id = work.user_id,
+                                  .after = flight_highest(&publisher->flight, work.user_id),
+                                  .upto = work.upto};
+    }
+}
+
+static void put_ranges_back(struct publisher *publisher)
+{
+    for (size_t i = 0; i < publisher->range_count; i++)
+        (void)worklist_add(&publisher->todo, publisher->ranges[i].user_id, publisher->ranges[i].upto);
 }
 
 /* False: nobody has anything, or the database does not answer. */
 static bool next_batch(struct publisher *publisher)
 {
-    struct work *work = &publisher->batch_of;
     while (!batch_left(publisher)) {
         publisher_forget_batch(publisher); /* an empty one */
-        if (clock_monotonic_ms() < publisher->db_retry_at || !worklist_take(&publisher->todo, work))
+        if (clock_monotonic_ms() < publisher->db_retry_at)
             return false;
-        uint64_t after = flight_highest(&publisher->flight, work->user_id);
-        enum err err = store_outbox_read(publisher->store, work->user_id, after, work->upto,
+        take_ranges(publisher);
+        if (publisher->range_count == 0)
+            return false;
+        enum err err = store_outbox_read(publisher->store, publisher->ranges, publisher->range_count,
                                          (int)publisher->config->outbox_batch, &publisher->batch);
         if (err) {
-            (void)worklist_add(&publisher->todo, work->user_id, work->upto);
+            put_ranges_back(publisher);
             publisher->db_retry_at = clock_monotonic_ms() + DB_PAUSE_MS;
             return false;
         }
@@ -84,6 +116,12 @@ static bool send_one(struct publisher *publisher)
     return true;
 }
 
+static void flush(const struct publisher *publisher)
+{
+    if (publisher->link)
+        amqp_link_flush(publisher->link);
+}
+
 bool publisher_may_send(const struct publisher *publisher)
 {
     if (publisher->state != LINK_READY || publisher->blocked || publisher->no_room)
@@ -93,11 +131,20 @@ bool publisher_may_send(const struct publisher *publisher)
     return batch_left(publisher) || worklist_count(&publisher->todo) > 0;
 }
 
+/* One batch goes out as one piece, or as few as it fits in: a message alone costs the broker several times as
+ * much. */
 void publisher_drain(struct publisher *publisher)
 {
-    for (int i = 0; i < SENDS_AT_ONCE && publisher_may_send(publisher); i++)
-        if (!next_batch(publisher) || !send_one(publisher))
-            return;
+    for (int i = 0; i < SENDS_AT_ONCE && publisher_may_send(publisher); i++) {
+        if (!batch_left(publisher))
+            flush(publisher);
+        if (!next_batch(publisher))
+            break;
+        amqp_link_gather(publisher->link);
+        if (!send_one(publisher))
+            break;
+    }
+    flush(publisher);
 }
 
 bool publisher_idle(const struct publisher *publisher)

@@ -74,9 +74,10 @@ struct publisher {
     /* what is being published */
     bool hints_closed; /* we leave */
     struct worklist todo;
-    struct outbox_batch batch; /* of one user, from batch_next on still to send */
+    struct outbox_batch batch; /* from batch_next on still to send */
     size_t batch_next;
-    struct work batch_of;
+    struct outbox_range ranges[OUTBOX_USERS_MAX]; /* what was read for it */
+    size_t range_count;
     struct flight flight;
     int64_t delete_at;
     int64_t db_retry_at;

@@ -143,9 +143,17 @@ struct outbox_batch {
 
 void outbox_batch_free(struct outbox_batch *batch);
 
-/* One user's unconfirmed events with after < seq <= upto, from the lowest seq up, at most limit. A plain
- * read: never skips. What it shows may not be durable yet: see store_barrier(). */
-MUST_CHECK enum err store_outbox_read(struct store *store, uint32_t user_id, uint64_t after, uint64_t upto,
+#define OUTBOX_USERS_MAX 16
+
+struct outbox_range {
+    uint32_t user_id;
+    uint64_t after, upto; /* after < seq <= upto */
+};
+
+/* Some users' unconfirmed events, user by user in the order of their ids and each from the lowest seq up, at
+ * most limit in all; at most OUTBOX_USERS_MAX ranges, each user once. A plain read: never skips. What it
+ * shows may not be durable yet: see store_barrier(). */
+MUST_CHECK enum err store_outbox_read(struct store *store, const struct outbox_range *ranges, size_t count,
                                       int limit, struct outbox_batch *batch);
 
 /* Returns once everything that was visible before the call is durable. InnoDB shows a commit to others

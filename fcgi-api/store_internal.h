@@ -27,8 +27,8 @@ enum store_failure {
     FAILURE_BUG,       /* our SQL or our data */
 };
 
-#define STORE_COLUMNS_MAX 8
-#define STORE_VALUES_MAX  10
+#define STORE_COLUMNS_MAX 9
+#define STORE_VALUES_MAX  49    /* OUTBOX_USERS_MAX ranges and a limit */
 #define STORE_TEXT_MAX    65535 /* a TEXT column, in bytes */
 
 /* A column of the row being read: where its value goes. */

@@ -1,4 +1,5 @@
 /* The outbox: what the broker has not confirmed yet. The publisher's side of the store. */
+#include <assert.h>
 #include <stdlib.h>
 
 #include "common/clock.h"
@@ -9,8 +10,8 @@
 /* ---- reading ------------------------------------------------------------------------------------- */
 
 struct read_call {
-    uint32_t user_id;
-    uint64_t after, upto;
+    const struct outbox_range *ranges;
+    size_t count;
     int limit;
     struct outbox_batch *batch;
 };
@@ -33,10 +34,26 @@ static void keep(struct outbox_batch *batch, const struct outbox_event *event, c
         abort();
 }
 
+#define RANGE_VALUES 3
+
+/* Ranges that are not used are empty. */
+static void fill_ranges(const struct read_call *call, struct store_value *values)
+{
+    static const struct outbox_range none = {0};
+    for (size_t i = 0; i < OUTBOX_USERS_MAX; i++) {
+        const struct outbox_range *range = i < call->count ? &call->ranges[i] : &none;
+        *values++ = of_number(range->user_id);
+        *values++ = of_number(range->after);
+        *values++ = of_number(range->upto);
+    }
+    *values = of_number((uint64_t)call->limit);
+}
+
 static enum err read_work(struct store *store, void *context)
 {
     struct read_call *call = context;
-    struct outbox_event event = {.meta.user_id = call->user_id};
+    struct store_value values[OUTBOX_USERS_MAX * RANGE_VALUES + 1];
+    struct outbox_event event = {0};
     struct event_meta *meta = &event.meta;
     struct strbuf payload = {0};
 
@@ -44,12 +61,11 @@ static enum err read_work(struct store *store, void *context)
     call->batch->events = calloc((size_t)call->limit, sizeof *call->batch->events);
     if (!call->batch->events)
         abort();
+    fill_ranges(call, values);
     enum err err = store_select(
-        store, SQL_OUTBOX_READ,
-        STORE_IN(of_number(call->user_id), of_number(call->after), of_number(call->upto),
-                 of_number((uint64_t)call->limit)),
-        STORE_OUT(to_u64(&meta->seq), to_time(&event.queued_at_ms), to_text(meta->type, sizeof meta->type),
-                  to_text(meta->request_id, sizeof meta->request_id),
+        store, SQL_OUTBOX_READ, values, sizeof values / sizeof *values,
+        STORE_OUT(to_u32(&meta->user_id), to_u64(&meta->seq), to_time(&event.queued_at_ms),
+                  to_text(meta->type, sizeof meta->type), to_text(meta->request_id, sizeof meta->request_id),
                   to_text(meta->traceparent, sizeof meta->traceparent), to_strbuf(&payload),
                   to_time(&meta->created_at_ms), to_text(meta->epoch, sizeof meta->epoch)));
     while (!err && (err = store_fetch(store)) == ERR_OK)
@@ -58,10 +74,11 @@ static enum err read_work(struct store *store, void *context)
     return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
-enum err store_outbox_read(struct store *store, uint32_t user_id, uint64_t after, uint64_t upto, int limit,
+enum err store_outbox_read(struct store *store, const struct outbox_range *ranges, size_t count, int limit,
                            struct outbox_batch *batch)
 {
-    struct read_call call = {user_id, after, upto, limit, batch};
+    struct read_call call = {ranges, count, limit, batch};
+    assert(count <= OUTBOX_USERS_MAX);
     *batch = (struct outbox_batch){0};
     enum err err = store_run(store, STORE_READ, read_work, &call);
     if (err)

@@ -9,6 +9,11 @@
 #define LOCK_NAME "CONCAT(LEFT(DATABASE(), 32), '.', ?)"
 
 /* clang-format off */
+/* As many as OUTBOX_USERS_MAX. */
+#define OUTBOX_RANGE  "(o.user_id = ? AND o.seq > ? AND o.seq <= ?)"
+#define OUTBOX_RANGE4 OUTBOX_RANGE " OR " OUTBOX_RANGE " OR " OUTBOX_RANGE " OR " OUTBOX_RANGE
+#define OUTBOX_RANGES OUTBOX_RANGE4 " OR " OUTBOX_RANGE4 " OR " OUTBOX_RANGE4 " OR " OUTBOX_RANGE4
+
 #define STORE_STATEMENTS(X)                                                                                  \
     /* tasks */                                                                                              \
     X(SQL_TASK_GET,                                                                                          \
@@ -66,10 +71,10 @@
     X(SQL_OUTBOX_INSERT,                                                                                     \
       "INSERT INTO outbox (user_id, seq, created_at) VALUES (?, ?, ?)")                                      \
     X(SQL_OUTBOX_READ,                                                                                       \
-      "SELECT o.seq, o.created_at, e.type, e.request_id, e.traceparent, e.payload, e.created_at, m.value "   \
-      "FROM outbox o STRAIGHT_JOIN events e ON e.user_id = o.user_id AND e.seq = o.seq "                     \
+      "SELECT o.user_id, o.seq, o.created_at, e.type, e.request_id, e.traceparent, e.payload, e.created_at, m.value "   \
+      "FROM outbox o FORCE INDEX (PRIMARY) STRAIGHT_JOIN events e ON e.user_id = o.user_id AND e.seq = o.seq "                     \
       "JOIN meta m ON m.name = 'epoch' "                                                                     \
-      "WHERE o.user_id = ? AND o.seq > ? AND o.seq <= ? ORDER BY o.seq LIMIT ?")                             \
+      "WHERE " OUTBOX_RANGES " ORDER BY o.user_id, o.seq LIMIT ?")                                           \
     X(SQL_OUTBOX_USERS,                                                                                      \
       "SELECT user_id, MAX(seq) FROM (SELECT user_id, seq, created_at FROM outbox "                          \
       "WHERE created_at <= ? ORDER BY created_at LIMIT 10000) waiting "                                      \

@@ -38,12 +38,25 @@ bool worklist_add(struct worklist *list, uint32_t user_id, uint64_t upto)
     return true;
 }
 
+void worklist_set_long(struct worklist *list, uint32_t user_id)
+{
+    struct user_entry *entry = user_map_find(&list->users, user_id);
+    if (entry)
+        entry->count = 1;
+}
+
+bool worklist_first_is_long(const struct worklist *list)
+{
+    return list->users.count > 0 && user_map_find(&list->users, list->queue[list->head])->count != 0;
+}
+
 bool worklist_take(struct worklist *list, struct work *work)
 {
     if (list->users.count == 0)
         return false;
     uint32_t user_id = list->queue[list->head];
-    *work = (struct work){.user_id = user_id, .upto = user_map_find(&list->users, user_id)->seq};
+    const struct user_entry *entry = user_map_find(&list->users, user_id);
+    *work = (struct work){.user_id = user_id, .is_long = entry->count != 0, .upto = entry->seq};
     user_map_remove(&list->users, user_id);
     list->head = (list->head + 1) % list->users.limit;
     return true;

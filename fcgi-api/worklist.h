@@ -7,6 +7,7 @@
 
 struct work {
     uint32_t user_id;
+    bool is_long; /* as worklist_set_long() said */
     uint64_t upto;
 };
 
@@ -22,6 +23,12 @@ void worklist_clear(struct worklist *list);
 
 /* Adds the user at the end, or raises his number where he stands. False: it is full. */
 bool worklist_add(struct worklist *list, uint32_t user_id, uint64_t upto);
+
+/* The user, who is in the list, has more than others should wait for. */
+void worklist_set_long(struct worklist *list, uint32_t user_id);
+
+/* Is the first one, if any, like that? */
+bool worklist_first_is_long(const struct worklist *list);
 
 /* Takes the first. False: there is none. */
 bool worklist_take(struct worklist *list, struct work *work);

@@ -120,6 +120,31 @@ static void test_list_is_bounded(void **state)
     worklist_free(&list);
 }
 
+static void test_a_long_one_is_told_apart(void **state)
+{
+    (void)state;
+    struct worklist list;
+    struct work work;
+
+    worklist_init(&list, 3);
+    assert_false(worklist_first_is_long(&list));
+    worklist_set_long(&list, 7); /* not there: nothing happens */
+    assert_true(worklist_add(&list, 7, 5));
+    assert_true(worklist_add(&list, 8, 5));
+    worklist_set_long(&list, 8);
+    assert_true(worklist_add(&list, 8, 6)); /* which does not change that */
+    assert_false(worklist_first_is_long(&list));
+    assert_true(worklist_take(&list, &work));
+    assert_false(work.is_long);
+    assert_true(worklist_first_is_long(&list));
+    assert_true(worklist_take(&list, &work));
+    assert_true(work.is_long);
+    assert_true(work.user_id == 8 && work.upto == 6);
+    assert_true(worklist_add(&list, 8, 7)); /* when he comes again he is like anybody */
+    assert_false(worklist_first_is_long(&list));
+    worklist_free(&list);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -127,6 +152,7 @@ int main(void)
         cmocka_unit_test(test_map_is_bounded),
         cmocka_unit_test(test_list_is_first_come_first_served),
         cmocka_unit_test(test_list_is_bounded),
+        cmocka_unit_test(test_a_long_one_is_told_apart),
     };
     return cmocka_run_group_tests_name("worklist", tests, NULL, NULL);
 }
