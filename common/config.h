@@ -65,7 +65,8 @@
     X(INT, max_body_bytes, MAX_BODY_BYTES, "65536", 1024, 16777216, "largest request body")                  \
     X(INT, request_max_age_ms, REQUEST_MAX_AGE_MS, "10000", 100, 600000,                                     \
       "a request that waited longer than nginx does is dropped before it has an effect, ms")                 \
-    X(TEXT, stats_file, API_STATS_FILE, "", 0, 4095, "file in which the pool's workers share their metrics") \
+    X(TEXT, stats_file, API_STATS_FILE, "", 0, 4095,                                                         \
+      "file by which the pool's workers share metrics and one publisher")                                    \
     X(INT, outbox_batch, OUTBOX_BATCH, "256", 1, 10000, "events read, published and deleted at a time")      \
     X(INT, sweep_interval_ms, SWEEP_INTERVAL_MS, "1000", 100, 60000,                                         \
       "pause between two sweeps of the outbox, ms")                                                          \
