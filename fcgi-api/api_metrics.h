@@ -23,6 +23,8 @@
       "Connections made to the broker")                                                                      \
     X(API_BROKER_CONNECTED, METRIC_GAUGE, "carillon_api_broker_connected", "",                               \
       "1 while the pool's publisher has a connection")                                                       \
+    X(API_PUBLISHER_SEEN_MS, METRIC_GAUGE, "carillon_api_publisher_seen_milliseconds", "",                   \
+      "When the pool's publisher was last at work, by the machine's uptime")                                 \
     X(API_EVENTS_PUBLISHED, METRIC_COUNTER, "carillon_api_events_published_total", "",                       \
       "Events sent to the broker")                                                                           \
     X(API_EVENTS_CONFIRMED, METRIC_COUNTER, "carillon_api_events_confirmed_total", "",                       \

@@ -89,12 +89,12 @@ void pool_close(struct pool **pool)
     errno = saved;
 }
 
-enum err pool_wait_turn(struct pool *pool)
+enum err pool_take_turn(struct pool *pool)
 {
-    if (pool->lock_fd < 0 || flock(pool->lock_fd, LOCK_EX) == 0)
+    if (pool->lock_fd < 0 || flock(pool->lock_fd, LOCK_EX | LOCK_NB) == 0)
         return ERR_OK;
     /* A file system without locks: then everybody publishes, which costs work and no order. */
-    return errno == EINTR ? ERR_AGAIN : ERR_OK;
+    return errno == EWOULDBLOCK || errno == EINTR ? ERR_AGAIN : ERR_OK;
 }
 
 bool pool_hint(struct pool *pool, uint32_t user_id, uint64_t seq)

@@ -20,8 +20,8 @@ MUST_CHECK enum err pool_open(const char *stats_file, struct pool **out);
 /* Lets the next one publish. Accepts NULL. */
 void pool_close(struct pool **pool);
 
-/* Waits until nobody else publishes. ERR_AGAIN: a signal came first. */
-MUST_CHECK enum err pool_wait_turn(struct pool *pool);
+/* ERR_AGAIN: somebody else has it. */
+MUST_CHECK enum err pool_take_turn(struct pool *pool);
 
 struct pool_hint {
     uint32_t user_id; /* 0: only to wake the reader */

@@ -1,5 +1,6 @@
 /* The publisher thread: from the outbox to the broker. Each worker has one, and one of a pool is at work: the
- * others wait for its death (pool.h).
+ * others wait for its death (pool.h), or until it has shown no life for long: a process that is stopped
+ * keeps what it has. When it goes on there are two of them, which costs work and no order.
  *
  * The prefix rule: an event of a user is never published while a lower one of his is still in the outbox
  * and has not been published before it on this connection. Numbers rise in commit order, so whoever sees
@@ -29,6 +30,8 @@
 #define BACKOFF_MOST  3000
 #define NUDGE         SIGURG /* interrupts the wait for our turn */
 #define NUDGE_MS      20
+#define LOOK_MS       100  /* whether it is our turn */
+#define STUCK_MS      8000 /* no call of ours takes so long */
 
 /* ---- hints --------------------------------------------------------------------------------------- */
 
@@ -113,14 +116,33 @@ static bool finished(struct publisher *publisher)
     return publisher_idle(publisher) && publisher->hints_closed;
 }
 
+static void show_up(struct publisher *publisher)
+{
+    metrics_set(publisher->metrics, API_PUBLISHER_SEEN_MS, clock_monotonic_ms());
+}
+
 static bool wait_for_turn(struct publisher *publisher)
 {
-    while (!atomic_load(&publisher->stopping))
-        if (pool_wait_turn(publisher->pool) == ERR_OK) {
-            atomic_store(&publisher->waiting, false);
-            return true;
+    const struct timespec pause = {.tv_nsec = LOOK_MS * 1000000L};
+    int64_t seen = metrics_get(publisher->metrics, API_PUBLISHER_SEEN_MS), since = clock_monotonic_ms();
+
+    while (!atomic_load(&publisher->stopping) && pool_take_turn(publisher->pool) != ERR_OK) {
+        int64_t now = clock_monotonic_ms(), last = metrics_get(publisher->metrics, API_PUBLISHER_SEEN_MS);
+        if (last != seen) {
+            seen = last;
+            since = now;
+        } else if (now - since >= STUCK_MS) {
+            log_warn("the pool's publisher has not been seen for %d s: publishing beside it",
+                     STUCK_MS / 1000);
+            break;
         }
-    return false;
+        (void)nanosleep(&pause, NULL);
+    }
+    atomic_store(&publisher->waiting, false);
+    if (atomic_load(&publisher->stopping))
+        return false;
+    show_up(publisher); /* at once, or another one would come, too */
+    return true;
 }
 
 static void *run(void *argument)
@@ -130,6 +152,7 @@ static void *run(void *argument)
         return NULL;
     metrics_set(publisher->metrics, API_BROKER_CONNECTED, 0);
     while (!finished(publisher)) {
+        show_up(publisher);
         publisher_link_step(publisher);
         take_hints(publisher);
         publisher_drain(publisher);

@@ -17,6 +17,7 @@
 #include "fcgi-api/api_metrics.h"
 #include "fcgi-api/store_internal.h"
 
+#define IDLE_MARGIN_S   2      /* a process that is stopped in a transaction keeps its rows no longer */
 #define COROUTINE_STACK 262144 /* name resolution needs more than the library's default */
 
 /* ---- what an error means ------------------------------------------------------------------------- */
@@ -144,8 +145,8 @@ static void set_options(MYSQL *mysql, const struct config *config)
     mysql_options(mysql, MYSQL_INIT_COMMAND, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED");
     snprintf(session, sizeof session,
              "SET time_zone = '+00:00', sql_mode = 'TRADITIONAL', max_statement_time = %.3f, "
-             "innodb_lock_wait_timeout = 1",
-             (double)config->db_timeout_ms / 1000);
+             "innodb_lock_wait_timeout = 1, idle_transaction_timeout = %d",
+             (double)config->db_timeout_ms / 1000, (int)(config->db_timeout_ms / 1000) + IDLE_MARGIN_S);
     mysql_options(mysql, MYSQL_INIT_COMMAND, session);
 }
 

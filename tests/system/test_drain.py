@@ -99,6 +99,36 @@ def test_worker_killed_at_once(stack, load):
     stack.outbox_empty(10)
 
 
+def test_frozen_worker_holds_up_nobody(stack, load, sockets, http):
+    """Whichever it is, whatever it did for the others, and in the middle of whichever transaction. (The requests
+    that it holds wait for it.)"""
+    [user] = stack.new_users(1)
+    [task] = stack.new_tasks([user])
+    socket = sockets()
+    socket.subscribe(user)
+    others = ",".join(map(str, load.users))
+    for number, worker in enumerate(stack.workers()):
+        worker.kill(signal.SIGSTOP)
+        try:
+            before = stack.sql_number(f"SELECT SUM(event_seq) FROM users WHERE id IN ({others})")
+
+            def accepted():
+                return http.patch(f"/tasks/{task}", {"content": f"n{number}"}, timeout=20).status == 200
+
+            eventually(accepted, 20, "writes are accepted")
+            socket.recv_until(lambda frame: frame.get("task", {}).get("content") == f"n{number}", 20)
+
+            def all_go_on():
+                rows = stack.sql(f"SELECT id FROM users WHERE id IN ({others}) AND event_seq <= {before // 10}")
+                return not rows
+
+            eventually(all_go_on, 20, "everybody's writes are accepted")
+        finally:
+            worker.kill(signal.SIGCONT)
+    load.stop()
+    stack.outbox_empty()
+
+
 def test_pools_parent_killed_leaves_no_orphans(stack, http):
     """Workers must not outlive multiwatch: they would hold the socket and the new pool beside them."""
     old = stack.workers()
