@@ -22,6 +22,8 @@ def pytest_configure(config):
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, stop)
+    # Started in the background, a shell leaves us deaf to Ctrl-C, and a test that sends one to a stack with us.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def keep_logs(stack, name):
