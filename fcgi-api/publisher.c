@@ -234,7 +234,7 @@ static void join(struct publisher *publisher)
         if (atomic_load(&publisher->waiting))
             (void)pthread_kill(publisher->thread, NUDGE);
         clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_nsec += NUDGE_MS * 1000000;
+        until.tv_nsec += NUDGE_MS * 1000000L;
         until.tv_sec += until.tv_nsec / 1000000000;
         until.tv_nsec %= 1000000000;
     } while (pthread_clockjoin_np(publisher->thread, NULL, CLOCK_MONOTONIC, &until) == ETIMEDOUT);
