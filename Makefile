@@ -78,7 +78,8 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(ARCHIVES)
 
 # The notifier's rules without its network and with a clock that stands still, for tests/property.
 MODEL_SOURCES := tests/property/shim.c $(filter-out common/clock.c common/amqp_%,$(wildcard common/*.c)) \
-                 $(patsubst %,ws-notifier/%.c,admission client feed frame hub memory notifier_metrics protocol reception ring)
+                 $(patsubst %,ws-notifier/%.c,admission client close feed frame hub memory notifier_metrics protocol quota rate \
+                 reception ring)
 $(BUILD)/tests/libmodel.so: $(MODEL_SOURCES) $(wildcard common/*.[ch] ws-notifier/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -fPIC -shared -Wl,-Bsymbolic -o $@ $(MODEL_SOURCES) $(COMMON_LIBS)

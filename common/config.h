@@ -82,6 +82,22 @@
     X(INT, ws_port, WS_PORT, "3081", 1, 65535, "port the notifier listens on")                               \
     X(INT, ws_max_clients, WS_MAX_CLIENTS, "16000", 1, 1000000,                                              \
       "sockets at most; the next is closed with 4429")                                                       \
+    X(INT, ws_max_user_clients, WS_MAX_USER_CLIENTS, "100", 0, 1000000,                                      \
+      "sockets of one user, by his tokens; of this and every limit below 0 is none")                         \
+    X(INT, ws_max_user_subscriptions, WS_MAX_USER_SUBSCRIPTIONS, "1000", 0, 1000000,                         \
+      "subscriptions of all his sockets")                                                                    \
+    X(INT, ws_max_address_clients, WS_MAX_ADDRESS_CLIENTS, "0", 0, 1000000, "sockets of one address")        \
+    X(INT, ws_max_handshakes_s, WS_MAX_HANDSHAKES_S, "0", 0, 1000000,                                        \
+      "new sockets a second; ten seconds' worth may come at once")                                           \
+    X(INT, ws_max_address_handshakes_s, WS_MAX_ADDRESS_HANDSHAKES_S, "0", 0, 1000000,                        \
+      "the same of one address")                                                                             \
+    X(INT, ws_max_messages_s, WS_MAX_MESSAGES_S, "500", 0, 1000000,                                          \
+      "messages a second from one socket; ten seconds' worth may come at once")                              \
+    X(INT, ws_max_bytes_s, WS_MAX_BYTES_S, "262144", 0, 1073741824, "and their bytes")                       \
+    X(INT, ws_silent_s, WS_SILENT_S, "60", 0, 86400, "a socket that hears nobody is closed after, seconds")  \
+    X(INT, ws_headers_s, WS_HEADERS_S, "5", 1, 300, "a request's headers must have come after, seconds")     \
+    X(CHOICE, ws_trust_proxy, WS_TRUST_PROXY, "loopback|private|none", 0, 0,                                 \
+      "peers whose X-Forwarded-For says where a socket comes from")                                          \
     X(INT, ws_max_subscriptions, WS_MAX_SUBSCRIPTIONS, "256", 1, 100000, "users one socket may hear")        \
     X(INT, ws_max_message_bytes, WS_MAX_MESSAGE_BYTES, "8192", 256, 1048576,                                 \
       "largest message from a browser")                                                                      \

@@ -30,6 +30,7 @@ struct client {
     struct subscription *subscriptions;
     struct queue *queue; /* NULL while empty */
     struct client_identity identity;
+    struct quota_guest guest;
     uint16_t closing; /* enum close_code */
 };
 
@@ -199,48 +200,22 @@ size_t client_waiting(const struct client *client)
 
 /* ---- closing ------------------------------------------------------------------------------------- */
 
-static const struct {
-    const char *reason;
-    enum close_code code;
-    enum notifier_metric metric;
-    bool keeps_queue;
-} close_codes[] = {
-#define X(name, code, reason, metric, keeps_queue) {reason, name, metric, keeps_queue},
-    CLOSE_CODES(X)
-#undef X
-};
-
-static size_t find_code(enum close_code code)
-{
-    size_t i = 0;
-    while (close_codes[i].code != code) {
-        i++;
-        assert(i < sizeof close_codes / sizeof *close_codes);
-    }
-    return i;
-}
-
 void client_close(struct client *client, enum close_code code)
 {
     if (client->closing)
         return;
     client->closing = (uint16_t)code;
-    if (close_codes[find_code(code)].keeps_queue)
+    if (close_keeps_queue(code))
         end_replays(client, NULL);
     else
         drop_queue(client);
-    metrics_add(client->rules->metrics, close_codes[find_code(code)].metric, 1);
+    metrics_add(client->rules->metrics, close_metric(code), 1);
     client->rules->wake(client->socket);
 }
 
 enum close_code client_closing(const struct client *client)
 {
     return (enum close_code)client->closing;
-}
-
-const char *close_reason(enum close_code code)
-{
-    return close_codes[find_code(code)].reason;
 }
 
 static size_t most_waiting(const struct client_rules *rules)
@@ -274,6 +249,11 @@ void clients_close_slowest(struct client_rules *rules, bool (*enough)(const void
 struct client_identity *client_identity(struct client *client)
 {
     return &client->identity;
+}
+
+struct quota_guest *client_guest(struct client *client)
+{
+    return &client->guest;
 }
 
 struct subscription **client_subscriptions(struct client *client)

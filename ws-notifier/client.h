@@ -10,28 +10,13 @@
 #include <stdint.h>
 
 #include "common/metrics.h"
+#include "ws-notifier/close.h"
 #include "ws-notifier/frame.h"
+#include "ws-notifier/quota.h"
 
 struct client; /* opaque */
 struct queue;  /* opaque */
 struct subscription;
-
-/* X(name, code, reason in the close frame, metric, whether what waits is still sent). 4000 + the HTTP status
- * that says the same. */
-#define CLOSE_CODES(X)                                                                                       \
-    X(CLOSE_TOO_BIG, 1009, "message too big", NOTIFIER_CLOSED_TOO_BIG, false)                                \
-    X(CLOSE_RESTART, 1012, "service restart", NOTIFIER_CLOSED_RESTART, true)                                 \
-    X(CLOSE_UNAUTHENTICATED, 4401, "a valid token is needed", NOTIFIER_CLOSED_UNAUTHENTICATED, true)         \
-    X(CLOSE_FORBIDDEN, 4403, "forbidden", NOTIFIER_CLOSED_FORBIDDEN, true)                                   \
-    X(CLOSE_TOO_SLOW, 4408, "too slow", NOTIFIER_CLOSED_SLOW, false)                                         \
-    X(CLOSE_TOO_MANY, 4429, "too many clients", NOTIFIER_CLOSED_TOO_MANY, false)
-
-enum close_code {
-    CLOSE_NOT = 0,
-#define X(name, code, ...) name = (code),
-    CLOSE_CODES(X)
-#undef X
-};
 
 /* What all clients share; outlives them. */
 struct client_rules {
@@ -67,10 +52,9 @@ struct frame *client_next(struct client *client);
 size_t client_waiting(const struct client *client); /* frames; a replay counts as one */
 
 /* The one way a client is closed by us. The first reason stays. What is queued is dropped, except where it
- * does no harm and spares a browser asking for it again, or tells it what is wrong (see CLOSE_CODES). */
+ * does no harm and spares a browser asking for it again, or tells it what is wrong (see close.h). */
 void client_close(struct client *client, enum close_code code);
 enum close_code client_closing(const struct client *client); /* CLOSE_NOT while open */
-const char *close_reason(enum close_code code);              /* for the close frame */
 
 /* Closes those for whom most waits, with CLOSE_TOO_SLOW, until `enough` says so. */
 void clients_close_slowest(struct client_rules *rules, bool (*enough)(const void *context),
@@ -83,6 +67,9 @@ struct client_identity {
     int64_t valid_until_ms; /* wall clock */
 };
 struct client_identity *client_identity(struct client *client);
+
+/* What it has taken of what one may have; the server and the reception keep it. */
+struct quota_guest *client_guest(struct client *client);
 
 /* Where the hub hangs this client's subscriptions. */
 struct subscription **client_subscriptions(struct client *client);

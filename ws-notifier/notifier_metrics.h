@@ -32,6 +32,22 @@
       "Sockets closed by the notifier")                                                                      \
     X(NOTIFIER_CLOSED_RESTART, METRIC_COUNTER, "carillon_notifier_closed_total", "reason=\"restart\"",       \
       "Sockets closed by the notifier")                                                                      \
+    X(NOTIFIER_CLOSED_SILENT, METRIC_COUNTER, "carillon_notifier_closed_total", "reason=\"silent\"",         \
+      "Sockets closed by the notifier")                                                                      \
+    X(NOTIFIER_CLOSED_USER_CLIENTS, METRIC_COUNTER, "carillon_notifier_closed_total",                        \
+      "reason=\"user_clients\"", "Sockets closed by the notifier")                                           \
+    X(NOTIFIER_CLOSED_USER_SUBSCRIPTIONS, METRIC_COUNTER, "carillon_notifier_closed_total",                  \
+      "reason=\"user_subscriptions\"", "Sockets closed by the notifier")                                     \
+    X(NOTIFIER_CLOSED_ADDRESS_CLIENTS, METRIC_COUNTER, "carillon_notifier_closed_total",                     \
+      "reason=\"address_clients\"", "Sockets closed by the notifier")                                        \
+    X(NOTIFIER_CLOSED_ADDRESS_HANDSHAKES, METRIC_COUNTER, "carillon_notifier_closed_total",                  \
+      "reason=\"address_handshakes\"", "Sockets closed by the notifier")                                     \
+    X(NOTIFIER_CLOSED_HANDSHAKES, METRIC_COUNTER, "carillon_notifier_closed_total", "reason=\"handshakes\"", \
+      "Sockets closed by the notifier")                                                                      \
+    X(NOTIFIER_CLOSED_MESSAGES, METRIC_COUNTER, "carillon_notifier_closed_total", "reason=\"messages\"",     \
+      "Sockets closed by the notifier")                                                                      \
+    X(NOTIFIER_CLOSED_BYTES, METRIC_COUNTER, "carillon_notifier_closed_total", "reason=\"bytes\"",           \
+      "Sockets closed by the notifier")                                                                      \
     X(NOTIFIER_RESUMED, METRIC_COUNTER, "carillon_notifier_resumes_total", "result=\"recovered\"",           \
       "Subscriptions with a cursor")                                                                         \
     X(NOTIFIER_TRUNCATED, METRIC_COUNTER, "carillon_notifier_resumes_total", "result=\"truncated\"",         \

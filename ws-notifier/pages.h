@@ -14,6 +14,7 @@ struct page {
     const char *content_type; /* static */
     bool bearer;              /* say which proof is wanted */
     bool upgrade;             /* say with which protocol to come back */
+    int retry_after_s;        /* say when to come back; 0: nothing */
     struct strbuf body;       /* the caller frees it */
 };
 

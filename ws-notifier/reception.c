@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -19,6 +20,7 @@ struct reception {
     struct hub *hub;
     struct metrics *metrics;
     const struct token_keys *keys; /* NULL: open */
+    struct quota *quota;           /* NULL: none */
     struct strbuf text;            /* what is being said, used again and again */
 };
 
@@ -69,6 +71,11 @@ void reception_use_keys(struct reception *reception, const struct token_keys *ke
     reception->keys = keys;
 }
 
+void reception_use_quota(struct reception *reception, struct quota *quota)
+{
+    reception->quota = quota;
+}
+
 bool reception_is_open(const struct reception *reception)
 {
     return reception->keys == NULL;
@@ -85,6 +92,18 @@ static void turn_away(struct reception *reception, struct client *client, enum a
     client_close(client, forbidden ? CLOSE_FORBIDDEN : CLOSE_UNAUTHENTICATED);
 }
 
+/* Of a client that is known: has its user room for it? False: closed. */
+static bool is_within_quota(struct reception *reception, struct client *client)
+{
+    if (!reception->quota)
+        return true;
+    enum close_code over =
+        quota_introduce(reception->quota, client_guest(client), client_identity(client)->user_id);
+    if (over != CLOSE_NOT)
+        client_close(client, over);
+    return over == CLOSE_NOT;
+}
+
 /* A token that comes with a header or a message. False: turned away. */
 static bool take_token(struct reception *reception, struct client *client, const char *token)
 {
@@ -92,7 +111,7 @@ static bool take_token(struct reception *reception, struct client *client, const
     enum admission admission =
         admission_take(reception->keys, client_identity(client), token, clock_wall_ms(), &why);
     if (admission == ADMISSION_GRANTED)
-        return true;
+        return is_within_quota(reception, client);
     turn_away(reception, client, admission, why);
     return false;
 }
@@ -254,6 +273,21 @@ static void subscribe_plain(struct reception *reception, struct subscription *su
                 ring_last_seq(feed_ring(reception->feed), subscription_user(subscription)), false);
 }
 
+/* After each change. False: too many, and closed. */
+static bool count_subscriptions(struct reception *reception, struct client *client)
+{
+    const struct subscription *subscription;
+    size_t count;
+
+    if (!reception->quota || !client_guest(client)->user)
+        return true;
+    LL_COUNT2(*client_subscriptions(client), subscription, count, client_next);
+    enum close_code over = quota_subscribe(reception->quota, client_guest(client), count);
+    if (over != CLOSE_NOT)
+        client_close(client, over);
+    return over == CLOSE_NOT;
+}
+
 static void subscribe(struct reception *reception, struct client *client,
                       const struct protocol_message *message)
 {
@@ -263,6 +297,8 @@ static void subscribe(struct reception *reception, struct client *client,
     struct subscription *subscription = hub_subscribe(reception->hub, client, message->user_id);
     if (!subscription)
         refuse(reception, client, "limit", "this connection hears as many users as one may");
+    else if (!count_subscriptions(reception, client))
+        return;
     else if (message->since_kind == SINCE_ABSENT)
         subscribe_plain(reception, subscription, message->text);
     else if (feed_ready(reception->feed))
@@ -292,6 +328,7 @@ void reception_take(struct reception *reception, struct client *client, const ch
         break;
     case PROTOCOL_UNSUBSCRIBE:
         hub_unsubscribe(reception->hub, client, message.user_id);
+        (void)count_subscriptions(reception, client);
         send_text(client, message.text, strlen(message.text));
         break;
     }

@@ -24,6 +24,9 @@ void reception_free(struct reception **reception);
 /* From now on everybody needs a token that these keys verify. They must outlive the reception; NULL: the
  * service is open, as it is to begin with. */
 void reception_use_keys(struct reception *reception, const struct token_keys *keys);
+/* From now on a user has no more than these let him have. They must outlive the reception; NULL: no limits.
+ */
+void reception_use_quota(struct reception *reception, struct quota *quota);
 bool reception_is_open(const struct reception *reception);
 
 /* A client has come; `authorization` is that header's value, NULL when it sent none. Who has no token yet may

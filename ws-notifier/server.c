@@ -19,7 +19,6 @@ static_assert(FRAME_HEADROOM >= LWS_PRE, "frames need more room before their tex
 #define RECEIVE_PIECE     512        /* a browser's messages are short; longer ones come in pieces */
 #define WRITE_WHOLE       (2u << 20) /* above the largest event: never cut a frame into 4 KiB writes */
 #define HEADERS_MAX       16384      /* of one request */
-#define HANDSHAKE_S       5          /* to send it */
 #define OTHER_DESCRIPTORS 128        /* log, broker, loop... */
 #define GUESTS            256        /* sockets above WS_MAX_CLIENTS: to be told 4429, and for HTTP */
 #define DRAIN_SPREAD_MS   2000
@@ -116,6 +115,7 @@ static void on_tick(uv_timer_t *timer)
     if (server->listener && server->sockets < server->max_sockets)
         listener_resume(server->listener);
     memory_relieve(server->memory);
+    quota_tick(server->quota, now_ms);
     if (server->drain_ms)
         drain_some(server, now_ms);
 }
@@ -195,8 +195,9 @@ static enum err create_context(struct server *server)
         .user = server,
         .pcontext = &server->context,
         .retry_and_idle_policy = &no_timers,
-        .timeout_secs = HANDSHAKE_S,
-        .keepalive_timeout = HANDSHAKE_S,
+        .timeout_secs_ah_idle = (unsigned)server->config->ws_headers_s,
+        .timeout_secs = (unsigned)server->config->ws_headers_s,
+        .keepalive_timeout = (int)server->config->ws_headers_s,
         .max_http_header_data = HEADERS_MAX,
     };
 
@@ -227,6 +228,8 @@ enum err server_open(uv_loop_t *loop, const struct config *config, struct recept
                                           .metrics = metrics};
     server->memory = memory_new((size_t)config->notifier_memory_bytes, feed, &server->rules, metrics);
     feed_on_growth(feed, relieve, server->memory);
+    server->quota = quota_new(config);
+    reception_use_quota(reception, server->quota);
     *out = server;
     limit_descriptors(server);
     server->turned_ms = (int64_t)uv_now(loop);
@@ -273,6 +276,7 @@ void server_free(struct server **server)
         lws_context_destroy((*server)->context);
     memory_free(&(*server)->memory);
     free((*server)->batch);
+    quota_free(&(*server)->quota);
     free(*server);
     *server = NULL;
 }

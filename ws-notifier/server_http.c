@@ -44,11 +44,16 @@ static int write_headers(struct lws *wsi, int status, const char *content_type, 
 /* Frees the page's body. */
 static int send_page(struct lws *wsi, struct session *session, struct page *page)
 {
-    const struct header headers[] = {{"cache-control:", "no-store"},
-                                     page->bearer
-                                         ? (struct header){"www-authenticate:", "Bearer realm=\"carillon\""}
-                                         : (struct header){page->upgrade ? "upgrade:" : NULL, "websocket"},
-                                     {NULL, NULL}};
+    char seconds[16];
+    struct header headers[4] = {{"cache-control:", "no-store"}}, *next = headers + 1;
+    if (page->bearer)
+        *next++ = (struct header){"www-authenticate:", "Bearer realm=\"carillon\""};
+    if (page->upgrade)
+        *next++ = (struct header){"upgrade:", "websocket"};
+    if (page->retry_after_s) {
+        snprintf(seconds, sizeof seconds, "%d", page->retry_after_s);
+        *next++ = (struct header){"retry-after:", seconds};
+    }
     bool head = lws_hdr_total_length(wsi, WSI_TOKEN_HEAD_URI) > 0;
     int result = write_headers(wsi, page->status, page->content_type, page->body.length, headers);
 
@@ -92,6 +97,17 @@ static void read_since(struct lws *wsi, char since[CURSOR_TEXT_SIZE])
         read_argument(wsi, "since=", since, CURSOR_TEXT_SIZE);
 }
 
+/* The limits are known when the client is there: it leaves again, and is told by HTTP. */
+static int turn_away(struct server *server, struct lws *wsi, struct session *session, enum close_code over)
+{
+    struct page page;
+    session_close(server, session);
+    session->events = false;
+    page_problem(&page, 429, "too-many-requests", close_reason(over), "/events");
+    page.retry_after_s = close_retry_after(over);
+    return send_page(wsi, session, &page);
+}
+
 static int start_events(struct server *server, struct lws *wsi, struct session *session,
                         const struct strbuf *message)
 {
@@ -100,6 +116,10 @@ static int start_events(struct server *server, struct lws *wsi, struct session *
     unsigned patience_ms = (unsigned)(server->config->ws_ping_s + server->config->ws_pong_timeout_s) * 1000;
 
     session_open(server, wsi, session, true); /* reads the request's headers: they go with the answer's */
+    reception_take(server->reception, session->client, message->text, message->length);
+    enum close_code over = client_closing(session->client);
+    if (over != CLOSE_NOT && close_retry_after(over) > 0)
+        return turn_away(server, wsi, session, over);
     if (write_headers(wsi, 200, "text/event-stream", LWS_ILLEGAL_HTTP_CONTENT_LEN, headers))
         return -1;
     /* It will stay: no timer, and the room of its request is given back. (lws_http_mark_sse() does the same,
@@ -107,7 +127,6 @@ static int start_events(struct server *server, struct lws *wsi, struct session *
     lws_set_timeout(wsi, NO_PENDING_TIMEOUT, 0);
     lws_http_headers_detach(wsi);
     (void)setsockopt(lws_get_socket_fd(wsi), IPPROTO_TCP, TCP_USER_TIMEOUT, &patience_ms, sizeof patience_ms);
-    reception_take(server->reception, session->client, message->text, message->length);
     return 0;
 }
 
@@ -153,6 +172,7 @@ static int request_events(struct server *server, struct lws *wsi, struct session
         /* answered */
     } else if (server->drain_ms || server->clients >= server->max_clients) {
         page_problem(&page, 503, "unavailable", "There is no room for another listener now", "/events");
+        page.retry_after_s = close_retry_after(CLOSE_TOO_MANY);
         result = send_page(wsi, session, &page);
     } else {
         result = start_events(server, wsi, session, &message);

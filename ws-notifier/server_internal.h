@@ -9,6 +9,7 @@
 #define CARILLON_SERVER_INTERNAL_H
 
 #define SESSION_ORIGIN_SIZE        512
+#define SESSION_FORWARDED_SIZE     512
 #define SESSION_AUTHORIZATION_SIZE (TOKEN_MAX + 64)
 
 #include <libwebsockets.h>
@@ -48,6 +49,7 @@ struct server {
     struct reception *reception;
     const struct feed *feed;
     struct metrics *metrics;
+    struct quota *quota;
     uv_loop_t *loop;
     struct lws_context *context;
     struct lws_vhost *vhost;

@@ -40,6 +40,26 @@ static void welcome(struct server *server, struct lws *wsi, struct session *sess
     reception_welcome(server->reception, session->client, sent ? authorization : NULL);
 }
 
+/* CLOSE_NOT, or what there are too many of. */
+static enum close_code enter(struct server *server, struct lws *wsi, struct session *session)
+{
+    struct sockaddr_storage peer = {0};
+    char forwarded[SESSION_FORWARDED_SIZE];
+    struct address address;
+    socklen_t size = sizeof peer;
+
+    if (server->clients > server->max_clients)
+        return CLOSE_TOO_MANY;
+    if (quota_asks_address(server->quota)) {
+        (void)getpeername(lws_get_socket_fd(wsi), (struct sockaddr *)&peer, &size);
+        session_header(wsi, WSI_TOKEN_X_FORWARDED_FOR, forwarded, sizeof forwarded);
+        address = address_of((const struct sockaddr *)&peer, forwarded,
+                             (enum address_trust)server->config->ws_trust_proxy);
+    }
+    return quota_enter(server->quota, client_guest(session->client),
+                       quota_asks_address(server->quota) ? &address : NULL, (int64_t)uv_now(server->loop));
+}
+
 void session_open(struct server *server, struct lws *wsi, struct session *session, bool events)
 {
     memset(session, 0, sizeof *session);
@@ -50,10 +70,9 @@ void session_open(struct server *server, struct lws *wsi, struct session *sessio
     wheel_put(server, session, session->since_ms + CHECK_MS);
     metrics_add(server->metrics, NOTIFIER_CONNECTS, 1);
     metrics_set(server->metrics, NOTIFIER_CLIENTS, (int64_t)++server->clients);
-    if (server->drain_ms)
-        client_close(session->client, CLOSE_RESTART);
-    else if (server->clients > server->max_clients)
-        client_close(session->client, CLOSE_TOO_MANY);
+    enum close_code over = server->drain_ms ? CLOSE_RESTART : enter(server, wsi, session);
+    if (over != CLOSE_NOT)
+        client_close(session->client, over);
     else if (!session_origin_welcome(server, wsi))
         client_close(session->client, CLOSE_FORBIDDEN);
     else
@@ -72,10 +91,12 @@ static void free_pieces(struct session *session)
 void session_close(struct server *server, struct session *session)
 {
     enum close_code code = client_closing(session->client);
-    if (code != CLOSE_NOT && code != CLOSE_RESTART && code != CLOSE_TOO_MANY)
-        log_info("closed a client: %d %s", (int)code, close_reason(code));
+    /* Who is over a limit comes again and again: the metrics count him. */
+    if (code != CLOSE_NOT && code != CLOSE_RESTART && close_retry_after(code) == 0)
+        log_info("closed a client: %d %s", close_status(code), close_reason(code));
     server->rules.unsent_bytes -= session->unsent;
     reception_leave(server->reception, session->client);
+    quota_leave(server->quota, client_guest(session->client));
     client_free(&session->client);
     free_pieces(session);
     wheel_take(server, session);
@@ -94,7 +115,7 @@ void session_say_goodbye(struct session *session)
 int session_goodbye(struct session *session)
 {
     const char *reason = close_reason(client_closing(session->client));
-    lws_close_reason(session->wsi, (enum lws_close_status)client_closing(session->client),
+    lws_close_reason(session->wsi, (enum lws_close_status)close_status(client_closing(session->client)),
                      (unsigned char *)(uintptr_t)reason, strlen(reason));
     return -1;
 }
@@ -117,6 +138,13 @@ void session_receive(struct server *server, struct session *session, const char 
     if (client_closing(session->client))
         return; /* read away */
     session->since_ms = (int64_t)uv_now(server->loop);
+    enum close_code over =
+        quota_listen(server->quota, client_guest(session->client), length, whole, session->since_ms);
+    if (over != CLOSE_NOT) {
+        free_pieces(session);
+        client_close(session->client, over);
+        return;
+    }
     if (before + length > (size_t)server->config->ws_max_message_bytes) {
         free_pieces(session);
         client_close(session->client, CLOSE_TOO_BIG);
@@ -155,6 +183,23 @@ void session_drop(struct server *server, struct session *session)
     lws_cancel_service(server->context); /* or its timer would not be noticed */
 }
 
+/* Who hears nobody is no listener, and takes the place of one. When to look again. */
+static int64_t check_silence(const struct server *server, struct session *session, int64_t now_ms)
+{
+    struct quota_guest *guest = client_guest(session->client);
+    int64_t patience_s = server->config->ws_silent_s, now_s = now_ms / 1000 + 1; /* never 0 */
+
+    if (*client_subscriptions(session->client) || patience_s == 0) {
+        guest->silent_since_s = 0;
+        return INT64_MAX;
+    }
+    if (guest->silent_since_s == 0)
+        guest->silent_since_s = (uint32_t)now_s;
+    if (now_s - guest->silent_since_s >= patience_s)
+        client_close(session->client, CLOSE_SILENT);
+    return now_ms + (guest->silent_since_s + patience_s - now_s) * 1000;
+}
+
 static int64_t check_goodbye(struct server *server, struct session *session, int64_t now_ms)
 {
     int64_t limit_ms = session->since_ms + GOODBYE_MS;
@@ -188,11 +233,14 @@ int64_t session_check(struct server *server, struct session *session, int64_t no
     int64_t soon_ms = now_ms + CHECK_MS;
 
     reception_check(server->reception, session->client);
+    int64_t silent_ms = check_silence(server, session, now_ms);
     if (client_closing(session->client))
         return check_goodbye(server, session, now_ms);
     if (session->events)
         return soon_ms; /* knows no pings: heartbeats and TCP's own patience must do */
     int64_t due_ms = check_life(server, session, now_ms);
+    if (silent_ms < due_ms)
+        due_ms = silent_ms;
     /* Tokens expire at any time. */
     return reception_is_open(server->reception) || due_ms < soon_ms ? due_ms : soon_ms;
 }

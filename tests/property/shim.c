@@ -139,7 +139,8 @@ const char *shim_hear(struct client *client)
 
 int shim_closing(struct client *client)
 {
-    return client_closing(client);
+    enum close_code code = client_closing(client);
+    return code == CLOSE_NOT ? 0 : close_status(code);
 }
 
 void shim_event(struct shim *shim, const char *epoch, uint32_t user_id, uint64_t seq, int64_t created_ms,

@@ -276,6 +276,68 @@ static void test_origins(void **state)
     assert_true(origin_welcome("*", false, "https://evil.example", "x"));
 }
 
+/* A second browser beside the first, under limits. */
+static struct browser second;
+
+static struct quota *open_second(int64_t user_clients, int64_t user_subscriptions)
+{
+    config.ws_max_user_clients = user_clients;
+    config.ws_max_user_subscriptions = user_subscriptions;
+    struct quota *quota = quota_new(&config);
+    reception_use_quota(reception, quota);
+    browser_open(&second, metrics, 100, 100000);
+    return quota;
+}
+
+static void close_second(struct quota *quota)
+{
+    reception_leave(reception, second.client);
+    quota_leave(quota, client_guest(second.client));
+    quota_leave(quota, client_guest(browser.client));
+    client_free(&second.client);
+    reception_use_quota(reception, NULL);
+    quota_free(&quota);
+}
+
+static void test_user_has_too_many_clients(void **state)
+{
+    (void)state;
+    struct quota *quota = open_second(1, 0);
+    reception_welcome(reception, browser.client, "Bearer " TOKEN_OF_1);
+    is_open();
+    reception_welcome(reception, second.client, NULL);
+    reception_take(reception, second.client, SUBSCRIBE(1, TOKEN_OF_1), strlen(SUBSCRIBE(1, TOKEN_OF_1)));
+    assert_int_equal(client_closing(second.client), CLOSE_USER_CLIENTS);
+    assert_string_equal(browser_hears(&second), "");
+    assert_int_equal(metrics_get(metrics, NOTIFIER_CLOSED_USER_CLIENTS), 1);
+    /* The first one stays, also with a fresh token. */
+    say(SUBSCRIBE(1, TOKEN_OF_1));
+    hears(SUBSCRIBE_1);
+    is_open();
+    close_second(quota);
+}
+
+static void test_user_has_too_many_subscriptions(void **state)
+{
+    (void)state;
+    struct quota *quota = open_second(0, 2);
+    reception_welcome(reception, browser.client, "Bearer " TOKEN_OF_9_ADMIN);
+    for (int i = 0; i < 3; i++) { /* the same again is not one more */
+        say(SUBSCRIBE_1);
+        hears(SUBSCRIBE_1);
+    }
+    say("{\"type\":\"subscribe\",\"user_id\":2}");
+    say("{\"type\":\"unsubscribe\",\"user_id\":1}");
+    say("{\"type\":\"subscribe\",\"user_id\":3}");
+    is_open();
+    reception_welcome(reception, second.client, "Bearer " TOKEN_OF_9_ADMIN);
+    reception_take(reception, second.client, SUBSCRIBE_1, strlen(SUBSCRIBE_1));
+    assert_int_equal(client_closing(second.client), CLOSE_USER_SUBSCRIPTIONS);
+    assert_string_equal(browser_hears(&second), "");
+    is_open();
+    close_second(quota);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
 int main(void)
@@ -299,6 +361,8 @@ int main(void)
         TEST(test_over_http),
         TEST(test_open_takes_anything),
         TEST(test_origins),
+        TEST(test_user_has_too_many_clients),
+        TEST(test_user_has_too_many_subscriptions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
