@@ -71,33 +71,36 @@ static struct quota_user *need_user(struct quota *quota, uint32_t user_id)
 
 static void drop_address(struct quota *quota, struct quota_address *address)
 {
-    HASH_DEL(quota->addresses, address);
+    /* The analyzer thinks that the one before it, which is freed, could still point here. */
+    HASH_DEL(quota->addresses, address); /* NOLINT(clang-analyzer-unix.Malloc) */
     free(address);
+}
+
+/* Those without a client that have rested; all that are left when nobody has a client any more. */
+static void drop_addresses(struct quota *quota, int64_t now_us)
+{
+    struct quota_address *next = quota->addresses;
+    while (next) {
+        struct quota_address *address = next;
+        next = address->hh.next;
+        if (address->clients == 0 && rate_rested(&address->handshakes, now_us))
+            drop_address(quota, address);
+    }
 }
 
 void quota_free(struct quota **quota)
 {
-    struct quota_address *address, *next;
     if (!*quota)
         return;
-    assert(!(*quota)->users);
-    HASH_ITER(hh, (*quota)->addresses, address, next)
-    {
-        assert(address->clients == 0);
-        drop_address(*quota, address);
-    }
+    drop_addresses(*quota, INT64_MAX);
+    assert(!(*quota)->users && !(*quota)->addresses);
     free(*quota);
     *quota = NULL;
 }
 
 void quota_tick(struct quota *quota, int64_t now_ms)
 {
-    struct quota_address *address, *next;
-    HASH_ITER(hh, quota->addresses, address, next)
-    {
-        if (address->clients == 0 && rate_rested(&address->handshakes, now_ms * US_PER_MS))
-            drop_address(quota, address);
-    }
+    drop_addresses(quota, now_ms * US_PER_MS);
 }
 
 size_t quota_addresses(const struct quota *quota)
@@ -113,26 +116,26 @@ bool quota_asks_address(const struct quota *quota)
 }
 
 /* Its own limits before that of all: what one address has too many of must not be taken from the others. */
-enum close_code quota_enter(struct quota *quota, struct quota_guest *guest, const struct address *from,
+enum close_code quota_enter(struct quota *quota, struct quota_guest *guest, const struct address *address,
                             int64_t now_ms)
 {
     const struct config *config = quota->config;
-    struct quota_address *address = NULL;
+    struct quota_address *from = NULL;
     int64_t now_us = now_ms * US_PER_MS;
 
     assert(!guest->address);
-    if (from && quota_asks_address(quota)) {
-        address = need_address(quota, from);
-        if (config->ws_max_address_clients > 0 && address->clients >= config->ws_max_address_clients)
+    if (address && quota_asks_address(quota)) {
+        from = need_address(quota, address);
+        if (config->ws_max_address_clients > 0 && from->clients >= config->ws_max_address_clients)
             return CLOSE_ADDRESS_CLIENTS;
-        if (!rate_take(&address->handshakes, config->ws_max_address_handshakes_s, 1, now_us))
+        if (!rate_take(&from->handshakes, config->ws_max_address_handshakes_s, 1, now_us))
             return CLOSE_ADDRESS_HANDSHAKES;
     }
     if (!rate_take(&quota->handshakes, config->ws_max_handshakes_s, 1, now_us))
         return CLOSE_HANDSHAKES;
-    if (address)
-        address->clients++;
-    guest->address = address;
+    if (from)
+        from->clients++;
+    guest->address = from;
     return CLOSE_NOT;
 }
 

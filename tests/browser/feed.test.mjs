@@ -341,6 +341,41 @@ test('who is refused (4401, 4403, 4429) asks rarely', async () => {
   }
 });
 
+test('4429 says when to come back, and not all do so together', async () => {
+  for (const [seconds, chance, least, most] of [
+    [10, 0, 10_000, 10_000],
+    [10, 0.5, 12_500, 12_500],
+    [60, 0.5, 75_000, 75_000],
+    [2, 0.5, 2_500, 2_500],
+  ]) {
+    const it = await live({ chance });
+    it.socket.drops(4429, `too many messages; retry after ${seconds} s`);
+    const pause = it.state.retryAt - it.clock.now();
+    assert.ok(pause >= least && pause <= most, `${seconds} s: ${pause}`);
+    assert.equal(it.state.code, 4429);
+  }
+});
+
+test('who is refused with 4429 again and again waits longer than told', async () => {
+  const it = await live({ chance: 0.5 });
+  const pauses = [];
+  for (let i = 0; i < 5; i++) {
+    it.socket.drops(4429, 'too many new connections; retry after 2 s');
+    pauses.push(it.state.retryAt - it.clock.now());
+    await comesBack(it);
+  }
+  assert.ok(pauses.at(-1) > 2 * pauses[0], pauses.join(' '));
+});
+
+test('a reason that is no such text says nothing', async () => {
+  for (const reason of ['', 'retry after 5 s', 'x; retry after 99999 s', 'x; retry after 5 s and more', undefined]) {
+    const it = await live();
+    it.socket.drops(4429, reason);
+    const pause = it.state.retryAt - it.clock.now();
+    assert.ok(pause >= LONGEST_PAUSE_MS / 2 && pause <= LONGEST_PAUSE_MS, `${reason}: ${pause}`);
+  }
+});
+
 test('when the first GET fails it is repeated like everything else', async () => {
   const failure = Object.assign(new Error('503'), { retryAfter: 7 });
   const it = page({ snapshots: [new Error('no network'), failure, { tasks: [], cursor: 'e:1' }] });

@@ -71,8 +71,8 @@ export class Socket {
     this.onmessage?.({ data: typeof message === 'string' ? message : JSON.stringify(message) });
   }
 
-  drops(code = 1006) {
-    this.onclose?.({ code });
+  drops(code = 1006, reason = '') {
+    this.onclose?.({ code, reason });
   }
 }
 

@@ -15,7 +15,7 @@ SERVICES = yaml.safe_load(COMPOSE)["services"]
 EXAMPLE = (ROOT / ".env.example").read_text()
 
 # What a container is told by compose.yml alone, whatever .env says: who listens where in its networks.
-WIRING = {"AMQP_HOST", "AMQP_PORT", "DB_HOST", "DB_PORT", "DB_SOCKET", "WS_HOST", "WS_PORT", "API_STATS_FILE"}
+WIRING = {"AMQP_HOST", "AMQP_PORT", "DB_HOST", "DB_PORT", "DB_SOCKET", "WS_HOST", "WS_PORT", "WS_TRUST_PROXY", "API_STATS_FILE"}
 REFERENCE = re.compile(r"\$\{([A-Z_0-9]+)(?::([-?])([^}]*))?\}")
 
 

@@ -27,6 +27,11 @@ export function parseCursor(text) {
   return match && { text, epoch: match[1], seq: Number(match[2]) };
 }
 
+/** "too many clients; retry after 10 s": 10000. 0 when nothing is said. */
+function retryAfterMs(reason) {
+  return 1000 * (/; retry after (\d{1,3}) s$/.exec(reason ?? '')?.[1] ?? 0);
+}
+
 /**
  * new Feed({ userId, load, connect, clock, random, on })
  *   load(signal)  promises { tasks, cursor }; may reject with an error that has `retryAfter` (seconds)
@@ -129,7 +134,7 @@ export class Feed {
       this.#heardAt = this.#options.clock.now();
       this.#receive(data);
     };
-    socket.onclose = ({ code } = {}) => this.#retryLater({ code });
+    socket.onclose = ({ code, reason } = {}) => this.#retryLater({ code, atLeast: retryAfterMs(reason) });
   }
 
   #subscribe() {
@@ -214,11 +219,12 @@ export class Feed {
     this.#settle();
     this.#disconnect();
     const { random } = this.#options;
-    let pause = this.#pause(REFUSED.has(code) ? Infinity : this.#failures);
+    const told = code === 4429 ? atLeast : 0; // then nobody has to guess
+    let pause = this.#pause(REFUSED.has(code) && !told ? Infinity : this.#failures);
     if (RESTARTING.has(code)) pause = Math.max(this.#failures ? pause : 0, RESTART_SPREAD_MS * random());
     pause = Math.max(pause, atLeast * (1 + random() / 2));
     this.#failures++;
-    this.#wait(Math.min(pause, LONGEST_PAUSE_MS), { code, error });
+    this.#wait(Math.min(pause, Math.max(LONGEST_PAUSE_MS, told * 1.5)), { code, error });
   }
 
   #wait(ms, { code, error }) {
