@@ -184,7 +184,8 @@ def test_anothers_task_is_as_none(guarded_stack, world):
             began = time.perf_counter()
             client.get(f"/tasks/{number}", headers=theirs)
             taken.append(time.perf_counter() - began)
-    one, none = (statistics.median(taken) for taken in times.values())
+    # A busy machine only adds to a time: the fastest tenth shows what the service does.
+    one, none = (statistics.quantiles(taken, n=10)[0] for taken in times.values())
     assert abs(one - none) < max(one, none) * 0.25, f"{one * 1e6:.0f} us and {none * 1e6:.0f} us"
 
 
