@@ -30,8 +30,8 @@ MISSED, MISSED_LIMIT_S = 5000, 1.0  # who was away for so many events has them w
 RING_SETTINGS = ("RING_BYTES", "RING_AGE_S", "NOTIFIER_MEMORY_BYTES", "WS_QUEUE_FRAMES", "WS_QUEUE_BYTES")  # smaller: clients may be told to reload
 
 # Heartbeats often enough to matter in minutes. A notifier reads as much of the stream at its start as its ring is
-# to hold, and RabbitMQ gives it some thousands a second: minutes are enough for those who are away for seconds.
-SETTINGS = {"API_WORKERS": WORKERS, "WS_HEARTBEAT_S": 4, "RING_AGE_S": 180, "ADMINER_PORT": "off", "LOG_LEVEL": "info"}
+# to hold, and RabbitMQ gives it some thousands a second: two minutes are enough for who is away for seconds.
+SETTINGS = {"API_WORKERS": WORKERS, "WS_HEARTBEAT_S": 4, "RING_AGE_S": 120, "ADMINER_PORT": "off", "LOG_LEVEL": "info"}
 
 
 def arguments(argv):
