@@ -39,6 +39,7 @@ struct session {
     bool due : 1;
     bool ping_due : 1, ping_out : 1;
     bool goodbye : 1; /* it is being closed */
+    bool said : 1;    /* that is known to the library: told twice, it waits for no answer */
     bool broken : 1;  /* nothing can be written any more */
 };
 

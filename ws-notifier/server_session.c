@@ -109,6 +109,9 @@ void session_close(struct server *server, struct session *session)
  * the second time at once. So the last step is left to a timer that is due immediately. */
 void session_say_goodbye(struct session *session)
 {
+    if (session->said)
+        return;
+    session->said = true;
     lws_set_timer_usecs(session->wsi, 1);
 }
 
