@@ -44,15 +44,23 @@ def metric(stack, name):
     raise AssertionError(f"no metric {name}")
 
 
+def newest(stack, user):
+    """The last event the notifier has, asked by a socket of its own each time: one that stays would get what still comes,
+    and be too slow."""
+    asking = stack.socket()
+    try:
+        return int(asking.subscribe(user, since=None)["cursor"].split(":")[1])
+    finally:
+        asking.close()
+
+
 def test_back_for_more_than_its_queue_holds(small_stack):
     """5,000 events missed, 64 frames or 64 KB of queue."""
     [user] = small_stack.new_users(1)
     api = Api(small_stack)
     api.publish(user, 1, 5000)
     api.close()
-    witness = small_stack.socket()
-    eventually(lambda: witness.subscribe(user, since=None)["cursor"].split(":")[1] == "5000", 20, "all events are read")
-    witness.close()
+    eventually(lambda: newest(small_stack, user) == 5000, 20, "all events are read")
     resets = metric(small_stack, "resets_total")
     client = small_stack.socket()
     begin = time.monotonic()
@@ -114,15 +122,7 @@ def test_who_was_away_while_the_oldest_events_went(short_stack):
     api = Api(stack)
     api.publish(user, 1, 60, BODY)
     api.close()
-
-    def newest():  # of a socket of its own each time: one that stays would get what still comes, and be too slow
-        asking = stack.socket()
-        try:
-            return asking.subscribe(user, since=None)["cursor"].split(":")[1]
-        finally:
-            asking.close()
-
-    eventually(lambda: newest() == "60", 20, "all events are read")
+    eventually(lambda: newest(stack, user) == 60, 20, "all events are read")
     client = stack.socket()
     answer = client.subscribe(user, since=f"{stack.epoch()}:1")
     assert answer["recovered"] is False and answer["reason"] == "truncated"
