@@ -99,7 +99,7 @@ def guarded_stack(tmp_path_factory):
 @pytest.fixture(scope="module")
 def pair():
     """Two notifiers with a small ring, for the tests that are about their number."""
-    fourth = Stack.prepare(RING_BYTES=262_144, WS_HEARTBEAT_S=2, API_WORKERS=4, ADMINER_PORT="off")
+    fourth = Stack.prepare(RING_BYTES=4_000_000, WS_HEARTBEAT_S=2, API_WORKERS=4, ADMINER_PORT="off")
     fourth.run("--notifiers", "2")
     fourth.ready()
     yield fourth

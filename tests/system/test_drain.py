@@ -7,7 +7,6 @@ import time
 import pytest
 
 from lib.load import Load
-from lib.proc import read
 from lib.wait import eventually
 
 pytestmark = pytest.mark.disturbs
@@ -45,7 +44,7 @@ def all_is_accounted_for(stack, load):
 
 def gone(process, deadline=5.0):
     start = time.monotonic()
-    eventually(lambda: read(process.pid) is None or read(process.pid).state == "Z", deadline, f"{process.name} leaves")
+    eventually(lambda: not process.alive(), deadline, f"{process.name} leaves")
     return time.monotonic() - start
 
 
