@@ -1,6 +1,6 @@
-/* One line per happening on standard error, as text or JSON (LOG_FORMAT), written with one write(2)
- * so that lines of several processes never mix. The request id of the thread's current work is
- * added to every line. Never pass a secret. */
+/* One line per happening on standard error, as text or JSON (LOG_FORMAT), written with one write(2) so that
+ * lines of several processes never mix (log_keep() is for one that has its stream to itself). The request id
+ * of the thread's current work is added to every line. Never pass a secret. */
 #ifndef CARILLON_LOG_H
 #define CARILLON_LOG_H
 
