@@ -22,6 +22,7 @@ static_assert(FRAME_HEADROOM >= LWS_PRE, "frames need more room before their tex
 #define OTHER_DESCRIPTORS 128        /* log, broker, loop... */
 #define GUESTS            256        /* sockets above WS_MAX_CLIENTS: to be told 4429, and for HTTP */
 #define DRAIN_SPREAD_MS   2000
+#define DRAIN_ANSWER_MS   500 /* after the last was told; who is further away finds the socket closed */
 #define DRAIN_LIMIT_MS    4000
 
 /* ---- the library's callbacks --------------------------------------------------------------------- */
@@ -95,10 +96,12 @@ static void drain_some(struct server *server, int64_t now_ms)
             if (client_closing(session->client))
                 continue;
             client_close(session->client, CLOSE_RESTART);
+            server->told_ms = now_ms;
             closed++;
         }
     }
-    if (server->clients > 0 && now_ms - server->drain_ms < DRAIN_LIMIT_MS)
+    if (server->clients > 0 && now_ms - server->told_ms < DRAIN_ANSWER_MS &&
+        now_ms - server->drain_ms < DRAIN_LIMIT_MS)
         return;
     void (*drained)(void *context) = server->drained;
     server->drained = NULL;
@@ -252,7 +255,7 @@ void server_drain(struct server *server, void (*done)(void *context), void *cont
     listener_close(&server->listener);
     server->drained = done;
     server->drained_context = context;
-    server->drain_ms = (int64_t)uv_now(server->loop);
+    server->drain_ms = server->told_ms = (int64_t)uv_now(server->loop);
     server->drain_step = server->clients * WHEEL_TICK_MS / DRAIN_SPREAD_MS + 50;
     drain_some(server, server->drain_ms);
 }

@@ -67,6 +67,7 @@ struct server {
     size_t clients, max_clients;
     size_t sockets, max_sockets;
     int64_t drain_ms; /* since when; 0: not */
+    int64_t told_ms;  /* the last one was told of it */
     size_t drain_step;
     void (*drained)(void *context);
     void *drained_context;

@@ -8,6 +8,7 @@ import pytest
 
 from lib.load import Load
 from lib.wait import eventually
+from lib.ws import OP_CLOSE, RawWebSocket
 
 pytestmark = pytest.mark.disturbs
 
@@ -159,6 +160,17 @@ def test_sigterm_on_the_notifier(stack, load, sockets):
     more(load, 50)
     assert back.notification()["task"]["user_id"] == load.users[0]
     all_is_accounted_for(stack, load)
+    stack.ready()
+
+
+def test_who_does_not_answer_delays_no_restart(stack):
+    """A client that says nothing to a close frame is not waited for as long as one may be."""
+    silent = RawWebSocket(f"ws://127.0.0.1:{stack.port('NOTIFIER_PORT')}/")
+    notifier = stack.notifier()
+    notifier.kill(signal.SIGTERM)
+    gone(notifier, 3)
+    assert silent.recv_frame()[0] == OP_CLOSE
+    silent.close()
     stack.ready()
 
 
