@@ -27,10 +27,12 @@ def pytest_configure(config):
 
 
 def keep_logs(stack, name):
-    """Puts a stack's logs where the runner collects them (CARILLON_TEST_LOGS)."""
+    """Puts a stack's logs where the runner collects them (CARILLON_TEST_LOGS); of tests that run side by side each has
+    such a stack."""
     target = os.environ.get("CARILLON_TEST_LOGS")
     if target and (stack.run_dir / "log").is_dir():
-        shutil.copytree(stack.run_dir / "log", Path(target) / name, dirs_exist_ok=True)
+        side = os.environ.get("PYTEST_XDIST_WORKER", "")
+        shutil.copytree(stack.run_dir / "log", Path(target, side, name), dirs_exist_ok=True)
 
 
 def finish(stack, name):
