@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/resource.h>
 #include <utlist.h>
 
@@ -52,6 +53,8 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
     case LWS_CALLBACK_WSI_DESTROY:
         uncount_socket(server, wsi);
         break;
+    case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
+        return strcasecmp(in, "websocket") == 0 ? 0 : -1; /* the library would speak HTTP/2, too */
     case LWS_CALLBACK_HTTP:
         return http_request(server, wsi, session, in);
     case LWS_CALLBACK_HTTP_WRITEABLE:

@@ -11,6 +11,5 @@ audit of what everybody was promised. Started by scripts/drill.
     reader.py     the rule of a reader, and what it makes of each frame
     evidence.py   what the database and the stream hold in the end
     audit.py      compares all of that: every difference is a violation
-    leftovers.py  processes, descriptors, memory and connections before and after
     report.py     the table
 """

@@ -10,12 +10,12 @@ import sys
 import time
 import urllib.parse
 
-from lib import proc
+from lib import leftovers, proc
 from lib.load import Load
 from lib.stack import Stack
 
 from . import evidence as evidence_of
-from . import leftovers, listeners, report
+from . import listeners, report
 from .audit import audit
 from .chaos import Chaos, Targets, crowding, lingering
 from .evidence import Database

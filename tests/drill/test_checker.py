@@ -7,12 +7,13 @@ from array import array
 
 import pytest
 
-from drill import leftovers, plan, report
+from drill import plan, report
 from drill.audit import audit
 from drill.chaos import Outcome, lingering
 from drill.evidence import Event, Evidence
 from drill.reader import Reader
 from drill.writers import ACCEPTED, COMPLETE, CREATE, DELETE, REFUSED, REJECTED, UNKNOWN, Write, outcome_of
+from lib import leftovers
 
 # ---- readers, frame by frame -------------------------------------------------------------------------
 

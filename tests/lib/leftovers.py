@@ -1,5 +1,5 @@
-"""What a stack uses when nobody uses it: taken before the drill and after it, when every client has gone.
-Whatever grew in between was left behind."""
+"""What a stack uses when nobody uses it: taken before a drill or an attack and after it, when every client has
+gone. Whatever grew in between was left behind."""
 
 import base64
 import json

@@ -1,0 +1,63 @@
+"""The stack that is attacked. New tasks and users have numbers that nobody comes upon by chance."""
+
+import random
+import tempfile
+import urllib.parse
+from pathlib import Path
+
+from lib.issuer import AUDIENCE, Issuer, make_rsa
+from lib.stack import Stack
+
+FIRST_TASK, FIRST_USER = 1_500_000_000, 1_400_000_000
+SETTINGS = {"ADMINER_PORT": "off", "API_WORKERS": 8}
+
+
+class Ground:
+    def __init__(self, guarded):
+        self.guarded = guarded
+        self.keys = tempfile.TemporaryDirectory(prefix="carillon-keys-")
+        settings = dict(SETTINGS)
+        if guarded:
+            folder = Path(self.keys.name)
+            folder.chmod(0o755)
+            make_rsa(folder)
+            settings |= {"AUTH": 1, "JWT_PUBLIC_KEY_2_FILE": folder / "public.pem", "JWT_KID_2": "rsa", "JWT_AUDIENCE": AUDIENCE}
+        self.stack = Stack.start(**settings)
+        try:
+            self.stack.ready()
+            self.stack.sql(f"ALTER TABLE tasks AUTO_INCREMENT={FIRST_TASK}; ALTER TABLE users AUTO_INCREMENT={FIRST_USER}")
+        except BaseException:
+            self.stack.stop()
+            raise
+        self.issuer = Issuer(self.stack.run_dir / "secrets" / "jwt_secret", Path(self.keys.name)) if guarded else None
+        parts = urllib.parse.urlsplit(self.stack.http)
+        self.host, self.port = parts.hostname, parts.port
+
+    def aim(self, seed, count, short):
+        """For the next attack."""
+        self.seed, self.count, self.short = seed, count, short
+        self.chance = random.Random(seed)
+        self.notes = []
+
+    def prey(self):
+        """(user, task) that an attack may do anything to."""
+        [user] = self.stack.new_users(1)
+        return user, self.stack.new_tasks([user])[0]
+
+    def bearer(self, user, **more):
+        """Headers of a call: none where nobody is asked for a token."""
+        return {"Authorization": f"Bearer {self.issuer.token(user, 7200, **more)}"} if self.guarded else {}
+
+    def token(self, user):
+        """The same in a subscribe."""
+        return {"token": self.issuer.token(user, 7200)} if self.guarded else {}
+
+    def note(self, text):
+        self.notes.append(text)
+
+    def close(self, keep):
+        if keep:
+            print(f"kept: {self.stack.run_dir}")
+            self.stack.owned = False
+        self.stack.stop()
+        self.keys.cleanup()

@@ -1,0 +1,70 @@
+"""What must hold after an attack: everything answers, an event still arrives, nobody died, and memory,
+descriptors and connections are as they were."""
+
+from lib import leftovers, proc
+from lib.load import Load
+from lib.wait import Late, eventually
+
+LIMIT_S = 60
+
+
+class Health:
+    def __init__(self, ground):
+        self.ground, self.stack = ground, ground.stack
+        self.ports = [self.stack.port("NOTIFIER_PORT")]
+        self.warm_up()
+        self.before = self.last = leftovers.take(self.stack, self.ports)
+        self.pids = self._pids()
+        self.marks = self.stack.log_marks()
+
+    def warm_up(self):
+        """Every worker has served something and has its connections, before they are counted."""
+        load = Load(self.stack.http, lambda index: ("GET", "/readyz", None), 400, total=400)
+        load.start().finish().assert_none_failed()
+        self.alive()
+
+    def _pids(self):
+        return self.stack.pids(), sorted(worker.pid for worker in self.stack.workers())
+
+    def alive(self):
+        self.stack.ready(LIMIT_S)
+        client = self.stack.client()
+        assert client.get("/healthz").status == 200
+        [user] = self.stack.new_users(1)
+        headers = self.ground.bearer(user)
+        socket = self.stack.socket()
+        try:
+            socket.subscribe(user, **self.ground.token(user))
+            task = client.post("/tasks", {"user_id": user, "content": "x"}, headers=headers).json()["id"]
+            assert socket.notification()["event"] == "task.created"
+            answer = client.patch(f"/tasks/{task}", {"status": 1}, headers=headers)
+            assert answer.status == 200, answer
+            assert socket.notification()["event"] == "task.completed"
+        finally:
+            socket.close()
+
+    def problems(self):
+        """Lines about what does not hold. Waits for what is just going."""
+        try:
+            eventually(lambda: self.alive() or True, LIMIT_S, "the service is healthy", interval=1)
+            self.stack.outbox_empty(LIMIT_S)
+        except (Late, OSError) as error:
+            yield f"not healthy: {error}"
+            return
+        self.last, left = leftovers.settle(self.stack, self.ports, self.before, LIMIT_S)
+        yield from (f"left behind: {line}" for line in left)
+        pids = self._pids()
+        if pids != self.pids:
+            yield f"a process ended: {self.pids} before, {pids} after"
+            self.pids = pids
+        for line in leftovers.complaints(self.stack) + self.stack.refusals():
+            yield f"in a log: {line[:300]}"
+
+    def memory(self):
+        """Of the largest of each kind, MiB: before everything and now."""
+        names = (("fcgi-api", "worker"), ("ws-notifier", "notifier"), ("nginx", "nginx"))
+        mib = lambda snapshot, name: round(snapshot.memory_kb.get(name, 0) / 1024)
+        return ", ".join(f"{word} {mib(self.before, name)}→{mib(self.last, name)}" for name, word in names)
+
+    def still_running(self):
+        return proc.of_stack(self.stack.run_dir)
