@@ -22,13 +22,7 @@ class Outcome:
     recovery: float = None  # seconds; None: not within GIVE_UP_S
     overlapped: bool = False  # others were down meanwhile
     left_after: float = None  # a restart: seconds until the process was gone
-    stretch: float = 1.0  # of the limits: see crowding()
-
-
-def crowding():
-    """How much longer everything takes because others use this machine: 1 as long as at most two processes
-    wait for each core."""
-    return max(1.0, os.getloadavg()[0] / os.cpu_count() / 2)
+    stretch: float = 1.0  # of the limits, as others use this machine
 
 
 def running(pid):
@@ -68,8 +62,8 @@ class Targets:
 
 
 class Chaos:
-    def __init__(self, stack, targets, probe, say):
-        self._stack, self._targets, self._probe, self._say = stack, targets, probe, say
+    def __init__(self, stack, targets, probe, crowd, say):
+        self._stack, self._targets, self._probe, self._crowd, self._say = stack, targets, probe, crowd, say
         self.outcomes = []
         self._under_way = {}  # Outcome -> the task that waits for its recovery
         self._frozen = set()
@@ -136,7 +130,7 @@ class Chaos:
             return self._targets.whole(part)
 
         outcome.recovery = await self._probe.recovered(t0, whole, GIVE_UP_S)
-        outcome.stretch = crowding()
+        outcome.stretch = self._crowd.stretch(t0)
         del self._under_way[index]
         result = "NOT RECOVERED" if outcome.recovery is None else f"{outcome.recovery:.2f} s"
         self._say(f"{outcome.strike}: {result}{' (with others)' if outcome.overlapped else ''}")

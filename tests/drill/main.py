@@ -17,7 +17,8 @@ from lib.stack import Stack
 from . import evidence as evidence_of
 from . import listeners, report
 from .audit import audit
-from .chaos import Chaos, Targets, crowding, lingering
+from .chaos import Chaos, Targets, lingering
+from .crowd import Crowd
 from .evidence import Database
 from .plan import NAMES, strikes
 from .probe import Probe
@@ -56,6 +57,7 @@ class Drill:
         self.began = time.monotonic()
         self.problems = []
         self.missed_s = None
+        self.crowd = Crowd()
         self.small_ring = any(name in os.environ for name in RING_SETTINGS)
 
     def say(self, text):
@@ -95,7 +97,7 @@ class Drill:
         pace = Pace(self.given.rate)
         self.writers = [Writer(f"w{seed}.{n}", self.http, self.users, pace, seed) for n in range(WRITERS)]
         probe = Probe(self.stack, self.probe_task, self.probe_user, self.doors, self.http, Database(self.stack))
-        chaos = Chaos(self.stack, Targets(self.stack, self.before.processes, self.notifier_parts), probe, self.say)
+        chaos = Chaos(self.stack, Targets(self.stack, self.before.processes, self.notifier_parts), probe, self.crowd, self.say)
         self.outcomes = chaos.outcomes
         hearing = [asyncio.create_task(listener.run()) for listener in self.listeners]
         writing = [asyncio.create_task(writer.run()) for writer in self.writers]
@@ -166,14 +168,14 @@ class Drill:
         load.start().finish(300).assert_none_failed()
         self.stack.outbox_empty(60)
         socket = self.stack.socket()
-        began = time.monotonic()
+        began, moment = time.monotonic(), time.time()
         answer = socket.subscribe(user, since=cursor)
         seqs = [int(socket.notification()["cursor"].split(":")[1]) for _ in range(MISSED)]
         self.missed_s = time.monotonic() - began
         socket.close()
         if seqs != list(range(2, MISSED + 2)) or answer["replayed"] != MISSED:
             self.problems.append(f"away for {MISSED} events: told {answer}, sent {len(seqs)} from {seqs[0]} to {seqs[-1]}")
-        if self.missed_s > MISSED_LIMIT_S * crowding():
+        if self.missed_s > MISSED_LIMIT_S * self.crowd.stretch(moment):
             self.problems.append(f"away for {MISSED} events: they took {self.missed_s:.2f} s, limit {MISSED_LIMIT_S:g} s")
 
     def look(self):

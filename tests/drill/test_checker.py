@@ -10,6 +10,7 @@ import pytest
 from drill import plan, report
 from drill.audit import audit
 from drill.chaos import Outcome, lingering
+from drill.crowd import stretch
 from drill.evidence import Event, Evidence
 from drill.reader import Reader
 from drill.writers import ACCEPTED, COMPLETE, CREATE, DELETE, REFUSED, REJECTED, UNKNOWN, Write, outcome_of
@@ -305,6 +306,12 @@ def test_too_late():
     assert report.late([Outcome(strike, 5.9, stretch=2.0)]) == []
     assert report.late([Outcome(strike, 6.1, stretch=2.0)])
     assert "not recovered" in report.late([Outcome(strike, None, overlapped=True)])[0]
+
+
+def test_how_crowded_it_is():
+    assert stretch([1, 5, 3], cores=2) == 1.0
+    assert stretch([12, 4], cores=2) == 2.0
+    assert stretch([], cores=2) == 1.0
 
 
 def test_lingering():
