@@ -196,7 +196,7 @@ def interrupted(stack):
         stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
     )  # fmt: skip
     try:
-        eventually(lambda: answers(stack), 60, "the stack answers", interval=0.3)
+        eventually(lambda: answers(stack), 180, "the stack answers", interval=0.3)
         stack._endpoints = None
 
         def followed():  # it begins when all parts are ready, which is later than the first answer
