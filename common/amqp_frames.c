@@ -12,12 +12,18 @@
 
 #include "common/clock.h"
 
+static bool is_text(amqp_bytes_t bytes, const char *text)
+{
+    return bytes.len == strlen(text) && memcmp(bytes.bytes, text, bytes.len) == 0;
+}
+
 /* A frame either completed an event (ERR_OK), did not yet (ERR_AGAIN), or ended the link. */
 
-static void message_begin(struct amqp_link *link, bool returned, uint64_t tag)
+static void message_begin(struct amqp_link *link, bool returned, uint64_t tag, amqp_bytes_t exchange)
 {
     struct amqp_message *message = &link->message;
     message->returned = returned;
+    message->by_notifier = is_text(exchange, link->markers);
     message->tag = tag;
     message->offset = -1;
     message->timestamp_s = 0;
@@ -64,6 +70,7 @@ static enum err message_finish(struct amqp_link *link, struct amqp_event *event)
         .body = message->too_large ? NULL : message->body,
         .body_length = message->too_large ? 0 : (size_t)message->body_size,
         .too_large = message->too_large,
+        .by_notifier = message->by_notifier,
     };
     return ERR_OK;
 }
@@ -159,14 +166,17 @@ static enum err on_cancel(const amqp_basic_cancel_t *cancel, struct amqp_event *
 static enum err on_method(struct amqp_link *link, const amqp_method_t *method, struct amqp_event *event)
 {
     switch (method->id) {
-    case AMQP_BASIC_DELIVER_METHOD:
-        message_begin(link, false, ((amqp_basic_deliver_t *)method->decoded)->delivery_tag);
+    case AMQP_BASIC_DELIVER_METHOD: {
+        const amqp_basic_deliver_t *deliver = method->decoded;
+        message_begin(link, false, deliver->delivery_tag, deliver->exchange);
         return ERR_AGAIN;
-    case AMQP_BASIC_RETURN_METHOD:
-        amqp_copy_text(event->reason, sizeof event->reason,
-                       ((amqp_basic_return_t *)method->decoded)->reply_text);
-        message_begin(link, true, 0);
+    }
+    case AMQP_BASIC_RETURN_METHOD: {
+        const amqp_basic_return_t *returned = method->decoded;
+        amqp_copy_text(event->reason, sizeof event->reason, returned->reply_text);
+        message_begin(link, true, 0, returned->exchange);
         return ERR_AGAIN;
+    }
     case AMQP_BASIC_ACK_METHOD: {
         const amqp_basic_ack_t *ack = method->decoded;
         return on_confirm(event, AMQP_ACK, ack->delivery_tag, ack->multiple);

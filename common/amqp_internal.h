@@ -23,6 +23,9 @@
 #define AMQP_SIDE_CHANNEL 2 /* for a question whose answer may be that the channel is closed */
 #define AMQP_CHANNELS     2
 
+/* Of the exchanges that go with the queue: its name and ".known", ".life", ".markers". */
+#define AMQP_NAME_SIZE (128 + sizeof ".markers")
+
 /* Where the reader stands between two frames of our channel. */
 enum amqp_reading { READING_METHOD, READING_HEADER, READING_BODY };
 
@@ -36,8 +39,9 @@ struct amqp_message {
     int64_t timestamp_s;
     char type[256];
     char message_id[256];
-    bool returned;  /* came back by basic.return */
-    bool too_large; /* the body is read away */
+    bool returned;    /* came back by basic.return */
+    bool by_notifier; /* as in struct amqp_delivery */
+    bool too_large;   /* the body is read away */
     uint64_t body_size, body_read;
     char *body; /* body_capacity bytes, kept from one message to the next */
     size_t body_capacity;
@@ -47,6 +51,7 @@ struct amqp_link {
     amqp_connection_state_t state;
     char exchange[128];
     char queue[128];
+    char markers[AMQP_NAME_SIZE]; /* the markers' exchange */
     char name[64];
     bool dead;     /* `why` is set; nothing works any more */
     bool blocked;  /* between connection.blocked and .unblocked */
@@ -65,6 +70,9 @@ static inline amqp_bytes_t amqp_text(const char *text)
 
 /* Notes a failed call on the link, which is then dead; `doing` names it. */
 enum err amqp_link_check_reply(struct amqp_link *link, const char *doing, amqp_rpc_reply_t reply);
+
+/* Declares the exchange through which markers come, and binds it to the queue. */
+enum err amqp_link_open_markers(struct amqp_link *link);
 
 /* A control message with the given exchange and key. */
 enum err amqp_link_send_control(struct amqp_link *link, const char *exchange, const char *key, bool mandatory,

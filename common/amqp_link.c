@@ -1,8 +1,9 @@
 /* A connection's life: connect, log in, declare what both programs rely on, consume, close.
  *
  * Opening is a row of calls that wait for the broker, together for at most AMQP_TIMEOUT_MS; whatever
- * fails among them, the caller gets one line that says what. Both programs declare exchange and queue, so
- * either may come first; the binding between them is a publisher's (amqp_mark.c). */
+ * fails among them, the caller gets one line that says what. A publisher declares exchange and queue; a
+ * reader, whose account may declare nothing, only asks whether the queue is there. The binding between the
+ * two comes later (amqp_mark.c). */
 #include "common/amqp_internal.h"
 
 #include <stdarg.h>
@@ -165,6 +166,13 @@ static enum err declare_exchange(struct amqp_link *link)
     return amqp_link_check_reply(link, "exchange", amqp_get_rpc_reply(link->state));
 }
 
+static enum err find_queue(struct amqp_link *link)
+{
+    amqp_queue_declare(link->state, AMQP_CHANNEL, amqp_text(link->queue), true, true, false, false,
+                       amqp_empty_table);
+    return amqp_link_check_reply(link, "queue", amqp_get_rpc_reply(link->state));
+}
+
 static enum err declare_queue(struct amqp_link *link, const struct config *config)
 {
     char max_age[32];
@@ -181,7 +189,17 @@ static enum err declare_queue(struct amqp_link *link, const struct config *confi
     return amqp_link_check_reply(link, "queue", amqp_get_rpc_reply(link->state));
 }
 
-static enum err open_all(struct amqp_link *link, const struct config *config)
+static enum err declare_all(struct amqp_link *link, const struct config *config, int64_t deadline)
+{
+    enum err err = declare_exchange(link);
+    limit_call(link, deadline);
+    if (!err)
+        err = declare_queue(link, config);
+    limit_call(link, deadline);
+    return err ? err : amqp_link_open_markers(link);
+}
+
+static enum err open_all(struct amqp_link *link, enum amqp_side side, const struct config *config)
 {
     int64_t deadline = clock_monotonic_ms() + config->amqp_timeout_ms;
     enum err err = connect_socket(link, config, deadline);
@@ -194,17 +212,14 @@ static enum err open_all(struct amqp_link *link, const struct config *config)
         err = open_channel(link);
     limit_call(link, deadline);
     if (!err)
-        err = declare_exchange(link);
-    limit_call(link, deadline);
-    if (!err)
-        err = declare_queue(link, config);
+        err = side == AMQP_PUBLISHER ? declare_all(link, config, deadline) : find_queue(link);
     if (!err)
         limit_call(link, clock_monotonic_ms() + config->amqp_timeout_ms);
     return err;
 }
 
-enum err amqp_link_open(const struct config *config, const char *name, struct amqp_link **out, char *why,
-                        size_t why_size)
+enum err amqp_link_open(const struct config *config, enum amqp_side side, const char *name,
+                        struct amqp_link **out, char *why, size_t why_size)
 {
     struct amqp_link *link = calloc(1, sizeof *link);
     if (!link)
@@ -214,10 +229,11 @@ enum err amqp_link_open(const struct config *config, const char *name, struct am
         abort();
     snprintf(link->exchange, sizeof link->exchange, "%s", config->amqp_exchange);
     snprintf(link->queue, sizeof link->queue, "%s", config->amqp_queue);
+    snprintf(link->markers, sizeof link->markers, "%s.markers", link->queue);
     snprintf(link->name, sizeof link->name, "%s", name);
 
     *out = NULL;
-    if (open_all(link, config) != ERR_OK) {
+    if (open_all(link, side, config) != ERR_OK) {
         snprintf(why, why_size, "%s", link->why);
         amqp_link_close(&link);
         return ERR_UNAVAILABLE;

@@ -41,7 +41,8 @@ struct amqp_delivery {
     int64_t timestamp_s; /* the timestamp property, 0 when absent */
     const char *body;    /* NULL when too_large; else NUL-terminated besides its length */
     size_t body_length;
-    bool too_large; /* over AMQP_BODY_MAX: read away, not kept */
+    bool too_large;   /* over AMQP_BODY_MAX: read away, not kept */
+    bool by_notifier; /* through the markers' exchange, where notifiers may write: nothing but a marker */
 };
 
 #define AMQP_BODY_MAX 1048576
@@ -55,12 +56,19 @@ struct amqp_event {
     struct amqp_delivery delivery;
 };
 
-/* Connects, logs in, opens the channel and declares exchange and stream queue, within about
+/* The two users of a broker: what each does is all that its account needs to be allowed (docs/security.md).
+ */
+enum amqp_side {
+    AMQP_PUBLISHER, /* makes the exchanges and the stream queue */
+    AMQP_READER,    /* makes nothing: without the queue there is no link yet */
+};
+
+/* Connects, logs in, opens the channel and sees to it that exchange and stream queue are there, within about
  * AMQP_TIMEOUT_MS. Blocks: not for an event loop's thread.
  * ERR_UNAVAILABLE: not reachable, refused, or declared otherwise (then *why says so); try again later.
  * `why` takes one line for the log, never a secret. `name` is shown on RabbitMQ's connections page. */
-MUST_CHECK enum err amqp_link_open(const struct config *config, const char *name, struct amqp_link **out,
-                                   char *why, size_t why_size);
+MUST_CHECK enum err amqp_link_open(const struct config *config, enum amqp_side side, const char *name,
+                                   struct amqp_link **out, char *why, size_t why_size);
 void amqp_link_close(struct amqp_link **link); /* does not wait for the broker; accepts NULL */
 
 int amqp_link_fd(const struct amqp_link *link);
@@ -83,24 +91,24 @@ MUST_CHECK enum err amqp_link_publish(struct amqp_link *link, const struct event
 void amqp_link_gather(struct amqp_link *link);
 void amqp_link_flush(struct amqp_link *link);
 
-/* A message of ours straight into the queue, not through the exchange (markers, beacons);
- * `epoch` may be NULL. Counts a tag when confirms are on. */
-MUST_CHECK enum err amqp_link_publish_control(struct amqp_link *link, const char *type,
-                                              const char *message_id, const char *epoch, uint64_t *tag);
+/* A reader's message to itself, into the stream and back, through an exchange that is for nothing else. Comes
+ * back as AMQP_RETURN when that is not bound to the queue: a publisher does so when it connects. */
+MUST_CHECK enum err amqp_link_publish_marker(struct amqp_link *link, const char *message_id);
 
 /* Has anybody called amqp_link_note_life() since this broker was started? Both wait for the broker. */
 MUST_CHECK enum err amqp_link_check_life(struct amqp_link *link, bool *noted);
 MUST_CHECK enum err amqp_link_note_life(struct amqp_link *link);
 
 /* Is the queue still the one that amqp_link_mark() was called for? *marked false: it was deleted and made
- * again since, or the broker has lost its data, or nobody has marked it yet. When it is, a control message
- * like the one above has come into it. amqp_link_mark() also binds it: before, no events come in. Both wait
+ * again since, or the broker has lost its data, or nobody has marked it yet. When it is, a message without an
+ * event has come into it. amqp_link_mark() also binds it: before, no events come in. Both wait
  * for the broker; the first only before amqp_link_confirm(). */
 MUST_CHECK enum err amqp_link_check_mark(struct amqp_link *link, const char *type, const char *message_id,
                                          const char *epoch, bool *marked);
 MUST_CHECK enum err amqp_link_mark(struct amqp_link *link);
 
-/* Like amqp_link_publish_control(), but comes back (AMQP_RETURN) when the queue is not the marked one. */
+/* A message that is no event, straight into the queue. Comes back (AMQP_RETURN) when that is not the marked
+ * one. Counts a tag when confirms are on. */
 MUST_CHECK enum err amqp_link_publish_beacon(struct amqp_link *link, const char *type, const char *message_id,
                                              const char *epoch, uint64_t *tag);
 

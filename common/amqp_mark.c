@@ -1,4 +1,5 @@
-/* What tells a broker, or a queue, from another of the same name.
+/* What goes with the queue: what tells it, or a broker, from another of the same name, and the readers' way
+ * in.
  *
  * A queue has no identity in AMQP, but a binding goes with it: a durable exchange of our own is bound to
  * the queue once it holds what it should. Whoever deletes the queue, or wipes the broker, takes the
@@ -10,44 +11,13 @@
 
 #include "common/amqp_internal.h"
 
-#define NAME_SIZE (128 + sizeof ".known")
-
 /* ---- the queue ----------------------------------------------------------------------------------- */
 
-static void mark_name(const struct amqp_link *link, char name[NAME_SIZE])
-{
-    snprintf(name, NAME_SIZE, "%s.known", link->queue);
-}
-
-static enum err declare_mark(struct amqp_link *link, const char *name)
+static enum err declare_fanout(struct amqp_link *link, const char *doing, const char *name)
 {
     amqp_exchange_declare(link->state, AMQP_CHANNEL, amqp_text(name), amqp_text("fanout"), false, true, false,
                           false, amqp_empty_table);
-    return amqp_link_check_reply(link, "mark", amqp_get_rpc_reply(link->state));
-}
-
-enum err amqp_link_check_mark(struct amqp_link *link, const char *type, const char *message_id,
-                              const char *epoch, bool *marked)
-{
-    char name[NAME_SIZE];
-    struct amqp_event event;
-
-    if (link->dead)
-        return ERR_CLOSED;
-    mark_name(link, name);
-    enum err err = declare_mark(link, name);
-    if (!err)
-        err = amqp_link_send_control(link, name, "", true, type, message_id, epoch, NULL);
-    /* The broker works through a channel in order: when the next call is answered, what came back is here. */
-    if (!err)
-        err = declare_mark(link, name);
-    if (err)
-        return err;
-    *marked = true;
-    while ((err = amqp_link_poll(link, 0, &event)) == ERR_OK)
-        if (event.kind == AMQP_RETURN)
-            *marked = false;
-    return err == ERR_AGAIN ? ERR_OK : err;
+    return amqp_link_check_reply(link, doing, amqp_get_rpc_reply(link->state));
 }
 
 static enum err bind_to(struct amqp_link *link, const char *exchange, const char *key)
@@ -57,9 +27,38 @@ static enum err bind_to(struct amqp_link *link, const char *exchange, const char
     return amqp_link_check_reply(link, "binding", amqp_get_rpc_reply(link->state));
 }
 
+static void mark_name(const struct amqp_link *link, char name[AMQP_NAME_SIZE])
+{
+    snprintf(name, AMQP_NAME_SIZE, "%s.known", link->queue);
+}
+
+enum err amqp_link_check_mark(struct amqp_link *link, const char *type, const char *message_id,
+                              const char *epoch, bool *marked)
+{
+    char name[AMQP_NAME_SIZE];
+    struct amqp_event event;
+
+    if (link->dead)
+        return ERR_CLOSED;
+    mark_name(link, name);
+    enum err err = declare_fanout(link, "mark", name);
+    if (!err)
+        err = amqp_link_send_control(link, name, "", true, type, message_id, epoch, NULL);
+    /* The broker works through a channel in order: when the next call is answered, what came back is here. */
+    if (!err)
+        err = declare_fanout(link, "mark", name);
+    if (err)
+        return err;
+    *marked = true;
+    while ((err = amqp_link_poll(link, 0, &event)) == ERR_OK)
+        if (event.kind == AMQP_RETURN)
+            *marked = false;
+    return err == ERR_AGAIN ? ERR_OK : err;
+}
+
 enum err amqp_link_mark(struct amqp_link *link)
 {
-    char name[NAME_SIZE];
+    char name[AMQP_NAME_SIZE];
     if (link->dead)
         return ERR_CLOSED;
     mark_name(link, name);
@@ -70,16 +69,29 @@ enum err amqp_link_mark(struct amqp_link *link)
 enum err amqp_link_publish_beacon(struct amqp_link *link, const char *type, const char *message_id,
                                   const char *epoch, uint64_t *tag)
 {
-    char name[NAME_SIZE];
+    char name[AMQP_NAME_SIZE];
     mark_name(link, name);
     return amqp_link_send_control(link, name, "", true, type, message_id, epoch, tag);
 }
 
+/* ---- markers ------------------------------------------------------------------------------------- */
+
+enum err amqp_link_open_markers(struct amqp_link *link)
+{
+    enum err err = declare_fanout(link, "markers", link->markers);
+    return err ? err : bind_to(link, link->markers, "");
+}
+
+enum err amqp_link_publish_marker(struct amqp_link *link, const char *message_id)
+{
+    return amqp_link_send_control(link, link->markers, "", true, EVENT_MARKER_TYPE, message_id, NULL, NULL);
+}
+
 /* ---- the broker ---------------------------------------------------------------------------------- */
 
-static void life_name(const struct amqp_link *link, char name[NAME_SIZE])
+static void life_name(const struct amqp_link *link, char name[AMQP_NAME_SIZE])
 {
-    snprintf(name, NAME_SIZE, "%s.life", link->queue);
+    snprintf(name, AMQP_NAME_SIZE, "%s.life", link->queue);
 }
 
 static bool is_missing(const amqp_rpc_reply_t *reply)
@@ -102,7 +114,7 @@ static enum err leave_channel(struct amqp_link *link, bool closed_by_broker)
 
 static void declare_life(struct amqp_link *link, int channel, bool passive)
 {
-    char name[NAME_SIZE];
+    char name[AMQP_NAME_SIZE];
     life_name(link, name);
     amqp_exchange_declare(link->state, (amqp_channel_t)channel, amqp_text(name), amqp_text("fanout"), passive,
                           false, false, false, amqp_empty_table);

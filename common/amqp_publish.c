@@ -171,10 +171,3 @@ enum err amqp_link_send_control(struct amqp_link *link, const char *exchange, co
     amqp_basic_properties_t properties = base_properties(type, message_id, clock_wall_ms(), &headers);
     return send_message(link, exchange, key, mandatory, &properties, amqp_text("{}"), tag);
 }
-
-enum err amqp_link_publish_control(struct amqp_link *link, const char *type, const char *message_id,
-                                   const char *epoch, uint64_t *tag)
-{
-    /* Through the default exchange, which knows every queue by its name. */
-    return amqp_link_send_control(link, "", link->queue, false, type, message_id, epoch, tag);
-}

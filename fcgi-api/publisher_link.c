@@ -47,8 +47,8 @@ void publisher_link_ready(struct publisher *publisher)
 static void connect_link(struct publisher *publisher)
 {
     char why[256];
-    enum err err =
-        amqp_link_open(publisher->config, "carillon fcgi-api publisher", &publisher->link, why, sizeof why);
+    enum err err = amqp_link_open(publisher->config, AMQP_PUBLISHER, "carillon fcgi-api publisher",
+                                  &publisher->link, why, sizeof why);
     if (err) {
         complain(publisher, "cannot connect", why);
         publisher->retry_at = clock_monotonic_ms() + backoff_next_ms(&publisher->backoff);

@@ -11,7 +11,7 @@
 #define USERS_A_SWEEP      256
 #define SLOW_SWEEPS        5   /* times the interval while there is no broker */
 #define SWEEP_AGAIN_MS     100 /* when there were some: out of a long backlog only the first were looked at */
-#define BEACON_INTERVAL_MS 30000
+#define BEACON_INTERVAL_MS 10000 /* finds a stream that is gone, too */
 #define ALIVE_INTERVAL_MS  10000
 #define PURGE_INTERVAL_MS  60000
 #define PURGE_AGAIN_MS     100 /* while there is more to delete */

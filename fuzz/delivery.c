@@ -49,6 +49,7 @@ static void open_link(struct amqp_link *link, const unsigned char *wire, size_t 
     close(ends[1]);
     link->state = amqp_new_connection();
     CHECK(link->state != NULL);
+    snprintf(link->markers, sizeof link->markers, "tasks_completed.markers");
     amqp_socket_t *socket = amqp_tcp_socket_new(link->state);
     CHECK(socket != NULL);
     amqp_tcp_socket_set_sockfd(socket, ends[0]);

@@ -120,7 +120,8 @@ static void all_read(struct consumer *consumer, int64_t marker_s)
 
 static bool take_delivery(struct consumer *consumer, const struct amqp_delivery *delivery)
 {
-    const char *marker_id = strcmp(delivery->type, EVENT_MARKER_TYPE) == 0 ? delivery->message_id : NULL;
+    bool marker = delivery->by_notifier && strcmp(delivery->type, EVENT_MARKER_TYPE) == 0;
+    const char *marker_id = marker ? delivery->message_id : NULL;
     struct progress_step step =
         progress_take(&consumer->progress, delivery->offset, marker_id, clock_monotonic_ms());
 
@@ -137,7 +138,7 @@ static bool take_delivery(struct consumer *consumer, const struct amqp_delivery 
     if (step.marker_ms >= 0)
         metrics_observe_us(consumer->metrics, NOTIFIER_MARKER_LAG, step.marker_ms * 1000);
     if (step.all_read)
-        all_read(consumer, delivery->timestamp_s);
+        all_read(consumer, consumer->progress.sent_wall_s);
     consumer->unacked_tag = delivery->tag;
     consumer->unacked++;
     return true;
@@ -182,9 +183,11 @@ static bool take_event(struct consumer *consumer, const struct amqp_event *event
         progress_forget(&consumer->progress);
         lost(consumer, "the stream was deleted");
         return false;
+    case AMQP_RETURN:
+        lost(consumer, "the API has not bound the markers' exchange to the stream yet");
+        return false;
     case AMQP_ACK:
     case AMQP_NACK:
-    case AMQP_RETURN:
         break; /* no confirms were asked for */
     }
     return true;
@@ -238,7 +241,8 @@ static void work_open(uv_work_t *work)
     struct opening *opening = work->data;
     const struct consumer *consumer = opening->consumer;
 
-    if (amqp_link_open(consumer->config, consumer->name, &opening->link, opening->why, sizeof opening->why))
+    if (amqp_link_open(consumer->config, AMQP_READER, consumer->name, &opening->link, opening->why,
+                       sizeof opening->why))
         return;
     if (amqp_link_consume(opening->link, opening->history_s, opening->from_offset, PREFETCH)) {
         snprintf(opening->why, sizeof opening->why, "%s", amqp_link_why(opening->link));
@@ -316,7 +320,7 @@ static void send_marker(struct consumer *consumer, int64_t now_ms)
 {
     char id[PROGRESS_MARKER_SIZE];
     progress_next_marker(&consumer->progress, id);
-    enum err err = amqp_link_publish_control(consumer->link, EVENT_MARKER_TYPE, id, NULL, NULL);
+    enum err err = amqp_link_publish_marker(consumer->link, id);
     if (!err)
         progress_marker_sent(&consumer->progress, now_ms, clock_wall_ms() / 1000);
     else if (err != ERR_AGAIN)

@@ -288,7 +288,9 @@ void feed_take(struct feed *feed, const struct amqp_delivery *delivery)
     bool marker = strcmp(delivery->type, EVENT_MARKER_TYPE) == 0;
     bool beacon = strcmp(delivery->type, EVENT_BEACON_TYPE) == 0;
 
-    if (marker || beacon) {
+    if (delivery->by_notifier && !marker) {
+        skip(feed, delivery, "came the way that is for markers only");
+    } else if (marker || beacon) {
         if (delivery->timestamp_s > feed->stream_time_s)
             feed->stream_time_s = delivery->timestamp_s;
         if (beacon)

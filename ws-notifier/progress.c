@@ -6,7 +6,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/random_id.h"
@@ -44,14 +43,14 @@ void progress_begin(struct progress *progress, int64_t now_ms)
 
 /* ---- markers ------------------------------------------------------------------------------------- */
 
-static void format_marker(const struct progress *progress, uint64_t number, char id[PROGRESS_MARKER_SIZE])
+/* The end of it cannot be guessed: what another notifier has put there before it was sent says nothing. */
+void progress_next_marker(struct progress *progress, char id[PROGRESS_MARKER_SIZE])
 {
-    snprintf(id, PROGRESS_MARKER_SIZE, "%s:%" PRIu64, progress->instance, number);
-}
-
-void progress_next_marker(const struct progress *progress, char id[PROGRESS_MARKER_SIZE])
-{
-    format_marker(progress, progress->sent + 1, id);
+    char nonce[PROGRESS_NONCE_DIGITS + 1];
+    random_id_hex(nonce, PROGRESS_NONCE_DIGITS);
+    snprintf(progress->marker, sizeof progress->marker, "%s:%" PRIu64 ":%s", progress->instance,
+             progress->sent + 1, nonce);
+    memcpy(id, progress->marker, sizeof progress->marker);
 }
 
 void progress_marker_sent(struct progress *progress, int64_t now_ms, int64_t wall_s)
@@ -63,29 +62,16 @@ void progress_marker_sent(struct progress *progress, int64_t now_ms, int64_t wal
     progress->sent_wall_s = wall_s;
 }
 
-/* The number of a marker of ours; 0: it is another notifier's. */
-static uint64_t marker_number(const struct progress *progress, const char *id)
-{
-    char ours[PROGRESS_MARKER_SIZE];
-    if (strncmp(id, progress->instance, PROGRESS_INSTANCE_DIGITS) != 0 || id[PROGRESS_INSTANCE_DIGITS] != ':')
-        return 0;
-    uint64_t number = strtoull(id + PROGRESS_INSTANCE_DIGITS + 1, NULL, 10);
-    format_marker(progress, number, ours);
-    return strcmp(id, ours) == 0 && number <= progress->sent ? number : 0;
-}
-
-static void marker_is_back(struct progress *progress, int64_t offset, const char *id, uint64_t number,
-                           int64_t now_ms, struct progress_step *step)
+static void marker_is_back(struct progress *progress, int64_t offset, const char *id, int64_t now_ms,
+                           struct progress_step *step)
 {
     if (offset >= 0) {
         progress->place = offset;
         snprintf(progress->place_marker, sizeof progress->place_marker, "%s", id);
     }
-    if (number > progress->back)
-        progress->back = number;
-    if (number == progress->sent)
-        step->marker_ms = now_ms - progress->sent_ms;
-    step->all_read = progress->first_marker && number >= progress->first_marker;
+    progress->back = progress->sent;
+    step->marker_ms = now_ms - progress->sent_ms;
+    step->all_read = progress->first_marker != 0;
     if (step->all_read)
         progress->patient = false;
 }
@@ -109,9 +95,9 @@ struct progress_step progress_take(struct progress *progress, int64_t offset, co
     step.known = offset >= 0 && offset <= progress->last_offset;
     if (!step.known)
         progress->last_offset = offset;
-    uint64_t number = marker_id ? marker_number(progress, marker_id) : 0;
-    if (number)
-        marker_is_back(progress, offset, marker_id, number, now_ms, &step);
+    /* One of ours that another has followed was on a link that is no more. */
+    if (marker_id && progress->sent > 0 && strcmp(marker_id, progress->marker) == 0)
+        marker_is_back(progress, offset, marker_id, now_ms, &step);
     return step;
 }
 

@@ -11,7 +11,8 @@
 #include <stdint.h>
 
 #define PROGRESS_INSTANCE_DIGITS 12
-#define PROGRESS_MARKER_SIZE     40
+#define PROGRESS_NONCE_DIGITS    12
+#define PROGRESS_MARKER_SIZE     48
 
 struct progress {
     char instance[PROGRESS_INSTANCE_DIGITS + 1];
@@ -27,8 +28,9 @@ struct progress {
     bool blocked; /* the broker takes no messages */
     bool fresh;   /* a message of this link was made just now: history is over */
     bool patient; /* an alarm began in the middle of history: this time it is to be over for certain */
-    uint64_t sent, back;   /* markers, over all links */
-    uint64_t first_marker; /* of this link; 0: not sent yet */
+    uint64_t sent, back;               /* markers, over all links */
+    char marker[PROGRESS_MARKER_SIZE]; /* the last one's id */
+    uint64_t first_marker;             /* of this link; 0: not sent yet */
     int64_t sent_ms, sent_wall_s;
     int64_t link_ms, delivery_ms; /* since when there is this link; its last delivery */
 };
@@ -42,14 +44,14 @@ void progress_forget(struct progress *progress);
 /* A new link reads from progress->place on, or from further back when that is -1. */
 void progress_begin(struct progress *progress, int64_t now_ms);
 
-void progress_next_marker(const struct progress *progress, char id[PROGRESS_MARKER_SIZE]);
+void progress_next_marker(struct progress *progress, char id[PROGRESS_MARKER_SIZE]);
 void progress_marker_sent(struct progress *progress, int64_t now_ms, int64_t wall_s);
 
 struct progress_step {
     bool other_stream; /* not the message that is at our place: all else is unset */
     bool proved;       /* it is: the stream goes on where it was left */
     bool known;        /* taken before */
-    bool all_read;     /* a marker of this link is back */
+    bool all_read;     /* the marker this link sent last is back */
     int64_t marker_ms; /* and took so long; -1: none, or an old one */
 };
 

@@ -33,11 +33,12 @@ setting_names() {
     printf '%s\n' ASAN_OPTIONS UBSAN_OPTIONS LSAN_OPTIONS TSAN_OPTIONS
 }
 
+# amqp_settings ACCOUNT SECRET
 amqp_settings() {
     say "AMQP_HOST=127.0.0.1"
     say "AMQP_PORT=$AMQP_PORT"
-    say "AMQP_USER=carillon"
-    say "AMQP_PASSWORD_FILE=$(secret_file amqp_password)"
+    say "AMQP_USER=$1"
+    say "AMQP_PASSWORD_FILE=$(secret_file "$2")"
 }
 
 api_configure() {
@@ -48,7 +49,7 @@ api_configure() {
         for right in STORE RETRIEVE; do say '^pool$' >"$rules/env/S6_FDHOLDER_${right}_REGEX"; done
         say >"$rules/env/S6_FDHOLDER_LIST")
     : >"$RUN_DIR/tmp/api-stats"
-    mapfile -t settings < <(settings_of COMMON; settings_of API; amqp_settings; token_settings)
+    mapfile -t settings < <(settings_of COMMON; settings_of API; amqp_settings carillon-api amqp_api_password; token_settings)
     service_make fcgi-api fcgi-api "${settings[@]}" \
         "PROGRAM=$BUILD_DIR/fcgi-api" \
         "FCGI_SOCKET=$FCGI_SOCKET" \
@@ -62,7 +63,7 @@ api_configure() {
 # notifier_configure NAME PORT
 notifier_configure() {
     local settings
-    mapfile -t settings < <(settings_of COMMON; settings_of NOTIFIER; amqp_settings; token_settings)
+    mapfile -t settings < <(settings_of COMMON; settings_of NOTIFIER; amqp_settings carillon-notifier amqp_notifier_password; token_settings)
     service_make "$1" ws-notifier "${settings[@]}" \
         "PROGRAM=$BUILD_DIR/ws-notifier" "WS_HOST=127.0.0.1" "WS_PORT=$2"
 }

@@ -1,9 +1,11 @@
 # shellcheck shell=bash
 # A private RabbitMQ in RUN_DIR/rabbitmq with an epmd of its own. Its users come from a definitions
-# file that is read at each start: `admin` and the programs' `carillon`; there is no guest.
+# file that is read at each start: `admin` and one for each of the two programs; there is no guest.
+# What the two may do is all that they do: docs/security.md has the table.
 
 rabbitmq_configure() {
     mkdir -p "$RUN_DIR/rabbitmq/home" "$ETC_DIR/rabbitmq"
+    rm -f "$SECRET_DIR/amqp_password" # of an account that is no more, see rabbitmq_dismiss
     (
         umask 077
         rabbitmq_conf >"$ETC_DIR/rabbitmq/rabbitmq.conf"
@@ -47,27 +49,53 @@ log.connection.level = warning
 CONFIG
 }
 
+# The API makes the exchanges and the stream, binds them and publishes; it cannot read the stream. The notifier
+# reads it and writes markers; it can make nothing, and publish no event.
 rabbitmq_definitions() {
+    local exchange queue
+    exchange=$(rabbitmq_pattern "${AMQP_EXCHANGE:-tasks}")
+    queue=$(rabbitmq_pattern "${AMQP_QUEUE:-tasks_completed}")
     cat <<JSON
 {
   "users": [
-    {"name": "admin", "password_hash": "$(rabbitmq_hash "$(secret amqp_admin_password)")",
-     "hashing_algorithm": "rabbit_password_hashing_sha256", "tags": "administrator", "limits": {}},
-    {"name": "carillon", "password_hash": "$(rabbitmq_hash "$(secret amqp_password)")",
-     "hashing_algorithm": "rabbit_password_hashing_sha256", "tags": "", "limits": {}}
+    $(rabbitmq_user admin amqp_admin_password administrator),
+    $(rabbitmq_user carillon-api amqp_api_password ""),
+    $(rabbitmq_user carillon-notifier amqp_notifier_password "")
   ],
   "vhosts": [{"name": "/"}],
   "permissions": [
     {"user": "admin", "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"},
-    {"user": "carillon", "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"}
+    {"user": "carillon-api", "vhost": "/",
+     "configure": "^($exchange|$queue(\\\\.(known|life|markers))?)\$",
+     "write": "^($exchange|$queue(\\\\.known)?)\$",
+     "read": "^($exchange|$queue\\\\.(known|markers))\$"},
+    {"user": "carillon-notifier", "vhost": "/",
+     "configure": "^\$", "write": "^$queue\\\\.markers\$", "read": "^$queue\$"}
   ]
 }
 JSON
 }
 
+# rabbitmq_user NAME SECRET TAGS
+rabbitmq_user() {
+    printf '{"name": "%s", "password_hash": "%s", "hashing_algorithm": "rabbit_password_hashing_sha256", "tags": "%s", "limits": {}}' \
+        "$1" "$(rabbitmq_hash "$(secret "$2")")" "$3"
+}
+
+# A name as a pattern that means nothing else, in JSON.
+rabbitmq_pattern() { printf '%s' "$1" | LC_ALL=C sed 's/[^A-Za-z0-9_]/\\&/g' | LC_ALL=C sed 's/[\\"]/\\&/g'; }
+
+# Definitions only add: the account that both programs shared once goes here.
+rabbitmq_dismiss() {
+    local status
+    status=$(clean_environment curl --silent --config "$ETC_DIR/rabbitmq/admin.curl" --request DELETE --output /dev/null \
+        --write-out '%{http_code}' "http://127.0.0.1:$MANAGEMENT_PORT/api/users/carillon" || true)
+    case $status in 204 | 404) ;; *) die "cannot remove RabbitMQ's old user carillon ($status); see scripts/logs rabbitmq" ;; esac
+}
+
 # A stream can be left in a state from which RabbitMQ 3.10 does not bring it up again (see
 # parts/rabbitmq/start). The database has every event, so the broker's data may be made anew.
-rabbitmq_stream_lost() { tail -n 3 "$LOG_DIR/ws-notifier/current" | grep -qs "home node .* is down or inaccessible"; }
+rabbitmq_stream_lost() { tail -qn 3 "$LOG_DIR/ws-notifier/current" "$LOG_DIR/fcgi-api/current" | grep -qs "home node .* is down or inaccessible"; }
 
 rabbitmq_renew() {
     local kept

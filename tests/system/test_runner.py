@@ -6,6 +6,8 @@ import signal
 import socket
 import subprocess
 import time
+import urllib.request
+from base64 import b64encode
 
 import pytest
 
@@ -158,6 +160,7 @@ def test_stop_start_reset(record_property):
         made = stack.client().post("/tasks", {"user_id": 1, "content": "kept"}).json()
         epoch = stack.epoch()
         stack.outbox_empty()
+        old_accounts(stack)
 
         stack.script("stop", timeout=60)
         nothing_left(stack)
@@ -171,6 +174,7 @@ def test_stop_start_reset(record_property):
         print(f"first start {first_start:.1f} s, second start {second_start:.1f} s")
         assert stack.client().get(f"/tasks/{made['id']}").json() == made
         assert stack.epoch() == epoch
+        assert "carillon" not in broker_users(stack)
         reader = stack.stream()
         reader.sync()
         assert any(json.loads(m.body)["task"]["id"] == made["id"] for m in reader.events(1)), "the stream lost its events"
@@ -186,6 +190,24 @@ def test_stop_start_reset(record_property):
         nothing_left(stack)
     finally:
         stack.stop()
+
+
+def management(stack, path, method="GET", body=None):
+    password = (stack.run_dir / "secrets" / "amqp_admin_password").read_text().strip()
+    request = urllib.request.Request(f"http://127.0.0.1:{stack.port('MANAGEMENT_PORT')}/api/{path}", body, method=method)
+    request.add_header("Authorization", "Basic " + b64encode(f"admin:{password}".encode()).decode())
+    return urllib.request.urlopen(request, timeout=10).read()
+
+
+def broker_users(stack):
+    return {user["name"] for user in json.loads(management(stack, "users"))}
+
+
+def old_accounts(stack):
+    """As if the directory had been made when both programs shared one account that could do everything."""
+    management(stack, "users/carillon", "PUT", b'{"password":"x","tags":""}')
+    management(stack, "permissions/%2F/carillon", "PUT", b'{"configure":".*","write":".*","read":".*"}')
+    assert "carillon" in broker_users(stack)
 
 
 def interrupted(stack):

@@ -397,6 +397,28 @@ static void test_plain_while_reading_back(void **state)
     assert_int_equal(metrics_get(metrics, NOTIFIER_RESETS), 0);
 }
 
+/* A notifier may write markers; whatever else comes their way is nobody's word. */
+static void test_only_markers_by_their_way(void **state)
+{
+    (void)state;
+    catch_up();
+    says(&one, "{\"type\":\"subscribe\",\"user_id\":1}");
+    browser_hears(&one);
+    struct amqp_delivery foreign = delivery_of("", "{\"message\":\"x\",\"task\":{\"user_id\":1}}");
+    struct amqp_delivery beacon = delivery_of(EVENT_BEACON_TYPE, "{}");
+    struct amqp_delivery event = delivery_of("task.created", "{}");
+    memcpy(beacon.meta.epoch, "forged", sizeof "forged");
+    event.has_meta = true;
+    event.meta = (struct event_meta){.user_id = 1, .seq = 1, .epoch = EPOCH, .type = "task.created"};
+    foreign.by_notifier = beacon.by_notifier = event.by_notifier = true;
+    feed_take(feed, &foreign);
+    feed_take(feed, &beacon);
+    feed_take(feed, &event);
+    assert_string_equal(feed_epoch(feed), EPOCH);
+    check_hears(&one, "");
+    assert_int_equal(metrics_get(metrics, NOTIFIER_SKIPPED), 3);
+}
+
 static void test_foreign(void **state)
 {
     (void)state;
@@ -576,6 +598,7 @@ int main(void)
         TEST(test_waits_until_caught_up),
         TEST(test_waits_for_the_epoch),
         TEST(test_plain_while_reading_back),
+        TEST(test_only_markers_by_their_way),
         TEST(test_foreign),
         TEST(test_nonsense_is_skipped),
         TEST(test_lost_event),

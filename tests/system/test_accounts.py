@@ -1,0 +1,172 @@
+"""Each program's account may do what the program does, and nothing else: tried on the real broker and database with
+the account itself, as somebody would who has taken the program over (docs/security.md has the table)."""
+
+import json
+import urllib.error
+import urllib.request
+from base64 import b64encode
+from contextlib import suppress
+
+import pika
+import pytest
+
+from lib.amqp import EXCHANGE, QUEUE, Publisher
+from lib.wait import eventually
+
+API, NOTIFIER = "carillon-api", "carillon-notifier"
+KNOWN, LIFE, MARKERS = (f"{QUEUE}.{name}" for name in ("known", "life", "markers"))
+SECRETS = {"admin": "amqp_admin_password", API: "amqp_api_password", NOTIFIER: "amqp_notifier_password"}
+
+
+def broker_url(stack, user):
+    password = (stack.run_dir / "secrets" / SECRETS[user]).read_text().strip()
+    return f"amqp://{user}:{password}@127.0.0.1:{stack.port('AMQP_PORT')}/%2F?socket_timeout=10"
+
+
+def management(stack, path, user="admin", password=None):
+    password = password or (stack.run_dir / "secrets" / SECRETS[user]).read_text().strip()
+    request = urllib.request.Request(f"http://127.0.0.1:{stack.port('MANAGEMENT_PORT')}/api/{path}")
+    request.add_header("Authorization", "Basic " + b64encode(f"{user}:{password}".encode()).decode())
+    return json.load(urllib.request.urlopen(request, timeout=10))
+
+
+# ---- RabbitMQ ----------------------------------------------------------------------------------------
+
+
+def test_the_brokers_accounts(stack):
+    users = {user["name"]: user["tags"] for user in management(stack, "users")}
+    assert set(users) == {"admin", API, NOTIFIER}
+    assert "administrator" in users["admin"] and not users[API] and not users[NOTIFIER]
+
+
+def test_guest_is_nobody(stack):
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        management(stack, "whoami", "guest", "guest")
+    assert refused.value.code == 401
+    with pytest.raises(pika.exceptions.ProbableAuthenticationError):
+        pika.BlockingConnection(
+            pika.URLParameters(f"amqp://guest:guest@127.0.0.1:{stack.port('AMQP_PORT')}/%2F?connection_attempts=1")
+        )
+
+
+@pytest.mark.parametrize("user", [API, NOTIFIER])
+def test_programs_have_no_business_in_the_management_page(stack, user):
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        management(stack, "queues", user)
+    assert refused.value.code == 401
+
+
+def publish(exchange, key):
+    def attempt(channel):
+        channel.confirm_delivery()
+        channel.basic_publish(exchange, key, b"{}")
+
+    return attempt
+
+
+def consume(channel):
+    channel.basic_qos(prefetch_count=1)
+    channel.basic_consume(QUEUE, lambda *_: None, arguments={"x-stream-offset": "first"})
+
+
+ATTEMPTS = {
+    "publish an event": publish(EXCHANGE, "task.completed"),
+    "publish into the queue": publish("", QUEUE),
+    "publish as the API's beacon": publish(KNOWN, ""),
+    "publish a marker": publish(MARKERS, ""),
+    "publish to another's exchange": publish("amq.topic", "x"),
+    "read the stream": consume,
+    "declare the exchange": lambda channel: channel.exchange_declare(EXCHANGE, "topic", durable=True),
+    "declare another exchange": lambda channel: channel.exchange_declare("mine"),
+    "declare another queue": lambda channel: channel.queue_declare("mine"),
+    "declare a queue without a name": lambda channel: channel.queue_declare("", exclusive=True),
+    "delete the stream": lambda channel: channel.queue_delete(QUEUE, if_unused=True, if_empty=True),
+    "delete the exchange": lambda channel: channel.exchange_delete(EXCHANGE, if_unused=True),
+    "unbind the stream": lambda channel: channel.queue_unbind(QUEUE, EXCHANGE, "task.#"),
+    "bind the stream elsewhere": lambda channel: channel.queue_bind(QUEUE, "amq.topic", "#"),
+    "forward events elsewhere": lambda channel: channel.exchange_bind("amq.fanout", EXCHANGE, "#"),
+    "forward elsewhere as events": lambda channel: channel.exchange_bind(EXCHANGE, "amq.topic", "#"),
+    "purge the stream": lambda channel: channel.queue_purge(QUEUE),
+}
+# What would harm the other tests if it went through is not tried by the one who may.
+ALLOWED = {
+    API: {
+        "publish an event",
+        "publish as the API's beacon",
+        "declare the exchange",
+        "delete the stream",
+        "delete the exchange",
+        "unbind the stream",
+    },
+    NOTIFIER: {"publish a marker", "read the stream"},
+}
+
+
+@pytest.mark.parametrize("user, attempt", [(u, name) for u in (API, NOTIFIER) for name in ATTEMPTS if name not in ALLOWED[u]])
+def test_refused_by_the_broker(stack, user, attempt):
+    connection = pika.BlockingConnection(pika.URLParameters(broker_url(stack, user)))
+    try:
+        with pytest.raises((pika.exceptions.ChannelClosedByBroker, pika.exceptions.ConnectionClosedByBroker)) as refused:
+            ATTEMPTS[attempt](connection.channel())
+        # Who may read a queue may purge it, but nobody can purge a stream.
+        not_there = attempt == "purge the stream" and user == NOTIFIER
+        assert refused.value.reply_code == (540 if not_there else 403), refused.value
+    finally:
+        if connection.is_open:
+            connection.close()
+
+
+@pytest.mark.parametrize("user, attempt", [(API, "declare the exchange"), *((NOTIFIER, name) for name in ALLOWED[NOTIFIER])])
+def test_allowed_by_the_broker(stack, user, attempt):
+    """So that the refusals above are not those of a connection that can do nothing."""
+    connection = pika.BlockingConnection(pika.URLParameters(broker_url(stack, user)))
+    ATTEMPTS[attempt](connection.channel())
+    with suppress(pika.exceptions.AMQPError):  # leaving a stream that delivers
+        connection.close()
+
+
+@pytest.fixture
+def taken_over(stack):
+    """The notifier's account in somebody else's hands."""
+    publisher = Publisher(broker_url(stack, NOTIFIER))
+    yield publisher
+    publisher.close()
+
+
+def original(user, text):
+    return json.dumps({"message": text, "task": {"id": 1, "user_id": user, "status": 1, "content": text}}).encode()
+
+
+def forgeries(stack, user):
+    """Whatever the notifier takes when it comes through an exchange that is not the markers'."""
+    event = {"user_id": user, "seq": 1, "epoch": stack.epoch()}
+    body = json.dumps({"type": "notification", "event": "task.completed", "message": "forged", "task": {"user_id": user}})
+    yield "an event", {"body": body.encode(), "headers": event, "type": "task.completed"}
+    yield "another program's message", {"body": original(user, "forged")}
+    yield "the API's beacon", {"body": b"{}", "headers": {"epoch": "f0f0f0f0"}, "type": "carillon.epoch"}
+    yield "an event that says it is a marker", {"body": body.encode(), "headers": event, "type": "carillon.marker"}
+
+
+def test_the_notifiers_account_cannot_forge(stack, taken_over, publisher, sockets, user):
+    socket = sockets()
+    socket.subscribe(user)
+    marks = stack.log_marks()
+    skipped = 0
+    for name, forgery in forgeries(stack, user):
+        taken_over.publish(exchange=MARKERS, key="", **forgery)
+        publisher.publish(original(user, f"after {name}"))
+        frame = socket.notification()
+        assert frame["message"] == f"after {name}", f"{name} was delivered: {frame}"
+        skipped += forgery.get("type") != "carillon.marker"
+    told = eventually(lambda: stack.logs_since(marks, "ws-notifier").count("for markers only") or None, 5)
+    assert told == skipped
+    assert stack.client().get("/notifier/readyz").json()["epoch"] == stack.epoch()
+
+
+def test_a_marker_by_another_way_is_none(stack, publisher, sockets, user):
+    """What only the notifiers can write is all that tells a notifier how far it has read."""
+    socket = sockets()
+    socket.subscribe(user)
+    publisher.publish(b"{}", type="carillon.marker", message_id="000000000000:1")
+    publisher.publish(original(user, "after"))
+    assert socket.notification()["message"] == "after"
