@@ -1,10 +1,16 @@
 # shellcheck shell=bash
 # A private MariaDB in RUN_DIR/mariadb. Its administrator is the operating system's user who runs
-# the stack, known to the server by the unix socket; the programs use the account `carillon`.
+# the stack, known to the server by the unix socket. Accounts: `carillon-migrate` makes and changes the tables,
+# `carillon-api` may do what the API does with their rows (sql/grants.sql), `carillon-adminer` is a person's.
+
+MIGRATE_ACCOUNT="'carillon-migrate'@'localhost'"
+API_ACCOUNT="'carillon-api'@'localhost'"
+ADMINER_ACCOUNT="'carillon-adminer'@'127.0.0.1'"
 
 mariadb_configure() {
     local user
     user=$(id -un)
+    rm -f "$SECRET_DIR/db_password" # of an account that is no more, see mariadb_init_sql
     cat >"$ETC_DIR/mariadb.cnf" <<CONFIG
 [mariadbd]
 # As root the server keeps running as root: a development stack, reachable from this machine only.
@@ -20,6 +26,7 @@ character-set-server = utf8mb4
 collation-server = utf8mb4_unicode_ci
 default-time-zone = '+00:00'
 innodb_flush_log_at_trx_commit = 1
+event_scheduler = OFF
 max_connections = 300
 init_file = $ETC_DIR/mariadb-init.sql
 CONFIG
@@ -33,15 +40,22 @@ CONFIG
 
 # Runs at each start of the server, before it takes connections.
 mariadb_init_sql() {
-    local password account
-    password=$(secret db_password)
     say "CREATE DATABASE IF NOT EXISTS carillon CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;"
-    for account in "'carillon'@'localhost'" "'carillon'@'127.0.0.1'"; do
-        say "CREATE USER IF NOT EXISTS $account;"
-        say "ALTER USER $account IDENTIFIED BY '$password';"
-        # EVENT only because Adminer shows an error when it may not list a database's events.
-        say "GRANT SELECT, INSERT, UPDATE, DELETE, EVENT ON carillon.* TO $account;"
-    done
+    # The one that everybody shared once.
+    say "DROP USER IF EXISTS 'carillon'@'localhost', 'carillon'@'127.0.0.1';"
+    mariadb_account "$MIGRATE_ACCOUNT" db_migrate_password
+    say "GRANT ALL PRIVILEGES ON carillon.* TO $MIGRATE_ACCOUNT WITH GRANT OPTION;"
+    mariadb_account "$API_ACCOUNT" db_api_password
+    mariadb_account "$ADMINER_ACCOUNT" db_adminer_password
+    # EVENT only because Adminer shows an error when it may not list a database's events; none ever runs, for
+    # the scheduler is off, and only the administrator may turn it on.
+    say "GRANT SELECT, EVENT ON carillon.* TO $ADMINER_ACCOUNT;"
+}
+
+# mariadb_account ACCOUNT SECRET
+mariadb_account() {
+    say "CREATE USER IF NOT EXISTS $1;"
+    say "ALTER USER $1 IDENTIFIED BY '$(secret "$2")';"
 }
 
 # Made beside and moved in one step, so that an interrupted first start leaves nothing half done.
@@ -57,5 +71,6 @@ mariadb_install() {
 }
 
 mariadb_migrate() {
-    DB_SOCKET=$DB_SOCKET DB_USER=$(id -un) DB_PASSWORD='' DB_NAME=carillon "$ROOT/scripts/migrate" --demo --quiet
+    DB_SOCKET=$DB_SOCKET DB_USER=carillon-migrate DB_PASSWORD='' DB_PASSWORD_FILE=$(secret_file db_migrate_password) \
+        DB_NAME=carillon API_ACCOUNT=$API_ACCOUNT ADMINER_ACCOUNT=$ADMINER_ACCOUNT "$ROOT/scripts/migrate" --demo --quiet
 }

@@ -57,7 +57,7 @@ api_configure() {
         "FCGI_BACKLOG=$FCGI_BACKLOG" \
         "API_WORKERS=$API_WORKERS" \
         "API_STATS_FILE=$RUN_DIR/tmp/api-stats" \
-        "DB_SOCKET=$DB_SOCKET" "DB_NAME=carillon" "DB_USER=carillon" "DB_PASSWORD_FILE=$(secret_file db_password)"
+        "DB_SOCKET=$DB_SOCKET" "DB_NAME=carillon" "DB_USER=carillon-api" "DB_PASSWORD_FILE=$(secret_file db_api_password)"
 }
 
 # notifier_configure NAME PORT

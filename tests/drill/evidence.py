@@ -31,17 +31,17 @@ class Evidence:
 
 
 class Database:
-    """As the programs' own account; connects when asked."""
+    """As the API's own account; connects when asked."""
 
     def __init__(self, stack):
         self._socket = str(stack.run_dir / "sock" / "mariadb.sock")
-        self._password = (stack.run_dir / "secrets" / "db_password").read_text().strip()
+        self._password = (stack.run_dir / "secrets" / "db_api_password").read_text().strip()
         self._connection = None
 
     def rows(self, query, *values):
         if self._connection is None:
             self._connection = pymysql.connect(
-                unix_socket=self._socket, user="carillon", password=self._password, database="carillon", charset="utf8mb4",
+                unix_socket=self._socket, user="carillon-api", password=self._password, database="carillon", charset="utf8mb4",
                 autocommit=True, connect_timeout=2, read_timeout=60, init_command="SET time_zone = '+00:00'",
             )  # fmt: skip
         with self._connection.cursor() as cursor:

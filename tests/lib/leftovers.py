@@ -57,7 +57,7 @@ def take(stack, notifier_ports):
             continue
         snapshot.descriptors[name] = max(snapshot.descriptors.get(name, 0), descriptors)
         snapshot.memory_kb[name] = max(snapshot.memory_kb.get(name, 0), memory)
-    snapshot.database = stack.sql_number("SELECT COUNT(*) FROM information_schema.processlist WHERE user = 'carillon'")
+    snapshot.database = stack.sql_number("SELECT COUNT(*) FROM information_schema.processlist WHERE user = 'carillon-api'")
     snapshot.broker = len(_management(stack, "connections"))
     snapshot.queues = sorted(queue["name"] for queue in _management(stack, "queues"))
     snapshot.ring_kb = _ring_kb(notifier_ports)

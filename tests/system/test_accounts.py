@@ -8,6 +8,7 @@ from base64 import b64encode
 from contextlib import suppress
 
 import pika
+import pymysql
 import pytest
 
 from lib.amqp import EXCHANGE, QUEUE, Publisher
@@ -170,3 +171,115 @@ def test_a_marker_by_another_way_is_none(stack, publisher, sockets, user):
     publisher.publish(b"{}", type="carillon.marker", message_id="000000000000:1")
     publisher.publish(original(user, "after"))
     assert socket.notification()["message"] == "after"
+
+
+# ---- MariaDB -----------------------------------------------------------------------------------------
+
+TABLES = ("users", "tasks", "events", "outbox", "idempotency_keys", "meta", "schema_migrations")
+VERBS = {
+    "SELECT": "SELECT 1 FROM {} LIMIT 1",
+    "INSERT": "INSERT INTO {} SELECT * FROM {} WHERE FALSE",
+    "UPDATE": "UPDATE {} SET {column} = {column} WHERE FALSE",
+    "DELETE": "DELETE FROM {} WHERE FALSE",
+}
+COLUMN = {"tasks": "content", "events": "payload", "outbox": "created_at", "users": "name", "meta": "value"}
+API_MAY = {
+    "users": "SELECT",
+    "tasks": "SELECT INSERT UPDATE DELETE",
+    "events": "SELECT INSERT DELETE",
+    "outbox": "SELECT INSERT UPDATE DELETE",
+    "idempotency_keys": "SELECT INSERT UPDATE DELETE",
+    "meta": "SELECT INSERT UPDATE",
+    "schema_migrations": "",
+}
+REFUSED = (1044, 1045, 1142, 1143, 1227, 1370, 1410)
+
+
+@pytest.fixture(scope="module")
+def api_account(stack):
+    password = (stack.run_dir / "secrets" / "db_api_password").read_text().strip()
+    place = str(stack.run_dir / "sock" / "mariadb.sock")
+    connection = pymysql.connect(unix_socket=place, user=API, password=password, database="carillon")
+    yield connection
+    connection.close()
+
+
+def may(connection, statement):
+    with connection.cursor() as cursor:
+        try:
+            cursor.execute(statement)
+            return True
+        except pymysql.Error as error:
+            assert error.args[0] in REFUSED, f"{statement}: {error}"
+            return False
+        finally:
+            connection.rollback()
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_the_apis_rights_in_a_table(api_account, table):
+    column = COLUMN.get(table, "body" if table == "idempotency_keys" else "checksum")
+    allowed = {verb for verb, text in VERBS.items() if may(api_account, text.format(table, table, column=column))}
+    assert allowed == set(API_MAY[table].split())
+
+
+def test_every_table_is_judged(stack):
+    assert {row[0] for row in stack.sql("SHOW TABLES")} == set(TABLES)
+
+
+FORBIDDEN = [
+    "CREATE TABLE mine (id INT)",
+    "CREATE TEMPORARY TABLE mine (id INT)",
+    "CREATE VIEW mine AS SELECT * FROM tasks",
+    "CREATE PROCEDURE mine() SELECT 1",
+    "CREATE TRIGGER mine BEFORE INSERT ON tasks FOR EACH ROW SET NEW.content = 'x'",
+    "CREATE EVENT mine ON SCHEDULE EVERY 1 DAY DO SELECT 1",
+    "CREATE DATABASE mine",
+    "CREATE USER mine",
+    "CREATE INDEX mine ON tasks (content)",
+    "DROP TABLE tasks",
+    "TRUNCATE TABLE outbox",
+    "ALTER TABLE tasks ADD COLUMN mine INT",
+    "LOCK TABLES tasks WRITE",
+    "GRANT SELECT ON tasks TO 'carillon-adminer'@'127.0.0.1'",
+    "SELECT * FROM mysql.global_priv",
+    "SELECT 1 INTO OUTFILE '/tmp/carillon-mine'",
+    "SELECT LOAD_FILE('/etc/passwd') FROM mysql.user",
+    "SET GLOBAL general_log = 1",
+    "UPDATE users SET name = 'x' WHERE id = 0",
+]
+
+
+@pytest.mark.parametrize("statement", FORBIDDEN)
+def test_the_api_may_not(api_account, statement):
+    assert not may(api_account, statement)
+
+
+def test_the_api_counts_events(api_account):
+    assert may(api_account, "UPDATE users SET event_seq = event_seq WHERE id = 0")
+
+
+def test_the_databases_accounts(stack):
+    """No password-less one, none that was there before, and nobody but the administrator has rights in all databases."""
+    found = {(user, host): plugin for user, host, plugin in stack.sql("SELECT user, host, plugin FROM mysql.user WHERE is_role = 'N'")}
+    ours = {("carillon-api", "localhost"), ("carillon-migrate", "localhost"), ("carillon-adminer", "127.0.0.1")}
+    others = {account for account in set(found) - ours if account[0] not in ("mariadb.sys", "root", "mysql", "bench")}
+    assert ours <= set(found) and len(others) <= 1, found
+    everywhere = stack.sql("SELECT DISTINCT grantee FROM information_schema.user_privileges WHERE privilege_type <> 'USAGE'")
+    assert not [grantee for (grantee,) in everywhere if "carillon" in grantee]
+
+
+@pytest.mark.parametrize(
+    "user, secret", [("carillon-adminer", "db_adminer_password"), ("carillon-api", "db_api_password")]
+)
+def test_nobody_comes_in_by_another_door(stack, user, secret):
+    """Each account has one place it may come from, and its password is its own."""
+    place, port = str(stack.run_dir / "sock" / "mariadb.sock"), stack.port("DB_PORT")
+    password = (stack.run_dir / "secrets" / secret).read_text().strip()
+    door = {"unix_socket": place} if user == "carillon-adminer" else {"host": "127.0.0.1", "port": port}
+    right = {"host": "127.0.0.1", "port": port} if user == "carillon-adminer" else {"unix_socket": place}
+    for how, given in ((door, password), (right, ""), (right, "carillon"), (right, password[::-1])):
+        with pytest.raises(pymysql.Error) as refused:
+            pymysql.connect(user=user, password=given, **how)
+        assert refused.value.args[0] in (1045, 1698), refused.value
+    pymysql.connect(user=user, password=password, **right).close()

@@ -194,9 +194,9 @@ def test_broker_alarm(stack, http, some, sockets, alarm):
 @contextmanager
 def journal_held(stack, users):
     """Nobody can put these users' events back into the outbox meanwhile."""
-    password = (stack.run_dir / "secrets" / "db_password").read_text().strip()
+    password = (stack.run_dir / "secrets" / "db_api_password").read_text().strip()
     place = str(stack.run_dir / "sock" / "mariadb.sock")
-    connection = pymysql.connect(unix_socket=place, user="carillon", password=password, database="carillon")
+    connection = pymysql.connect(unix_socket=place, user="carillon-api", password=password, database="carillon")
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT seq FROM events WHERE user_id IN %s FOR UPDATE", (users,))

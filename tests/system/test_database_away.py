@@ -125,7 +125,7 @@ def test_connection_killed_between_requests(stack, http, task):
     """The server closes idle connections: no request notices."""
     for _ in range(3):
         ids = [row[0] for row in stack.sql(
-            "SELECT id FROM information_schema.processlist WHERE user = 'carillon' AND command = 'Sleep'"
+            "SELECT id FROM information_schema.processlist WHERE user = 'carillon-api' AND command = 'Sleep'"
         )]  # fmt: skip
         assert ids
         for number in ids:
@@ -155,9 +155,9 @@ def test_database_read_only(stack, http, task):
 def no_connection_left(stack):
     """Takes every connection the server has to give; the administrator has one in reserve."""
     most = 10  # it takes no smaller limit
-    password = (stack.run_dir / "secrets" / "db_password").read_text().strip()
+    password = (stack.run_dir / "secrets" / "db_api_password").read_text().strip()
     place = str(stack.run_dir / "sock" / "mariadb.sock")
-    held = [pymysql.connect(unix_socket=place, user="carillon", password=password) for _ in range(most)]
+    held = [pymysql.connect(unix_socket=place, user="carillon-api", password=password) for _ in range(most)]
     before = stack.sql_number("SELECT @@max_connections")
     ours = {connection.thread_id() for connection in held}
     try:

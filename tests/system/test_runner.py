@@ -175,6 +175,7 @@ def test_stop_start_reset(record_property):
         assert stack.client().get(f"/tasks/{made['id']}").json() == made
         assert stack.epoch() == epoch
         assert "carillon" not in broker_users(stack)
+        assert stack.sql_number("SELECT COUNT(*) FROM mysql.user WHERE user = 'carillon'") == 0
         reader = stack.stream()
         reader.sync()
         assert any(json.loads(m.body)["task"]["id"] == made["id"] for m in reader.events(1)), "the stream lost its events"
@@ -208,6 +209,8 @@ def old_accounts(stack):
     management(stack, "users/carillon", "PUT", b'{"password":"x","tags":""}')
     management(stack, "permissions/%2F/carillon", "PUT", b'{"configure":".*","write":".*","read":".*"}')
     assert "carillon" in broker_users(stack)
+    stack.sql("CREATE USER carillon@localhost IDENTIFIED BY 'x'")
+    stack.sql("GRANT SELECT, INSERT, UPDATE, DELETE, EVENT ON carillon.* TO carillon@localhost")
 
 
 def interrupted(stack):

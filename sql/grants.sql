@@ -1,0 +1,14 @@
+-- What each account may do with the tables; scripts/migrate applies it after the migrations, each time.
+-- :api and :adminer stand for the accounts themselves (API_ACCOUNT, ADMINER_ACCOUNT). None of them may change a table
+-- itself, and each row here is one that fcgi-api/store_statements.h needs: tests/system/test_accounts.py compares.
+
+GRANT SELECT, UPDATE (event_seq) ON users TO :api;
+GRANT SELECT, INSERT, UPDATE, DELETE ON tasks TO :api;
+GRANT SELECT, INSERT, DELETE ON events TO :api;
+GRANT SELECT, INSERT, UPDATE, DELETE ON outbox TO :api;
+GRANT SELECT, INSERT, UPDATE, DELETE ON idempotency_keys TO :api;
+GRANT SELECT, INSERT, UPDATE ON meta TO :api;
+
+-- A person's eyes (and hands, for users and tasks): SELECT on everything is the server's configuration to give.
+GRANT INSERT, UPDATE, DELETE ON tasks TO :adminer;
+GRANT INSERT (name), UPDATE (name) ON users TO :adminer;
