@@ -2,6 +2,8 @@
 the account itself, as somebody would who has taken the program over (docs/security.md has the table)."""
 
 import json
+import re
+import subprocess
 import urllib.error
 import urllib.request
 from base64 import b64encode
@@ -12,6 +14,7 @@ import pymysql
 import pytest
 
 from lib.amqp import EXCHANGE, QUEUE, Publisher
+from lib.stack import ROOT
 from lib.wait import eventually
 
 API, NOTIFIER = "carillon-api", "carillon-notifier"
@@ -214,6 +217,21 @@ def may(connection, statement):
             return False
         finally:
             connection.rollback()
+
+
+def statements():
+    """Every statement of the service, as the compiler reads them."""
+    source = '#include "fcgi-api/store_statements.h"\n#define X(name, sql) @@ sql\nSTORE_STATEMENTS(X)\n'
+    text = subprocess.run(["cc", "-E", "-P", "-I.", "-"], cwd=ROOT, input=source, capture_output=True, text=True, check=True).stdout
+    return ["".join(re.findall(r'"([^"]*)"', part)) for part in text.split("@@")[1:]]
+
+
+def test_the_api_may_do_all_it_does(api_account):
+    """A statement is prepared only for somebody who may execute it."""
+    found = statements()
+    assert len(found) > 30 and all(" " in sql for sql in found), found
+    refused = [sql for sql in found if not may(api_account, "PREPARE one FROM " + api_account.escape(sql))]
+    assert not refused
 
 
 @pytest.mark.parametrize("table", TABLES)
