@@ -132,7 +132,7 @@ static void wake(void *socket)
 {
     struct session *session = socket;
     if (session->events)
-        lws_callback_on_writable(session->wsi);
+        http_write_soon(session);
     else
         write_soon(lws_context_user(lws_get_context(session->wsi)), session);
 }

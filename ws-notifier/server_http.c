@@ -108,6 +108,21 @@ static int turn_away(struct server *server, struct lws *wsi, struct session *ses
     return send_page(wsi, session, &page);
 }
 
+/* From an event stream the library reads nothing more, not even its end, of which the loop would tell again
+ * and again: between two events it is not watched, and session_check() looks whether it has ended. (Watched
+ * it must be to write: what is not read from is not served at all.) */
+static void watch(struct lws *wsi, bool on)
+{
+    int change = on ? LWS_RXFLOW_REASON_APPLIES_ENABLE : LWS_RXFLOW_REASON_APPLIES_DISABLE;
+    (void)lws_rx_flow_control(wsi, change | LWS_RXFLOW_REASON_USER_BOOL | LWS_RXFLOW_REASON_FLAG_PROCESS_NOW);
+}
+
+void http_write_soon(struct session *session)
+{
+    watch(session->wsi, true);
+    lws_callback_on_writable(session->wsi);
+}
+
 static int start_events(struct server *server, struct lws *wsi, struct session *session,
                         const struct strbuf *message)
 {
@@ -126,6 +141,8 @@ static int start_events(struct server *server, struct lws *wsi, struct session *
      * and warns each time that this is not HTTP/2.) */
     lws_set_timeout(wsi, NO_PENDING_TIMEOUT, 0);
     lws_http_headers_detach(wsi);
+    if (client_waiting(session->client) == 0)
+        watch(wsi, false);
     (void)setsockopt(lws_get_socket_fd(wsi), IPPROTO_TCP, TCP_USER_TIMEOUT, &patience_ms, sizeof patience_ms);
     return 0;
 }
@@ -199,12 +216,14 @@ static int write_event(struct server *server, struct session *session, struct fr
 static int write_events(struct server *server, struct session *session)
 {
     struct client *client = session->client;
-    if (client_waiting(client) == 0)
-        return client_closing(client) ? -1 : 0;
-    if (write_event(server, session, client_next(client)))
+    if (client_waiting(client) > 0 && write_event(server, session, client_next(client)))
         return -1;
-    if (client_waiting(client) > 0 || client_closing(client))
+    if (client_waiting(client) > 0 || lws_partial_buffered(session->wsi))
         lws_callback_on_writable(session->wsi);
+    else if (client_closing(client))
+        return -1;
+    else
+        watch(session->wsi, false);
     return 0;
 }
 

@@ -2,8 +2,10 @@
  * goes out, and who shows no life for too long is dropped. */
 #include "ws-notifier/server_internal.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "common/log.h"
 #include "common/origin.h"
@@ -231,6 +233,14 @@ static int64_t check_life(struct server *server, struct session *session, int64_
     return now_ms >= ping_ms ? dead_ms : ping_ms;
 }
 
+/* An event stream says nothing, and so nothing comes of it but its end. */
+static bool has_left(const struct session *session)
+{
+    char byte;
+    ssize_t got = recv(lws_get_socket_fd(session->wsi), &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT);
+    return got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
+}
+
 int64_t session_check(struct server *server, struct session *session, int64_t now_ms)
 {
     int64_t soon_ms = now_ms + CHECK_MS;
@@ -239,8 +249,11 @@ int64_t session_check(struct server *server, struct session *session, int64_t no
     int64_t silent_ms = check_silence(server, session, now_ms);
     if (client_closing(session->client))
         return check_goodbye(server, session, now_ms);
-    if (session->events)
-        return soon_ms; /* knows no pings: heartbeats and TCP's own patience must do */
+    if (session->events) { /* knows no pings: heartbeats and TCP's own patience must do */
+        if (has_left(session))
+            session_drop(server, session);
+        return soon_ms;
+    }
     int64_t due_ms = check_life(server, session, now_ms);
     if (silent_ms < due_ms)
         due_ms = silent_ms;

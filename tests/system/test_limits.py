@@ -253,6 +253,17 @@ def test_who_hears_nobody(notifier, connect):
     assert server.closed("silent") == 2
 
 
+def test_a_stream_that_is_left(notifier):
+    """Its place is free again soon, not at the next heartbeat (and till then its end would keep the loop awake)."""
+    server = notifier(WS_HEARTBEAT_S=600)
+
+    def count(name):
+        return int(re.search(rf"^carillon_notifier_{name} (\d+)$", server.http.get("/metrics").text, re.MULTILINE)[1])
+
+    assert [events(server)[0] for _ in range(3)] == [200, 200, 200]  # each leaves
+    eventually(lambda: count("clients") == 0)
+
+
 @pytest.mark.parametrize("said", [b"G", b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"])
 def test_headers_that_do_not_come(notifier, said):
     server = notifier(WS_HEADERS_S=1)
