@@ -55,12 +55,17 @@ uint64_t store_last_seq(const struct store *store)
     return store->last_seq;
 }
 
+static bool writes(enum store_mode mode)
+{
+    return mode == STORE_WRITE || mode == STORE_CHANGE;
+}
+
 /* ---- a line when something begins or is over ------------------------------------------------------ */
 
 static void note_outcome(struct store *store, enum store_mode mode, enum err err)
 {
-    bool *failing = mode == STORE_WRITE ? &store->writes_fail : &store->reads_fail;
-    const char *what = mode == STORE_WRITE ? "write" : "read";
+    bool *failing = writes(mode) ? &store->writes_fail : &store->reads_fail;
+    const char *what = writes(mode) ? "write" : "read";
     bool failed = err == ERR_UNAVAILABLE || err == ERR_UNCERTAIN;
 
     if (failed && !*failing)
@@ -76,7 +81,7 @@ static enum err begin(struct store *store, enum store_mode mode)
 {
     if (mode == STORE_WRITE)
         return store_command(store, "START TRANSACTION");
-    if (mode == STORE_READ)
+    if (mode == STORE_READ || mode == STORE_CHANGE)
         return ERR_OK;
     enum err err = store_command(store, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ");
     return err ? err : store_command(store, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY");
@@ -86,7 +91,7 @@ static enum err finish(struct store *store, enum store_mode mode, enum err resul
 {
     if (mode == STORE_READ || !store->mysql)
         return result;
-    if (mode == STORE_WRITE && result == ERR_OK) {
+    if (writes(mode) && result == ERR_OK) {
         store->commit_sent = true;
         return store_command(store, "COMMIT");
     }
@@ -98,14 +103,6 @@ static enum err finish(struct store *store, enum store_mode mode, enum err resul
     return result;
 }
 
-static void close_result(struct store *store)
-{
-    if (!store->row.open)
-        return;
-    store->row.open = false;
-    mysql_stmt_free_result(store->statements[store->row.statement]);
-}
-
 static enum err attempt(struct store *store, enum store_mode mode, store_work *work, void *context)
 {
     store->failure = FAILURE_NONE;
@@ -115,8 +112,8 @@ static enum err attempt(struct store *store, enum store_mode mode, store_work *w
     if (err)
         return err;
     err = work(store, context);
-    close_result(store); /* the work may have stopped in the middle of it */
-    return finish(store, mode, err);
+    enum err end = store_end_result(store); /* the work may have stopped in the middle of it */
+    return finish(store, mode, err ? err : end);
 }
 
 /* ---- all of them --------------------------------------------------------------------------------- */

@@ -12,17 +12,12 @@ enum err store_event_add(struct store *store, enum event_type type, const struct
 {
     size_t length;
     char *payload = event_format_body(type, at, task->id, now_ms, task_json, &length);
-    enum err err =
-        store_execute(store, SQL_EVENT_INSERT,
-                      STORE_IN(of_number(task->user_id), of_number(at->seq), of_text(event_type_key(type)),
-                               of_number(task->id), of_text(origin->request_id), of_text(origin->traceparent),
-                               of_text(payload), of_time(now_ms)),
-                      NULL);
+    enum err err = store_execute(store, SQL_EVENT_INSERT,
+                                 STORE_IN(STORE_EVENT_VALUES(type, task, at, payload, now_ms, origin)), NULL);
     free(payload);
     if (err)
         return err;
-    return store_execute(store, SQL_OUTBOX_INSERT,
-                         STORE_IN(of_number(task->user_id), of_number(at->seq), of_time(now_ms)), NULL);
+    return store_execute(store, SQL_OUTBOX_INSERT, STORE_IN(STORE_OUTBOX_VALUES(task, at, now_ms)), NULL);
 }
 
 /* ---- reading ------------------------------------------------------------------------------------- */

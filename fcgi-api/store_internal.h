@@ -83,6 +83,7 @@ enum store_mode {
     STORE_READ,     /* each statement by itself */
     STORE_SNAPSHOT, /* all statements see the same moment */
     STORE_WRITE,    /* one transaction */
+    STORE_CHANGE,   /* the same, and the work's first statement begins it */
 };
 
 typedef enum err store_work(struct store *store, void *context);
@@ -132,6 +133,9 @@ MUST_CHECK enum err store_select(struct store *store, enum store_statement state
                                  const struct store_value *values, size_t value_count,
                                  const struct store_column *columns, size_t column_count);
 MUST_CHECK enum err store_fetch(struct store *store);
+
+/* Ends a result that has not been read to its end; what a statement of several says after it is read, too. */
+MUST_CHECK enum err store_end_result(struct store *store);
 
 /* One row, or ERR_NOT_FOUND. */
 MUST_CHECK enum err store_select_one(struct store *store, enum store_statement statement,
@@ -196,6 +200,13 @@ MUST_CHECK enum err store_next_seq(struct store *store, uint32_t user_id, uint64
 
 /* The user's event has been committed. */
 void store_note_event(struct store *store, uint64_t seq);
+
+/* The values of a journal row and of an outbox row, in the statements' order. */
+#define STORE_EVENT_VALUES(type, task, at, payload, now_ms, origin)                                          \
+    of_number((task)->user_id), of_number((at)->seq), of_text(event_type_key(type)), of_number((task)->id),  \
+        of_text((origin)->request_id), of_text((origin)->traceparent), of_text(payload), of_time(now_ms)
+#define STORE_OUTBOX_VALUES(task, at, now_ms)                                                                \
+    of_number((task)->user_id), of_number((at)->seq), of_time(now_ms)
 
 /* Inside a transaction that holds the user's counter: journal row and outbox row. `at`: epoch and number. */
 MUST_CHECK enum err store_event_add(struct store *store, enum event_type type, const struct task *task,

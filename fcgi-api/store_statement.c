@@ -268,6 +268,26 @@ enum err store_select(struct store *store, enum store_statement which, const str
     return err;
 }
 
+enum err store_end_result(struct store *store)
+{
+    struct store_row *row = &store->row;
+    if (!row->open)
+        return ERR_OK;
+    row->open = false;
+
+    MYSQL_STMT *statement = store->statements[row->statement];
+    mysql_stmt_free_result(statement);
+    while (mysql_stmt_more_results(statement)) {
+        int failed = 0;
+        int wanted = mysql_stmt_next_result_start(&failed, statement);
+        while (wanted != 0)
+            wanted = mysql_stmt_next_result_cont(&failed, statement, store_wait(store, wanted));
+        if (failed)
+            return fail(store, statement);
+    }
+    return ERR_OK;
+}
+
 enum err store_fetch(struct store *store)
 {
     struct store_row *row = &store->row;
@@ -280,15 +300,14 @@ enum err store_fetch(struct store *store)
             convert_column(row, i);
         return ERR_OK;
     }
-    row->open = false;
     enum err err = ERR_NOT_FOUND;
     if (found == MYSQL_DATA_TRUNCATED)
         err = store_fail(store, ER_DATA_TOO_LONG, "a column is longer than its place");
     else if (found != MYSQL_NO_DATA)
         err = fail(store, statement);
-    if (store->mysql)
-        mysql_stmt_free_result(statement);
-    return err;
+    enum err end = store->mysql ? store_end_result(store) : ERR_OK;
+    row->open = false;
+    return end ? end : err;
 }
 
 enum err store_select_one(struct store *store, enum store_statement which, const struct store_value *values,
@@ -297,9 +316,6 @@ enum err store_select_one(struct store *store, enum store_statement which, const
     enum err err = store_select(store, which, values, value_count, columns, column_count);
     if (!err)
         err = store_fetch(store);
-    if (!err && store->row.open) {
-        store->row.open = false;
-        mysql_stmt_free_result(store->statements[which]);
-    }
-    return err;
+    enum err end = store_end_result(store);
+    return end ? end : err;
 }

@@ -14,19 +14,34 @@
 #define OUTBOX_RANGE4 OUTBOX_RANGE " OR " OUTBOX_RANGE " OR " OUTBOX_RANGE " OR " OUTBOX_RANGE
 #define OUTBOX_RANGES OUTBOX_RANGE4 " OR " OUTBOX_RANGE4 " OR " OUTBOX_RANGE4 " OR " OUTBOX_RANGE4
 
+/* Several in one, so in one round trip. The first that fails ends it; what was done stays for the ROLLBACK. */
+#define TOGETHER(statements) "BEGIN NOT ATOMIC " statements " END"
+
+/* What each change of a task ends with: the user's counter, the journal, the outbox. */
+#define EVENT_INSERT                                                                                         \
+    "INSERT INTO events (user_id, seq, type, task_id, request_id, traceparent, payload, created_at) "        \
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+#define OUTBOX_INSERT "INSERT INTO outbox (user_id, seq, created_at) VALUES (?, ?, ?)"
+#define EVENT_OF_CHANGE                                                                                      \
+    "UPDATE users SET event_seq = ? WHERE id = ?; " EVENT_INSERT "; " OUTBOX_INSERT ";"
+
 #define STORE_STATEMENTS(X)                                                                                  \
     /* tasks */                                                                                              \
     X(SQL_TASK_GET,                                                                                          \
       "SELECT " TASK_COLUMNS " FROM tasks WHERE id = ?")                                                     \
-    X(SQL_TASK_LOCK,                                                                                         \
-      "SELECT " TASK_COLUMNS ", (SELECT value FROM meta WHERE name = 'epoch') "                              \
-      "FROM tasks WHERE id = ? FOR UPDATE")                                                                  \
+    /* The task's row, then the user's: his counter's next number, and the epoch. */                         \
+    X(SQL_CHANGE_BEGIN,                                                                                      \
+      TOGETHER("START TRANSACTION; "                                                                         \
+               "SELECT t.id, t.user_id, t.status, t.content, t.created_at, t.completed_at, t.version, "      \
+               "u.event_seq + 1, (SELECT value FROM meta WHERE name = 'epoch') "                             \
+               "FROM tasks t STRAIGHT_JOIN users u ON u.id = t.user_id WHERE t.id = ? FOR UPDATE;"))         \
     X(SQL_TASK_INSERT,                                                                                       \
       "INSERT INTO tasks (user_id, status, content, created_at, version) VALUES (?, 0, ?, ?, 1)")            \
-    X(SQL_TASK_UPDATE,                                                                                       \
-      "UPDATE tasks SET status = ?, content = ?, completed_at = ?, version = ? WHERE id = ?")                \
-    X(SQL_TASK_DELETE,                                                                                       \
-      "DELETE FROM tasks WHERE id = ?")                                                                      \
+    X(SQL_CHANGE_UPDATE,                                                                                     \
+      TOGETHER("UPDATE tasks SET status = ?, content = ?, completed_at = ?, version = ? WHERE id = ?; "      \
+               EVENT_OF_CHANGE))                                                                             \
+    X(SQL_CHANGE_DELETE,                                                                                     \
+      TOGETHER("DELETE FROM tasks WHERE id = ?; " EVENT_OF_CHANGE))                                          \
     X(SQL_TASKS,                                                                                             \
       "SELECT " TASK_COLUMNS " FROM tasks WHERE id > ? ORDER BY id LIMIT ?")                                 \
     X(SQL_TASKS_BY_STATUS,                                                                                   \
@@ -63,13 +78,12 @@
     X(SQL_EPOCH,                                                                                             \
       "SELECT value FROM meta WHERE name = 'epoch'")                                                         \
     X(SQL_EVENT_INSERT,                                                                                      \
-      "INSERT INTO events (user_id, seq, type, task_id, request_id, traceparent, payload, created_at) "      \
-      "VALUES (?, ?, ?, ?, ?, ?, ?, ?)")                                                                     \
+      EVENT_INSERT)                                                                                          \
     X(SQL_EVENTS_SINCE,                                                                                      \
       "SELECT seq, payload FROM events WHERE user_id = ? AND seq > ? ORDER BY seq LIMIT ?")                  \
     /* the outbox */                                                                                         \
     X(SQL_OUTBOX_INSERT,                                                                                     \
-      "INSERT INTO outbox (user_id, seq, created_at) VALUES (?, ?, ?)")                                      \
+      OUTBOX_INSERT)                                                                                         \
     X(SQL_OUTBOX_READ,                                                                                       \
       "SELECT o.user_id, o.seq, o.created_at, e.type, e.request_id, e.traceparent, e.payload, e.created_at, m.value "   \
       "FROM outbox o FORCE INDEX (PRIMARY) STRAIGHT_JOIN events e ON e.user_id = o.user_id AND e.seq = o.seq "                     \

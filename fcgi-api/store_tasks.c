@@ -132,14 +132,16 @@ struct change_call {
     struct cursor at; /* the event's */
 };
 
-/* The epoch comes with it: one question less while the row is held. */
-static enum err lock_task(struct store *store, struct change_call *call)
+/* Locks the task and its user's counter, in that order, and asks for all there is to know about them: what a
+ * write costs is its round trips, and others wait for the rows meanwhile. */
+static enum err begin_change(struct store *store, struct change_call *call)
 {
     struct task_columns row = {.task = call->task};
-    enum err err =
-        store_select_one(store, SQL_TASK_LOCK, STORE_IN(of_number(call->id)),
-                         STORE_OUT(TASK_FIELDS(&row), to_text(call->at.epoch, sizeof call->at.epoch)));
-    if (!err && call->at.epoch[0] == '\0')
+    struct cursor *at = &call->at;
+    enum err err = store_select_one(
+        store, SQL_CHANGE_BEGIN, STORE_IN(of_number(call->id)),
+        STORE_OUT(TASK_FIELDS(&row), to_u64(&at->seq), to_text(at->epoch, sizeof at->epoch)));
+    if (!err && at->epoch[0] == '\0')
         err = store_no_epoch(store);
     return err ? err : finish_task(&row, call->origin->only_user);
 }
@@ -154,18 +156,25 @@ static bool version_matches(const struct store_match *match, uint32_t version)
     return false;
 }
 
-static enum err write_change(struct store *store, const struct change_call *call, struct task *task,
-                             int64_t now_ms, enum event_type *type)
+/* The values of EVENT_OF_CHANGE. */
+#define OF_EVENT(type, task, at, payload, now_ms, origin)                                                    \
+    of_number((at)->seq), of_number((task)->user_id),                                                        \
+        STORE_EVENT_VALUES(type, task, at, payload, now_ms, origin), STORE_OUTBOX_VALUES(task, at, now_ms)
+
+static enum err write_change(struct store *store, const struct change_call *call, enum event_type type,
+                             const char *payload, int64_t now_ms)
 {
-    if (!call->patch) {
-        *type = EVENT_TASK_DELETED;
-        return store_execute(store, SQL_TASK_DELETE, STORE_IN(of_number(task->id)), NULL);
-    }
-    *type = task_apply(task, call->patch, now_ms);
-    return store_execute(store, SQL_TASK_UPDATE,
+    const struct task *task = call->task;
+    if (!call->patch)
+        return store_execute(
+            store, SQL_CHANGE_DELETE,
+            STORE_IN(of_number(task->id), OF_EVENT(type, task, &call->at, payload, now_ms, call->origin)),
+            NULL);
+    return store_execute(store, SQL_CHANGE_UPDATE,
                          STORE_IN(of_number(task->status), of_text(task->content),
                                   of_time(task->completed_at_ms), of_number(task->version),
-                                  of_number(task->id)),
+                                  of_number(task->id),
+                                  OF_EVENT(type, task, &call->at, payload, now_ms, call->origin)),
                          NULL);
 }
 
@@ -173,31 +182,29 @@ static enum err change_work(struct store *store, void *context)
 {
     struct change_call *call = context;
     struct task *task = call->task;
-    struct strbuf json = {0};
-    enum event_type type;
 
-    enum err err = lock_task(store, call);
+    enum err err = begin_change(store, call);
     if (err)
         return err;
     if (!version_matches(call->match, task->version))
         return ERR_STALE;
-    err = store_next_seq(store, task->user_id, &call->at.seq);
-    if (err)
-        return err;
     /* Taken while the counter is held, so that the times of a user's events rise with their numbers. */
     int64_t now_ms = clock_wall_ms();
-    err = write_change(store, call, task, now_ms, &type);
-    if (err)
-        return err;
+    enum event_type type = call->patch ? task_apply(task, call->patch, now_ms) : EVENT_TASK_DELETED;
+
+    struct strbuf json = {0};
     task_json_add(&json, task);
-    err = store_event_add(store, type, task, json.text, &call->at, now_ms, call->origin);
+    size_t length;
+    char *payload = event_format_body(type, &call->at, task->id, now_ms, json.text, &length);
+    err = write_change(store, call, type, payload, now_ms);
+    free(payload);
     strbuf_free(&json);
     return err;
 }
 
 static enum err change(struct store *store, struct change_call *call)
 {
-    enum err err = store_run(store, STORE_WRITE, change_work, call);
+    enum err err = store_run(store, STORE_CHANGE, change_work, call);
     if (!err)
         store_note_event(store, call->at.seq);
     return err;
