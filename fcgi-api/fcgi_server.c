@@ -56,19 +56,31 @@ static void serve(struct app *app, FCGX_Request *fcgi, struct exchange *exchange
     request_end(&exchange->request);
 }
 
+static bool is_local(void)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t size = sizeof address;
+    return getsockname(LISTEN_FD, (struct sockaddr *)&address, &size) == 0 && address.ss_family == AF_UNIX;
+}
+
 /* Over TCP a peer can vanish without a word, and would hold the worker for ever. Connections take these
  * limits over from the socket they came in by; an accept then ends after them, too, with EAGAIN. A unix
  * socket's peer cannot vanish, and its connections take nothing over. */
 static void limit_waits(void)
 {
-    struct sockaddr_storage address = {0};
-    socklen_t size = sizeof address;
     struct timeval limit = {.tv_sec = PEER_TIMEOUT_S};
-
-    if (getsockname(LISTEN_FD, (struct sockaddr *)&address, &size) != 0 || address.ss_family == AF_UNIX)
-        return;
     setsockopt(LISTEN_FD, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     setsockopt(LISTEN_FD, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+}
+
+/* Before the library closes a connection it waits until the peer has closed it, too (or 2 s), lest a reset
+ * overtakes what was sent last. On a unix socket nothing is lost that was sent, so there nobody need wait:
+ * three system calls less, and the worker is free at once. */
+static void finish(FCGX_Request *fcgi, bool local)
+{
+    if (local)
+        FCGX_Detach(fcgi);
+    FCGX_Finish_r(fcgi);
 }
 
 /* ERR_AGAIN: nobody came. */
@@ -93,14 +105,16 @@ enum err fcgi_server_run(struct app *app)
 
     if (FCGX_Init() != 0 || FCGX_InitRequest(&fcgi, LISTEN_FD, 0) != 0)
         return ERR_SYSTEM;
-    limit_waits();
+    bool local = is_local();
+    if (!local)
+        limit_waits();
     drain_open();
     while (!drain_asked() && (err == ERR_OK || err == ERR_AGAIN)) {
         err = accept_next(&fcgi);
         if (err != ERR_OK)
             continue;
         serve(app, &fcgi, &exchange);
-        FCGX_Finish_r(&fcgi);
+        finish(&fcgi, local);
     }
     FCGX_Free(&fcgi, 1);
     request_free(&exchange.request);
