@@ -4,6 +4,7 @@
 # shellcheck disable=SC2016 # names for envsubst
 NGINX_VARIABLES='${HTTP_LISTEN} ${API_LISTEN} ${CLIENT_LISTEN} ${WS_LISTEN} ${FCGI_UPSTREAM} ${NOTIFIER_SERVERS}
     ${CLIENT_ROOT} ${CLIENT_MAX_BODY} ${REQUEST_MAX_AGE_MS} ${RATE_LIMIT} ${RATE_BURST} ${CONNECTION_LIMIT}
+    ${CLIENT_HEADER_S} ${CLIENT_BODY_S} ${CLIENT_SEND_S} ${CLIENT_IDLE_S} ${CLIENT_MAX_HEADER}
     ${USER_LINE} ${NGINX_WORKERS} ${NGINX_CONNECTIONS} ${OPEN_FILES} ${RUN_DIR}'
 
 nginx_configure() {
@@ -25,8 +26,9 @@ nginx_configure() {
 nginx_variables() {
     local files
     files=$(open_files)
-    export RUN_DIR RATE_LIMIT=${RATE_LIMIT:-20000} RATE_BURST=${RATE_BURST:-20000}
-    export CONNECTION_LIMIT=${CONNECTION_LIMIT:-20000} REQUEST_MAX_AGE_MS=${REQUEST_MAX_AGE_MS:-10000}
+    nginx_number RATE_LIMIT 20000 RATE_BURST 20000 CONNECTION_LIMIT 20000
+    nginx_number CLIENT_HEADER_S 15 CLIENT_BODY_S 15 CLIENT_SEND_S 60 CLIENT_IDLE_S 65 CLIENT_MAX_HEADER 8192
+    export RUN_DIR REQUEST_MAX_AGE_MS=${REQUEST_MAX_AGE_MS:-10000}
     export CLIENT_MAX_BODY=$((${MAX_BODY_BYTES:-65536} + 65536)) CLIENT_ROOT=$ROOT/nginx/client
     export NGINX_WORKERS=${NGINX_WORKERS:-auto} OPEN_FILES=$files NGINX_CONNECTIONS=$files
     export FCGI_UPSTREAM=unix:$FCGI_SOCKET NOTIFIER_SERVERS='' USER_LINE='# run by an ordinary user'
@@ -39,6 +41,16 @@ nginx_variables() {
     API_LISTEN=$(nginx_listen "$API_PORT")
     CLIENT_LISTEN=$(nginx_listen "$CLIENT_PORT")
     WS_LISTEN=$(nginx_listen "$WS_PORT")
+}
+
+# nginx_number NAME DEFAULT...: sets and exports each; what nginx would not understand is named here.
+nginx_number() {
+    while [ $# -gt 0 ]; do
+        [ -n "${!1:-}" ] || printf -v "$1" '%s' "$2"
+        [[ ${!1} =~ ^[1-9][0-9]{0,8}$ ]] || die "$1 must be a whole number from 1 to 999999999, not '${!1}'"
+        export "${1?}"
+        shift 2
+    done
 }
 
 # Open to this machine only, by both of its names.

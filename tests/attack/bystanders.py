@@ -14,8 +14,7 @@ RATE, TIMEOUT_S, CLIENTS = 20, 20, 4
 class Bystanders:
     def __init__(self, ground):
         self.ground = ground
-        [self.user] = ground.stack.new_users(1)
-        self.task = ground.stack.new_tasks([self.user])[0]
+        self.user, self.task = ground.prey()
         self.headers = ground.bearer(self.user)
         self.seconds, self.failures, self.written = [], [], 0
         self._lock, self._stop, self._next = threading.Lock(), threading.Event(), 0

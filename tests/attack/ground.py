@@ -9,6 +9,7 @@ from lib.issuer import AUDIENCE, Issuer, make_rsa
 from lib.stack import Stack
 
 FIRST_TASK, FIRST_USER = 1_500_000_000, 1_400_000_000
+FLOCK = 100
 SETTINGS = {"ADMINER_PORT": "off", "API_WORKERS": 8}
 
 
@@ -30,6 +31,7 @@ class Ground:
             self.stack.stop()
             raise
         self.issuer = Issuer(self.stack.run_dir / "secrets" / "jwt_secret", Path(self.keys.name)) if guarded else None
+        self.flock = []
         parts = urllib.parse.urlsplit(self.stack.http)
         self.host, self.port = parts.hostname, parts.port
 
@@ -40,9 +42,11 @@ class Ground:
         self.notes = []
 
     def prey(self):
-        """(user, task) that an attack may do anything to."""
-        [user] = self.stack.new_users(1)
-        return user, self.stack.new_tasks([user])[0]
+        """(user, task) that nobody else uses. Made some at a time: each statement is a client of its own."""
+        if not self.flock:
+            users = self.stack.new_users(FLOCK)
+            self.flock = list(zip(users, self.stack.new_tasks(users)))
+        return self.flock.pop()
 
     def bearer(self, user, **more):
         """Headers of a call: none where nobody is asked for a token."""

@@ -30,7 +30,7 @@ class Health:
         self.stack.ready(LIMIT_S)
         client = self.stack.client()
         assert client.get("/healthz").status == 200
-        [user] = self.stack.new_users(1)
+        user, _ = self.ground.prey()
         headers = self.ground.bearer(user)
         socket = self.stack.socket()
         try:

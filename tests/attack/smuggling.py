@@ -132,7 +132,7 @@ class Smuggler:
     def __init__(self, ground, judge):
         self.ground, self.judge = ground, judge
         self.user, self.task = ground.prey()
-        self.victim = ground.stack.new_tasks([self.user])[0]
+        _, self.victim = ground.prey()
         self.hidden = HIDDEN % self.victim
         self.before = self.rows()
 
