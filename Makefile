@@ -13,7 +13,7 @@ CC       ?= cc
 PREFIX   ?= /usr/local
 DESTDIR  ?=
 
-PACKAGES := libcjson libmariadb libuv fcgi librabbitmq libwebsockets libcrypto libjwt libseccomp
+PACKAGES := libcjson libmariadb libuv fcgi librabbitmq libwebsockets libssl libcrypto libjwt libseccomp
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
             -Wwrite-strings -Wformat=2 -Wvla
 CFLAGS   ?= -O2 -g
@@ -44,7 +44,7 @@ UNIT_TESTS       := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/
 SOURCES          := $(wildcard common/*.[ch] fcgi-api/*.[ch] ws-notifier/*.[ch] tests/unit/*.[ch] bench/*.[ch] \
                       bench/peers/*/*.c fuzz/*.[ch])
 
-COMMON_LIBS   := $(shell pkg-config --libs libcjson librabbitmq libjwt libcrypto libseccomp) -lm -lpthread
+COMMON_LIBS   := $(shell pkg-config --libs libcjson librabbitmq libjwt libssl libcrypto libseccomp) -lm -lpthread
 API_LIBS      := $(shell pkg-config --libs fcgi libmariadb libcrypto)
 NOTIFIER_LIBS := $(shell pkg-config --libs libwebsockets libuv)
 

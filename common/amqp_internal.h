@@ -1,6 +1,7 @@
 /* What the files behind amqp_link.h share, and the only place that includes librabbitmq.
  *
  *   amqp_link.c      a connection's life: connect, log in, declare, consume, close
+ *   amqp_tls.c       the same, encrypted and with a broker that proves who it is
  *   amqp_publish.c   sending, never more than the socket takes at once
  *   amqp_frames.c    receiving: the frame state machine behind amqp_link_poll()
  *   amqp_mark.c      what tells a broker, or a queue, from another of the same name
@@ -59,6 +60,7 @@ struct amqp_link {
     bool gathers;  /* between amqp_link_gather() and amqp_link_flush() */
     uint64_t tags; /* messages published since amqp_link_confirm() */
     char why[256];
+    char tls_fault[128]; /* what is wrong with the broker's certificate, "" when nothing is */
     enum amqp_reading reading;
     struct amqp_message message;
 };
@@ -77,6 +79,12 @@ enum err amqp_link_open_markers(struct amqp_link *link);
 /* A control message with the given exchange and key. */
 enum err amqp_link_send_control(struct amqp_link *link, const char *exchange, const char *key, bool mandatory,
                                 const char *type, const char *message_id, const char *epoch, uint64_t *tag);
+
+/* The library's socket for this link, made for TLS: the broker's certificate must be of AMQP_TLS_CA and for
+ * AMQP_HOST. NULL: the link is dead and says which file is to blame. */
+amqp_socket_t *amqp_link_tls_socket(struct amqp_link *link, const struct config *config);
+/* Says why such a socket could not be opened. */
+enum err amqp_link_tls_fail(struct amqp_link *link, const struct config *config, int status);
 
 /* Copies a text of the wire: cut to size, NUL-terminated. */
 void amqp_copy_text(char *text, size_t size, amqp_bytes_t bytes);

@@ -100,10 +100,15 @@ static void size_socket(int fd)
 static enum err connect_socket(struct amqp_link *link, const struct config *config, int64_t deadline)
 {
     struct timeval left = time_left(deadline);
-    amqp_socket_t *socket = amqp_tcp_socket_new(link->state);
+    bool tls = config->amqp_tls_ca[0] != '\0';
+    amqp_socket_t *socket = tls ? amqp_link_tls_socket(link, config) : amqp_tcp_socket_new(link->state);
+    if (!socket && link->dead)
+        return ERR_CLOSED;
     if (!socket)
         abort();
     int status = amqp_socket_open_noblock(socket, config->amqp_host, (int)config->amqp_port, &left);
+    if (status != AMQP_STATUS_OK && tls)
+        return amqp_link_tls_fail(link, config, status);
     if (status != AMQP_STATUS_OK)
         return amqp_link_die(link, "%s:%d: %s", config->amqp_host, (int)config->amqp_port,
                              amqp_error_string2(status));

@@ -29,6 +29,10 @@
     X(TEXT, amqp_vhost, AMQP_VHOST, "/", 1, 255, "RabbitMQ's virtual host")                                  \
     X(TEXT, amqp_user, AMQP_USER, "carillon", 1, 255, "RabbitMQ's user")                                     \
     X(SECRET, amqp_password, AMQP_PASSWORD, NULL, 1, 255, "password of AMQP_USER")                           \
+    X(TEXT, amqp_tls_ca, AMQP_TLS_CA, "", 0, 4095,                                                           \
+      "file with the CA of RabbitMQ's certificate, PEM: TLS, for AMQP_HOST only; empty: none")               \
+    X(TEXT, amqp_tls_cert, AMQP_TLS_CERT, "", 0, 4095, "file with a certificate to show to it, PEM")         \
+    X(TEXT, amqp_tls_key, AMQP_TLS_KEY, "", 0, 4095, "file with that one's key, PEM")                        \
     X(TEXT, amqp_exchange, AMQP_EXCHANGE, "tasks", 1, 127, "topic exchange every event goes to")             \
     X(TEXT, amqp_queue, AMQP_QUEUE, "tasks_completed", 1, 127, "stream queue the notifiers read")            \
     X(INT, amqp_heartbeat_s, AMQP_HEARTBEAT_S, "10", 2, 300, "AMQP heartbeat in seconds")                    \
@@ -61,6 +65,10 @@
     X(TEXT, db_name, DB_NAME, "carillon", 1, 64, "database")                                                 \
     X(TEXT, db_user, DB_USER, "carillon", 1, 80, "MariaDB's user")                                           \
     X(SECRET, db_password, DB_PASSWORD, NULL, 1, 255, "password of DB_USER")                                 \
+    X(TEXT, db_tls_ca, DB_TLS_CA, "", 0, 4095,                                                               \
+      "file with the CA of MariaDB's certificate, PEM: TLS, for DB_HOST only; empty: none")                  \
+    X(TEXT, db_tls_cert, DB_TLS_CERT, "", 0, 4095, "file with a certificate to show to it, PEM")             \
+    X(TEXT, db_tls_key, DB_TLS_KEY, "", 0, 4095, "file with that one's key, PEM")                            \
     X(INT, db_timeout_ms, DB_TIMEOUT_MS, "1500", 100, 60000, "limit of a connect or a statement, ms")        \
     X(INT, max_body_bytes, MAX_BODY_BYTES, "65536", 1024, 16777216, "largest request body")                  \
     X(INT, request_max_age_ms, REQUEST_MAX_AGE_MS, "10000", 100, 600000,                                     \

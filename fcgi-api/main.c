@@ -13,6 +13,7 @@
 
 #include "common/log.h"
 #include "common/sandbox.h"
+#include "common/tls_files.h"
 #include "fcgi-api/api_metrics.h"
 #include "fcgi-api/app.h"
 #include "fcgi-api/drain.h"
@@ -86,6 +87,9 @@ int main(int count, char **arguments)
         return give_up(why);
     }
     if (token_keys_new(&config, &app.token_keys, why, sizeof why) != ERR_OK)
+        return give_up(why);
+
+    if (tls_files_check(CONFIG_FOR_API, &config, why, sizeof why) != ERR_OK)
         return give_up(why);
 
     prctl(PR_SET_PDEATHSIG, SIGTERM);

@@ -5,6 +5,7 @@
  * down and the library finds out by itself; the server's max_statement_time ends what still runs there. */
 #include <errmsg.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -17,8 +18,9 @@
 #include "fcgi-api/api_metrics.h"
 #include "fcgi-api/store_internal.h"
 
-#define IDLE_MARGIN_S   2      /* a process that is stopped in a transaction keeps its rows no longer */
-#define COROUTINE_STACK 262144 /* name resolution needs more than the library's default */
+#define IDLE_MARGIN_S    2 /* a process that is stopped in a transaction keeps its rows no longer */
+#define HANDSHAKE_READ_S 1
+#define COROUTINE_STACK  262144 /* name resolution needs more than the library's default */
 
 /* ---- what an error means ------------------------------------------------------------------------- */
 
@@ -126,6 +128,47 @@ enum err store_command(struct store *store, const char *sql)
 
 /* ---- connecting ---------------------------------------------------------------------------------- */
 
+/* The handshake of TLS is the one thing that the library does not do in its non-blocking form: on a socket
+ * that it has made blocking again it waits in the kernel, for ever, so we take that back wherever it lets us.
+ * On one that does not block it waits in a hook of ours, which is not told for whom. When the server's
+ * greeting was there at once we were not let in between, and HANDSHAKE_READ_S is what ends each read. */
+static _Thread_local struct store *connecting;
+
+static void unblock(const struct store *store)
+{
+    int fd = mysql_get_socket(store->mysql), flags = fcntl(fd, F_GETFL);
+    if (flags >= 0)
+        (void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+}
+
+static int wait_in_handshake(my_socket handle, my_bool is_read, int timeout)
+{
+    (void)handle, (void)timeout; /* its unit changes from one version to the next */
+    if (connecting)
+        store_wait(connecting, is_read ? MYSQL_WAIT_READ : MYSQL_WAIT_WRITE);
+    return connecting && !connecting->late;
+}
+
+/* Who asks for TLS gets it or no connection, and to nobody but the host of the certificate: before that not
+ * even the user's name is sent. */
+static void set_tls(MYSQL *mysql, const struct config *config)
+{
+    static const my_bool on = 1, off = 0;
+    static const unsigned read_s = HANDSHAKE_READ_S;
+    bool wanted = config->db_tls_ca[0] != '\0', shown = config->db_tls_cert[0] != '\0';
+
+    /* Newer ones insist on it by default, also where nobody asked for TLS. */
+    mysql_options(mysql, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, wanted ? &on : &off);
+    if (!wanted)
+        return;
+    mysql_ssl_set(mysql, shown ? config->db_tls_key : NULL, shown ? config->db_tls_cert : NULL,
+                  config->db_tls_ca, NULL, NULL);
+    mysql_options(mysql, MYSQL_OPT_SSL_ENFORCE, &on);
+    mysql_options(mysql, MARIADB_OPT_TLS_VERSION, "TLSv1.2,TLSv1.3");
+    mysql_options(mysql, MYSQL_OPT_CONNECT_TIMEOUT, &read_s);
+    mysql_optionsv(mysql, MARIADB_OPT_IO_WAIT, wait_in_handshake);
+}
+
 static void set_options(MYSQL *mysql, const struct config *config)
 {
     static const my_bool off = 0;
@@ -137,7 +180,7 @@ static void set_options(MYSQL *mysql, const struct config *config)
     mysql_options(mysql, MYSQL_OPT_RECONNECT, &off);
     mysql_options(mysql, MYSQL_OPT_LOCAL_INFILE, &no);
     mysql_options(mysql, MYSQL_SET_CHARSET_NAME, "utf8mb4");
-    mysql_options(mysql, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &off); /* newer ones insist on it by default */
+    set_tls(mysql, config);
     if (config->db_socket[0] == '\0')
         mysql_options(mysql, MYSQL_OPT_PROTOCOL, &tcp);
 
@@ -156,11 +199,18 @@ static bool open_connection(struct store *store)
     const char *socket = config->db_socket[0] != '\0' ? config->db_socket : NULL;
     MYSQL *connected = NULL;
 
+    connecting = store;
     int wanted = mysql_real_connect_start(&connected, store->mysql, socket ? NULL : config->db_host,
                                           config->db_user, config->db_password, config->db_name,
                                           socket ? 0 : (unsigned)config->db_port, socket, CLIENT_FOUND_ROWS);
-    while (wanted != 0)
-        wanted = mysql_real_connect_cont(&connected, store->mysql, store_wait(store, wanted));
+    while (wanted != 0) {
+        int happened = store_wait(store, wanted);
+        unblock(store);
+        wanted = mysql_real_connect_cont(&connected, store->mysql, happened);
+    }
+    if (connected)
+        unblock(store);
+    connecting = NULL;
     return connected != NULL;
 }
 

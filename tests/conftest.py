@@ -98,6 +98,14 @@ def guarded_stack(tmp_path_factory):
     finish(third, "guarded")
 
 
+@pytest.fixture(scope="session")
+def tls_stack():
+    """A stack behind https, with certificates of its own making."""
+    fifth = Stack.start(TLS=1, HSTS_MAX_AGE=300, API_WORKERS=4, ADMINER_PORT="off")
+    yield fifth
+    finish(fifth, "tls")
+
+
 @pytest.fixture(scope="module")
 def pair():
     """Two notifiers with a small ring, for the tests that are about their number."""

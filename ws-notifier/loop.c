@@ -13,6 +13,7 @@
 
 #include "common/log.h"
 #include "common/sandbox.h"
+#include "common/tls_files.h"
 #include "ws-notifier/consumer.h"
 #include "ws-notifier/feed.h"
 #include "ws-notifier/hub.h"
@@ -130,7 +131,9 @@ static enum err start(struct loop *loop)
     start_signal(loop, &loop->sigterm, SIGTERM);
     start_signal(loop, &loop->sigint, SIGINT);
 
-    enum err err = token_keys_new(config, &loop->keys, why, sizeof why);
+    enum err err = tls_files_check(CONFIG_FOR_NOTIFIER, config, why, sizeof why);
+    if (!err)
+        err = token_keys_new(config, &loop->keys, why, sizeof why);
     if (err) {
         log_error("cannot start: %s", why);
         return err;

@@ -30,6 +30,12 @@ event_scheduler = OFF
 max_connections = 300
 init_file = $ETC_DIR/mariadb-init.sql
 CONFIG
+    [ "$TLS" != 1 ] || cat >>"$ETC_DIR/mariadb.cnf" <<CONFIG
+ssl_ca = $TLS_DIR/ca.pem
+ssl_cert = $TLS_DIR/server.pem
+ssl_key = $TLS_DIR/server.key
+tls_version = TLSv1.2,TLSv1.3
+CONFIG
     (
         umask 077
         printf '[client]\nsocket = %s\nuser = %s\ndefault-character-set = utf8mb4\n' "$DB_SOCKET" "$user" >"$ETC_DIR/mariadb-admin.cnf"

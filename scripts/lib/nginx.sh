@@ -3,6 +3,7 @@
 
 # shellcheck disable=SC2016 # names for envsubst
 NGINX_VARIABLES='${HTTP_LISTEN} ${API_LISTEN} ${CLIENT_LISTEN} ${WS_LISTEN} ${FCGI_UPSTREAM} ${NOTIFIER_SERVERS}
+    ${FRONT} ${TLS_LISTEN} ${TLS_CERTIFICATE} ${TLS_KEY} ${TLS_ADDRESS} ${HSTS_MAX_AGE} ${ACME_ROOT}
     ${CLIENT_ROOT} ${CLIENT_MAX_BODY} ${REQUEST_MAX_AGE_MS} ${RATE_LIMIT} ${RATE_BURST} ${CONNECTION_LIMIT}
     ${CLIENT_HEADER_S} ${CLIENT_BODY_S} ${CLIENT_SEND_S} ${CLIENT_IDLE_S} ${CLIENT_MAX_HEADER}
     ${USER_LINE} ${NGINX_WORKERS} ${NGINX_CONNECTIONS} ${OPEN_FILES} ${RUN_DIR}'
@@ -10,11 +11,11 @@ NGINX_VARIABLES='${HTTP_LISTEN} ${API_LISTEN} ${CLIENT_LISTEN} ${WS_LISTEN} ${FC
 nginx_configure() {
     local target=$ETC_DIR/nginx template name
     rm -rf "$target"
-    mkdir -p "$target/conf.d/include"
+    mkdir -p "$target/conf.d/include" "$target/conf.d/plain" "$target/conf.d/tls"
     (
         nginx_variables
         render "$ROOT/nginx/nginx.conf.template" "$target/nginx.conf" "$NGINX_VARIABLES"
-        for template in "$ROOT"/nginx/templates/*.template "$ROOT"/nginx/templates/include/*.template; do
+        for template in "$ROOT"/nginx/templates/*.template "$ROOT"/nginx/templates/*/*.template; do
             name=${template#"$ROOT/nginx/templates/"}
             nginx_wanted "$name" || continue
             render "$template" "$target/conf.d/${name%.template}" "$NGINX_VARIABLES"
@@ -41,6 +42,16 @@ nginx_variables() {
     API_LISTEN=$(nginx_listen "$API_PORT")
     CLIENT_LISTEN=$(nginx_listen "$CLIENT_PORT")
     WS_LISTEN=$(nginx_listen "$WS_PORT")
+    # By default a browser is told to forget: it would insist on https at every port of this machine.
+    export HSTS_MAX_AGE=${HSTS_MAX_AGE:-0}
+    [[ $HSTS_MAX_AGE =~ ^[0-9]{1,9}$ ]] || die "HSTS_MAX_AGE must be a number of seconds, not '$HSTS_MAX_AGE'"
+    export FRONT=plain
+    [ "$TLS" = 1 ] || return 0
+    FRONT=tls
+    export TLS_LISTEN TLS_ADDRESS=:$TLS_PORT TLS_CERTIFICATE=$TLS_DIR/server.pem TLS_KEY=$TLS_DIR/server.key
+    export ACME_ROOT=$TLS_DIR/acme
+    TLS_ADDRESS=${TLS_ADDRESS%:443}
+    TLS_LISTEN=$(nginx_listen "$TLS_PORT" 'ssl http2 ')
 }
 
 # nginx_number NAME DEFAULT...: sets and exports each; what nginx would not understand is named here.
@@ -55,12 +66,13 @@ nginx_number() {
 
 # Open to this machine only, by both of its names.
 nginx_listen() {
-    printf '127.0.0.1:%s backlog=4096' "$1"
-    ! ipv6_loopback || printf '; listen [::1]:%s backlog=4096' "$1"
+    printf '127.0.0.1:%s %sbacklog=4096' "$1" "${2:-}"
+    ! ipv6_loopback || printf '; listen [::1]:%s %sbacklog=4096' "$1" "${2:-}"
 }
 
 nginx_wanted() {
     case $1 in
+        tls/*) [ "$TLS" = 1 ] ;;
         api-port.*) [ "$API_PORT" != off ] ;;
         client-port.*) [ "$CLIENT_PORT" != off ] ;;
         ws-port.*) [ "$WS_PORT" != off ] ;;

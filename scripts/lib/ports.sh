@@ -6,6 +6,9 @@ PORTS_OPTIONAL=(API_PORT CLIENT_PORT WS_PORT ADMINER_PORT)
 PORTS_CLASSIC='PORT=80 API_PORT=3333 CLIENT_PORT=8181 WS_PORT=3080 ADMINER_PORT=8080 MANAGEMENT_PORT=15673
     AMQP_PORT=5673 NOTIFIER_PORT=3081 DB_PORT=3307 EPMD_PORT=4370 DIST_PORT=25673'
 
+# With --tls, past the notifiers' ports: N+18 and N+19.
+PORTS_TLS='TLS_PORT=443 AMQPS_PORT=5674'
+
 # Prints free, busy or forbidden for a port of this machine, by either of its names.
 ports_probe() {
     perl -MSocket=:all -MErrno=EACCES -e '
@@ -28,6 +31,8 @@ ipv6_loopback() { grep -qs '^00000000000000000000000000000001 ' /proc/net/if_ine
 ports_choose() {
     local name pair index=0
     PORTS_ASKED=' '
+    [ -z "$TLS" ] || STACK_PORTS+=(TLS_PORT AMQPS_PORT)
+    [ "$TLS" = 1 ] || [ -z "${TLS_PORT:-}" ] || die "TLS_PORT is set, but not --tls"
     for name in "${STACK_PORTS[@]}"; do
         [ -z "${!name:-}" ] || PORTS_ASKED+="$name "
     done
@@ -41,7 +46,22 @@ ports_choose() {
         [ "$index" != 0 ] || ports_check_value "$name"
         index=$((index + 1))
     done
+    [ -z "$TLS" ] || ports_choose_tls
     for name in "${STACK_PORTS[@]}"; do ports_check_value "$name"; done
+}
+
+# The original's ports, beside the door that is locked, are not opened unless they are asked for.
+ports_choose_tls() {
+    local name pair index=18
+    for name in API_PORT CLIENT_PORT WS_PORT; do ports_asked "$name" || printf -v "$name" off; done
+    for pair in $PORTS_TLS; do
+        name=${pair%%=*}
+        if [ -n "${!name:-}" ]; then :
+        elif ports_asked PORT; then printf -v "$name" '%s' $((PORT + index))
+        else printf -v "$name" '%s' "${pair#*=}"
+        fi
+        index=$((index + 1))
+    done
 }
 
 ports_asked() { case $PORTS_ASKED in *" $1 "*) ;; *) return 1 ;; esac; }
@@ -82,6 +102,11 @@ ports_give_way() {
             ports_asked ADMINER_PORT || ADMINER_PORT=8081
             say "port 80 is $state: using $PORT"
             [ "$(ports_probe $PORT)" = free ] || die "port $PORT is busy as well; choose one with --port N"
+            ;;
+        TLS_PORT)
+            TLS_PORT=8443
+            say "port 443 is $state: using $TLS_PORT"
+            [ "$(ports_probe $TLS_PORT)" = free ] || die "port $TLS_PORT is busy as well; choose one with TLS_PORT=N"
             ;;
         API_PORT | CLIENT_PORT | WS_PORT | ADMINER_PORT)
             # ADMINER_PORT may have moved since it was probed.

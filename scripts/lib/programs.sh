@@ -7,7 +7,7 @@ settings_of() {
     local name
     while read -r name; do
         # Where the other parts are is not the caller's to say.
-        case $name in *_HOST | *_PORT | *_SOCKET | *_USER | *_PASSWORD | AMQP_VHOST | DB_NAME | API_STATS_FILE) continue ;; esac
+        case $name in *_HOST | *_PORT | *_TLS_* | *_SOCKET | *_USER | *_PASSWORD | AMQP_VHOST | DB_NAME | API_STATS_FILE) continue ;; esac
         [ -n "${!name+set}" ] || continue
         # The parts run elsewhere: a path from here must be a whole one.
         case $name:${!name} in *_FILE:[!/]*) say "$name=$(realpath -m -- "${!name}")" ;; *) say "$name=${!name}" ;; esac
@@ -35,10 +35,27 @@ setting_names() {
 
 # amqp_settings ACCOUNT SECRET
 amqp_settings() {
-    say "AMQP_HOST=127.0.0.1"
-    say "AMQP_PORT=$AMQP_PORT"
+    if [ "$TLS" = 1 ]; then
+        say "AMQP_HOST=localhost"
+        say "AMQP_PORT=$AMQPS_PORT"
+        say "AMQP_TLS_CA=$TLS_DIR/ca.pem"
+    else
+        say "AMQP_HOST=127.0.0.1"
+        say "AMQP_PORT=$AMQP_PORT"
+    fi
     say "AMQP_USER=$1"
     say "AMQP_PASSWORD_FILE=$(secret_file "$2")"
+}
+
+db_settings() {
+    if [ "$TLS" = 1 ]; then
+        say "DB_HOST=localhost"
+        say "DB_PORT=$DB_PORT"
+        say "DB_TLS_CA=$TLS_DIR/ca.pem"
+    else
+        say "DB_SOCKET=$DB_SOCKET"
+    fi
+    printf '%s\n' "DB_NAME=carillon" "DB_USER=carillon-api" "DB_PASSWORD_FILE=$(secret_file db_api_password)"
 }
 
 api_configure() {
@@ -49,15 +66,14 @@ api_configure() {
         for right in STORE RETRIEVE; do say '^pool$' >"$rules/env/S6_FDHOLDER_${right}_REGEX"; done
         say >"$rules/env/S6_FDHOLDER_LIST")
     : >"$RUN_DIR/tmp/api-stats"
-    mapfile -t settings < <(settings_of COMMON; settings_of API; amqp_settings carillon-api amqp_api_password; token_settings)
+    mapfile -t settings < <(settings_of COMMON; settings_of API; amqp_settings carillon-api amqp_api_password; db_settings; token_settings)
     service_make fcgi-api fcgi-api "${settings[@]}" \
         "PROGRAM=$BUILD_DIR/fcgi-api" \
         "FCGI_SOCKET=$FCGI_SOCKET" \
         "FCGI_HOLDER=$FCGI_HOLDER" \
         "FCGI_BACKLOG=$FCGI_BACKLOG" \
         "API_WORKERS=$API_WORKERS" \
-        "API_STATS_FILE=$RUN_DIR/tmp/api-stats" \
-        "DB_SOCKET=$DB_SOCKET" "DB_NAME=carillon" "DB_USER=carillon-api" "DB_PASSWORD_FILE=$(secret_file db_api_password)"
+        "API_STATS_FILE=$RUN_DIR/tmp/api-stats"
 }
 
 # notifier_configure NAME PORT

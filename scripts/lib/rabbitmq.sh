@@ -47,6 +47,16 @@ log.console.level = info
 log.console.use_colors = off
 log.connection.level = warning
 CONFIG
+    [ "$TLS" != 1 ] || cat <<CONFIG
+listeners.ssl.1 = 127.0.0.1:$AMQPS_PORT
+ssl_options.cacertfile = $TLS_DIR/ca.pem
+ssl_options.certfile = $TLS_DIR/server.pem
+ssl_options.keyfile = $TLS_DIR/server.key
+ssl_options.verify = verify_peer
+ssl_options.fail_if_no_peer_cert = false
+ssl_options.versions.1 = tlsv1.3
+ssl_options.versions.2 = tlsv1.2
+CONFIG
 }
 
 # The API makes the exchanges and the stream, binds them and publishes; it cannot read the stream. The notifier

@@ -5,6 +5,7 @@
 #   etc/       rendered configurations      service/   s6's scan directory, one folder a part
 #   log/PART/  current and rotated logs     secrets/   passwords, mode 0600
 #   sock/      unix sockets                 mariadb/, rabbitmq/   the data
+#   tls/       with --tls: the CA and the certificate, keys with mode 0600
 
 STACK_PORTS=(PORT API_PORT CLIENT_PORT WS_PORT ADMINER_PORT MANAGEMENT_PORT
     AMQP_PORT NOTIFIER_PORT DB_PORT EPMD_PORT DIST_PORT)
@@ -20,7 +21,7 @@ stack_paths() {
         *[!A-Za-z0-9._/@+-]*) die "the path $RUN_DIR has a character some part cannot stand; set RUN_DIR to a plain one" ;;
     esac
     ETC_DIR=$RUN_DIR/etc SERVICE_DIR=$RUN_DIR/service LOG_DIR=$RUN_DIR/log SECRET_DIR=$RUN_DIR/secrets
-    SOCK_DIR=$RUN_DIR/sock
+    SOCK_DIR=$RUN_DIR/sock TLS_DIR=$RUN_DIR/tls
     [ ! -L "$SOCK_DIR" ] || SOCK_DIR=$(readlink -- "$SOCK_DIR")
     DB_SOCKET=$SOCK_DIR/mariadb.sock
     FCGI_SOCKET=$SOCK_DIR/fcgi.sock
@@ -57,7 +58,7 @@ stack_drop_sockets() { case $SOCK_DIR in /tmp/carillon-????????) rm -rf "$SOCK_D
 stack_save() {
     local name
     {
-        for name in "${STACK_PORTS[@]}" NOTIFIERS API_WORKERS BUILD_DIR; do printf '%s=%q\n' "$name" "${!name}"; done
+        for name in "${STACK_PORTS[@]}" NOTIFIERS API_WORKERS BUILD_DIR TLS; do printf '%s=%q\n' "$name" "${!name}"; done
         printf 'PARTS=(%s)\n' "${PARTS[*]}"
     } >"$RUN_DIR/ports.env.new"
     mv "$RUN_DIR/ports.env.new" "$RUN_DIR/ports.env"

@@ -40,11 +40,11 @@ window.WebSocket = class extends WebSocket {
 class Browser:
     """One Chromium with a profile of its own, made for one language."""
 
-    def __init__(self, language):
+    def __init__(self, language, *more_arguments):
         self._profile = tempfile.mkdtemp(prefix="carillon-browser-")
         options = Options()
         options.binary_location = shutil.which("chromium") or "/usr/bin/chromium"
-        for argument in ARGUMENTS.split():
+        for argument in [*ARGUMENTS.split(), *more_arguments]:
             options.add_argument(argument)
         options.add_argument(f"--user-data-dir={self._profile}")
         options.add_argument(f"--lang={language}")

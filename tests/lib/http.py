@@ -3,6 +3,7 @@
 import http.client
 import json
 import socket
+import ssl
 import threading
 import urllib.parse
 
@@ -26,15 +27,19 @@ class Response:
 
 
 class Http:
-    """A client of one base address. Each call opens its own connection unless `keep` is set."""
+    """A client of one base address. Each call opens its own connection unless `keep` is set. For https, `trust`
+    is the file of the CA; the server's name is verified."""
 
-    def __init__(self, base, keep=False, timeout=15):
+    def __init__(self, base, keep=False, timeout=15, trust=None):
         parts = urllib.parse.urlsplit(base)
         self.host, self.port, self.base = parts.hostname, parts.port or 80, base.rstrip("/")
         self.timeout = timeout
+        self._tls = ssl.create_default_context(cafile=trust) if parts.scheme == "https" else None
         self._kept = self._connection() if keep else None
 
     def _connection(self, timeout=None):
+        if self._tls:
+            return http.client.HTTPSConnection(self.host, self.port, timeout=timeout or self.timeout, context=self._tls)
         return http.client.HTTPConnection(self.host, self.port, timeout=timeout or self.timeout)
 
     def call(self, method, path, data=None, headers=None, timeout=None):

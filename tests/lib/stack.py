@@ -108,6 +108,7 @@ class Stack:
     def run(self, *arguments, timeout=180):
         done = self.script("run", "--detach", "--no-build", *arguments, timeout=timeout)
         self._endpoints = None
+        self.said = done.stdout
         return done
 
     def stop(self):

@@ -1,0 +1,318 @@
+"""TLS to MariaDB and RabbitMQ: the programs talk to the host their CA vouches for, or to nobody. Each is started by
+itself here, with its part's settings and one of them changed, against the servers of a stack with TLS."""
+
+import base64
+import contextlib
+import os
+import re
+import shutil
+import socket
+import subprocess
+import threading
+import time
+import urllib.parse
+
+import pytest
+
+from lib.http import Http
+from lib.relay import Relay
+from lib.stack import BUILD_DIR, REFUSAL
+from lib.wait import eventually
+
+
+class Program:
+    """One of the two, with its part's settings and others; its log line by line."""
+
+    def __init__(self, stack, name, directory, **settings):
+        folder = stack.run_dir / "service" / name / "env"
+        environment = {path.name: path.read_text().rstrip("\n") for path in folder.iterdir()}
+        environment.update(PATH=os.environ["PATH"], API_STATS_FILE=str(directory / "stats"), WS_PORT=str(free_port()))
+        environment.update({key: str(value) for key, value in settings.items()})
+        self._socket = socket.socket(socket.AF_UNIX)
+        self.address, self.ws_port = str(directory / "fcgi.sock"), environment["WS_PORT"]
+        self._socket.bind(self.address)
+        self._socket.listen(16)
+        self.lines = []
+        self._process = subprocess.Popen(
+            [BUILD_DIR / name], env=environment, stdin=self._socket.fileno(), stderr=subprocess.PIPE, text=True, errors="replace"
+        )
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        for line in self._process.stderr:
+            self.lines.append(line.rstrip("\n"))
+
+    def log(self):
+        return "\n".join(self.lines)
+
+    def says(self, words, deadline=20):
+        return eventually(lambda: next((line for line in list(self.lines) if words in line), None), deadline, f"{words!r} in the log")
+
+    def ask(self, path):
+        """(status, seconds) of a request past nginx."""
+        question = {"REQUEST_METHOD": "GET", "REQUEST_URI": path, "SCRIPT_NAME": path.partition("?")[0], "REQUEST_ID": "test"}
+        question |= {"QUERY_STRING": path.partition("?")[2], "SERVER_PROTOCOL": "HTTP/1.1", "CONTENT_LENGTH": ""}
+        began = time.monotonic()
+        done = subprocess.run(
+            ["cgi-fcgi", "-bind", "-connect", self.address],
+            env={"PATH": os.environ["PATH"], **question},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+        return int(re.match(r"Status: (\d+)", done.stdout)[1]), time.monotonic() - began
+
+    def ready(self):
+        """Of the notifier: its page says so when it has read the stream."""
+        try:
+            return Http(f"http://127.0.0.1:{self.ws_port}").get("/readyz").status == 200
+        except OSError:
+            return False
+
+    def end(self):
+        self._process.terminate()
+        try:
+            self._process.wait(15)
+        finally:
+            self._process.kill()
+            self._socket.close()
+        assert not REFUSAL.search(self.log()), "the sandbox keeps it from what TLS needs"
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return found.getsockname()[1]
+
+
+@pytest.fixture
+def start(tls_stack, tmp_path):
+    """start("fcgi-api", DB_TLS_CA=...) runs until the test ends."""
+    with contextlib.ExitStack() as ends:
+
+        def begin(name, stack=tls_stack, **settings):
+            program = Program(stack, name, tmp_path, **settings)
+            ends.callback(program.end)
+            return program
+
+        yield begin
+
+
+@pytest.fixture
+def relay(tls_stack):
+    """relay("DB_PORT") leads to that port of the stack."""
+    with contextlib.ExitStack() as ends:
+
+        def make(name, **more):
+            wire = Relay(tls_stack.port(name), **more)
+            ends.callback(wire.close)
+            return wire
+
+        yield make
+
+
+@pytest.fixture(scope="module")
+def strangers(tmp_path_factory):
+    """A CA that nobody here has a certificate of."""
+    path = tmp_path_factory.mktemp("strangers") / "ca.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", os.devnull,
+         "-out", path, "-days", "2", "-subj", "/CN=nobody"],
+        check=True,
+        capture_output=True,
+    )  # fmt: skip
+    return path
+
+
+def db(wire):
+    return {"DB_HOST": wire.host, "DB_PORT": wire.port}
+
+
+def amqp(wire):
+    return {"AMQP_HOST": wire.host, "AMQP_PORT": wire.port}
+
+
+def management(stack):
+    """(client, headers) of RabbitMQ's own account of things."""
+    parts = urllib.parse.urlsplit(stack.amqp)
+    token = base64.b64encode(f"{parts.username}:{parts.password}".encode()).decode()
+    return Http(stack.endpoints["management"]), {"Authorization": f"Basic {token}"}
+
+
+# --- As it should be
+
+
+def test_the_broker_sees_encrypted_connections_only(tls_stack):
+    client, headers = management(tls_stack)
+
+    def all_encrypted():
+        seen = [one for one in client.get("/api/connections", headers=headers).json() if one.get("user") not in (None, "admin")]
+        names = {one["client_properties"].get("connection_name", "") for one in seen}
+        assert len(names) >= 2, names
+        assert all(one["ssl"] and one["ssl_protocol"] in ("tlsv1.3", "tlsv1.2") for one in seen), seen
+        return True
+
+    eventually(all_encrypted, 20, "publisher and notifier, both encrypted")
+
+
+def test_the_database_sees_encrypted_connections(tls_stack):
+    """A server that insists on TLS takes the API's."""
+    secure = Http(tls_stack.endpoints["https"], trust=tls_stack.endpoints["tls_ca"])
+    accounts = [f"'{user}'@'{host}'" for user, host in tls_stack.sql("SELECT user, host FROM mysql.user WHERE user LIKE 'carillon%'")]
+    try:
+        for account in accounts:
+            tls_stack.sql(f"ALTER USER {account} REQUIRE SSL")
+        lose_connections(tls_stack)
+        eventually(lambda: secure.get("/tasks/1").status == 200, 10, "the API gets in")
+    finally:
+        for account in accounts:
+            tls_stack.sql(f"ALTER USER {account} REQUIRE NONE")
+
+
+def lose_connections(stack):
+    for (number,) in stack.sql("SELECT id FROM information_schema.processlist WHERE user LIKE 'carillon%'"):
+        stack.script("sql", "-e", f"KILL {number}", check=False)
+
+
+# --- The database
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+def test_the_right_database(start, relay, host):
+    api = start("fcgi-api", DB_HOST=host, DB_PORT=relay("DB_PORT").port)
+    assert api.ask("/tasks/1")[0] == 200
+
+
+def test_a_database_of_another_ca(start, strangers, tls_stack, tmp_path):
+    """Refused in one line, and healed by the right file, without a restart."""
+    file = tmp_path / "ca.pem"
+    shutil.copy(strangers, file)
+    api = start("fcgi-api", DB_TLS_CA=file)
+    status, seconds = api.ask("/tasks/1")
+    assert status == 503 and seconds < 3
+    line = api.says("database: cannot read")
+    assert re.search(r"certificate", line) and "Access denied" not in api.log(), line
+    api.ask("/tasks/1")
+    assert api.log().count("database: cannot read") == 1
+    shutil.copy(tls_stack.endpoints["tls_ca"], file)
+    eventually(lambda: api.ask("/tasks/1")[0] == 200, 20, "healed")
+
+
+def test_a_database_of_another_name(start, relay):
+    api = start("fcgi-api", **db(relay("DB_PORT", host="127.0.0.2")))
+    assert api.ask("/tasks/1")[0] == 503
+    assert "Validation of SSL server certificate failed" in api.says("database: cannot read")
+
+
+def test_a_database_without_tls(start, stack, tls_stack):
+    """Who stands between may take the word TLS out of the server's greeting: then there is no connection."""
+    api = start("fcgi-api", stack=stack, DB_SOCKET="", DB_PORT=stack.port("DB_PORT"), DB_TLS_CA=tls_stack.endpoints["tls_ca"])
+    assert api.ask("/tasks/1")[0] == 503
+    assert "SSL" in api.says("database: cannot read")
+
+
+def test_a_database_that_stops_in_the_handshake(start, relay):
+    """503 within 2 s holds for it, too: the library by itself would wait for ever."""
+    api = start("fcgi-api", **db(relay("DB_PORT", deaf=True)))
+    status, seconds = api.ask("/tasks/1")
+    assert status == 503 and seconds < 2.5, seconds
+    assert "no answer within 1500 ms" in api.says("database: cannot read")
+
+
+def test_a_client_certificate(start, tls_stack, tmp_path):
+    """Where the server asks for one."""
+    tls, cert, key = tls_stack.run_dir / "tls", tmp_path / "cert.pem", tmp_path / "key.pem"
+    for command in (
+        f"req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout {key} -out {tmp_path}/csr -subj /CN=fcgi-api",
+        f"x509 -req -in {tmp_path}/csr -CA {tls}/ca.pem -CAkey {tls}/ca.key -set_serial 9 -days 2 -out {cert}",
+    ):
+        subprocess.run(["openssl", *command.split()], check=True, capture_output=True)
+    tls_stack.sql("CREATE OR REPLACE USER 'shows'@'127.0.0.1' IDENTIFIED BY 'a-word' REQUIRE X509")
+    tls_stack.sql("GRANT SELECT, INSERT, UPDATE, DELETE ON carillon.* TO 'shows'@'127.0.0.1'")
+    (tmp_path / "word").write_text("a-word")
+    try:
+        account = {"DB_USER": "shows", "DB_PASSWORD_FILE": tmp_path / "word"}
+        shown = {"DB_TLS_CERT": cert, "DB_TLS_KEY": key, "AMQP_TLS_CERT": cert, "AMQP_TLS_KEY": key}
+        api = start("fcgi-api", **account, **shown)
+        assert api.ask("/tasks/1")[0] == 200
+        api.says("broker: connected")
+    finally:
+        tls_stack.sql("DROP USER 'shows'@'127.0.0.1'")
+
+
+# --- The broker
+
+
+def test_the_right_broker(start, relay):
+    notifier = start("ws-notifier", **amqp(relay("AMQPS_PORT")))
+    eventually(notifier.ready, 30, "it has read the stream")
+
+
+def test_a_broker_of_another_ca(start, strangers, tls_stack, tmp_path):
+    file = tmp_path / "ca.pem"
+    shutil.copy(strangers, file)
+    notifier = start("ws-notifier", AMQP_TLS_CA=file)
+    line = notifier.says("the broker is away")
+    assert f"localhost:{tls_stack.port('AMQPS_PORT')}: the broker's certificate: " in line and "certificate" in line.partition("certificate: ")[2], line
+    assert not notifier.ready()
+    shutil.copy(tls_stack.endpoints["tls_ca"], file)
+    eventually(notifier.ready, 30, "healed")
+    assert notifier.log().count("the broker is away") == 1
+
+
+def test_a_broker_of_another_name(start, relay):
+    wire = relay("AMQPS_PORT", host="127.0.0.2")
+    notifier = start("ws-notifier", **amqp(wire))
+    assert "the broker's certificate: IP address mismatch" in notifier.says("the broker is away")
+
+
+def test_a_publisher_refuses_the_same(start, relay):
+    api = start("fcgi-api", **amqp(relay("AMQPS_PORT", host="127.0.0.2")))
+    assert "the broker's certificate: IP address mismatch" in api.says("broker: ")
+    assert api.ask("/tasks/1")[0] == 200, "the request path has nothing to do with it"
+
+
+def test_a_broker_without_tls(start, relay):
+    notifier = start("ws-notifier", **amqp(relay("AMQP_PORT")))
+    assert "no TLS: " in notifier.says("the broker is away")
+
+
+def test_a_broker_that_stops_in_the_handshake(start, relay):
+    notifier = start("ws-notifier", **amqp(relay("AMQPS_PORT", deaf=True)), AMQP_TIMEOUT_MS=1000)
+    began = time.monotonic()
+    notifier.says("the broker is away", deadline=10)
+    assert time.monotonic() - began < 5
+    began = time.monotonic()
+    assert Http(f"http://127.0.0.1:{notifier.ws_port}").get("/healthz").status == 200
+    assert time.monotonic() - began < 0.5, "browsers are served meanwhile"
+
+
+def test_a_cut_connection_is_made_again(start, relay):
+    wire = relay("AMQPS_PORT")
+    notifier = start("ws-notifier", **amqp(wire))
+    eventually(notifier.ready, 30, "it has read the stream")
+    wire.cut()
+    notifier.says("the broker is away")
+    eventually(notifier.ready, 30, "and reads on")
+
+
+# --- Settings that cannot be
+
+
+@pytest.mark.parametrize(
+    "program, settings, complaint",
+    [
+        ("ws-notifier", {"AMQP_TLS_CA": "/nowhere/ca.pem"}, "AMQP_TLS_CA: cannot open /nowhere/ca.pem: No such file"),
+        ("ws-notifier", {"AMQP_TLS_CA": "/etc/hostname"}, "AMQP_TLS_CA: /etc/hostname holds no certificate in PEM"),
+        ("ws-notifier", {"AMQP_TLS_CERT": "/x"}, "AMQP_TLS_CERT and AMQP_TLS_KEY go together; one is missing"),
+        ("fcgi-api", {"DB_TLS_CA": "", "DB_TLS_CERT": "/x", "DB_TLS_KEY": "/x"}, "DB_TLS_CERT is set without DB_TLS_CA"),
+        ("fcgi-api", {"DB_SOCKET": "/x"}, "DB_TLS_CA is for DB_HOST, but DB_SOCKET is set"),
+        ("fcgi-api", {"DB_TLS_CERT": "CA", "DB_TLS_KEY": "/etc/hostname"}, "DB_TLS_KEY: /etc/hostname holds no key in PEM"),
+        ("fcgi-api", {"DB_TLS_CERT": "CA", "DB_TLS_KEY": "KEY"}, "is not the key of DB_TLS_CERT"),
+    ],
+)
+def test_what_cannot_work_is_named_at_the_start(start, tls_stack, program, settings, complaint):
+    tls = tls_stack.run_dir / "tls"
+    files = {"CA": tls / "ca.pem", "KEY": tls / "server.key"}
+    started = start(program, **{name: files.get(value, value) for name, value in settings.items()})
+    started.says(f"cannot start: {complaint}" if not complaint.startswith("is not") else complaint)
