@@ -137,7 +137,7 @@ static _Thread_local struct store *connecting;
 static void unblock(const struct store *store)
 {
     int fd = mysql_get_socket(store->mysql), flags = fcntl(fd, F_GETFL);
-    if (flags >= 0)
+    if (store->config->db_tls_ca[0] != '\0' && flags >= 0)
         (void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
 }
 

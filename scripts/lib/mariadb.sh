@@ -10,6 +10,7 @@ ADMINER_ACCOUNT="'carillon-adminer'@'127.0.0.1'"
 mariadb_configure() {
     local user
     user=$(id -un)
+    [ "$TLS" != 1 ] || API_ACCOUNT="'carillon-api'@'127.0.0.1'"
     rm -f "$SECRET_DIR/db_password" # of an account that is no more, see mariadb_init_sql
     cat >"$ETC_DIR/mariadb.cnf" <<CONFIG
 [mariadbd]
@@ -49,9 +50,12 @@ mariadb_init_sql() {
     say "CREATE DATABASE IF NOT EXISTS carillon CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;"
     # The one that everybody shared once.
     say "DROP USER IF EXISTS 'carillon'@'localhost', 'carillon'@'127.0.0.1';"
+    if [ "$TLS" = 1 ]; then say "DROP USER IF EXISTS 'carillon-api'@'localhost';"; else say "DROP USER IF EXISTS 'carillon-api'@'127.0.0.1';"; fi
     mariadb_account "$MIGRATE_ACCOUNT" db_migrate_password
     say "GRANT ALL PRIVILEGES ON carillon.* TO $MIGRATE_ACCOUNT WITH GRANT OPTION;"
     mariadb_account "$API_ACCOUNT" db_api_password
+    # With TLS the API comes by TCP, and in no other way.
+    [ "$TLS" != 1 ] || say "ALTER USER $API_ACCOUNT REQUIRE SSL;"
     mariadb_account "$ADMINER_ACCOUNT" db_adminer_password
     # EVENT only because Adminer shows an error when it may not list a database's events; none ever runs, for
     # the scheduler is off, and only the administrator may turn it on.

@@ -12,6 +12,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 COMPOSE = (ROOT / "compose.yml").read_text()
 SERVICES = yaml.safe_load(COMPOSE)["services"]
+OVERLAY = (ROOT / "compose.tls.yml").read_text()
 EXAMPLE = (ROOT / ".env.example").read_text()
 
 # What a container is told by compose.yml alone, whatever .env says: who listens where in its networks.
@@ -42,7 +43,7 @@ def test_every_setting_is_documented():
 
 
 def test_nothing_else_is_documented():
-    known = set(COMMON | API | NOTIFIER) | {name for name, *_ in REFERENCE.findall(COMPOSE)} | {"COMPOSE_PROJECT_NAME"}
+    known = set(COMMON | API | NOTIFIER) | {name for name, *_ in REFERENCE.findall(COMPOSE + OVERLAY)} | {"COMPOSE_PROJECT_NAME"}
     unknown = set(SET | SHOWN) - known
     assert not unknown, f"nobody reads {unknown}"
 
@@ -74,14 +75,14 @@ def test_a_program_gets_every_setting_and_its_default(service, own):
 
 def test_one_name_has_one_default():
     defaults = {}
-    for name, kind, default in REFERENCE.findall(COMPOSE):
+    for name, kind, default in REFERENCE.findall(COMPOSE + OVERLAY):
         assert defaults.setdefault(name, (kind, default)) == (kind, default), name
         if kind == "-" and name in SET | SHOWN:
             assert (SET | SHOWN)[name] == default, name
 
 
 def test_everything_compose_asks_for_is_documented():
-    missing = {name for name, *_ in REFERENCE.findall(COMPOSE)} - set(SET | SHOWN)
+    missing = {name for name, *_ in REFERENCE.findall(COMPOSE + OVERLAY)} - set(SET | SHOWN)
     assert not missing, f".env.example does not name {missing}"
 
 
@@ -97,6 +98,20 @@ def test_passwords_come_from_env_only():
 def test_only_loopback_is_published():
     ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
     assert len(ports) == 6 and all(port.startswith("127.0.0.1:${") for port in ports), ports
+
+
+def test_with_https_only_https_and_the_way_to_it_are_public():
+    overlay = yaml.safe_load(OVERLAY)["services"]
+    assert list(overlay) == ["nginx"]
+    assert [port.rpartition(":")[2] for port in overlay["nginx"]["ports"]] == ["8080", "8443"]
+
+
+def test_nginx_gets_every_variable_of_its_templates():
+    """One that is missing would stay in the file as it is written."""
+    templates = [path.read_text() for path in (ROOT / "nginx/templates").rglob("*.template")]
+    wanted = {name for text in templates for name in re.findall(r"\$\{([A-Z_]+)\}", re.sub(r"#.*", "", text))}
+    given = set(SERVICES["nginx"]["environment"]) | set(yaml.safe_load(OVERLAY)["services"]["nginx"]["environment"])
+    assert wanted <= given, wanted - given
 
 
 def test_every_service_is_confined():
