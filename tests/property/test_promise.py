@@ -76,7 +76,6 @@ class Browser:
         self.floor = 0  # when it does not know: it must hear whatever comes after this one
         self.cursor = None
         self.told = 0  # how often it had to read everything anew
-        self.left_at = 0
 
     def connect(self, notifier):
         self.notifier = notifier
@@ -91,7 +90,6 @@ class Browser:
     def leave(self):
         if self.socket:
             lib.shim_leave(self.notifier.shim, self.socket)
-            self.left_at = self.world.now
         self.socket = self.notifier = None
 
     def read_everything_anew(self):
@@ -187,9 +185,12 @@ class PromiseMachine(RuleBasedStateMachine):
         return max((m["seq"] for m in self.stream[: notifier.position] if m["kind"] == "event" and m["user"] == user), default=0)
 
     def check_refusal(self, browser, frame):
-        away = self.now - browser.left_at
-        if not self.small and not self.forgetful and not self.may_reset and away < RING_AGE_S - 20 and split(browser.since)[0]:
-            raise AssertionError(f"all it had missed in {away} s should be there: {frame}")
+        """A cursor speaks of the time it says, or that of its event. (Who is there hears a heartbeat now and then, and has
+        a newer one; here it may have been there for long without.)"""
+        seq, made = split(browser.since)
+        age = self.now - (made or self.created[browser.user][seq - 1])
+        if not self.small and not self.forgetful and not self.may_reset and age < RING_AGE_S - 20 and seq:
+            raise AssertionError(f"all that came in {age} s should be there: {frame}")
         fresh = split(browser.since)[1] == self.now and self.now - browser.notifier.began > 2 * MARGIN_S
         assert self.small or self.forgetful or not fresh, f"a cursor made just now: {frame}"
 
@@ -307,7 +308,6 @@ class PromiseMachine(RuleBasedStateMachine):
             self.browsers.append(browser)
             if knows:
                 browser.read_everything_anew()
-                browser.left_at = self.now
             browser.connect(self.notifiers[which])
 
     @rule()
