@@ -57,8 +57,11 @@ class Intruder:
             self.connection = None
 
     def close(self):
-        if self.connection is not None:
-            self.connection.close()
+        try:
+            if self.connection is not None:
+                self.connection.close()
+        except pika.exceptions.AMQPError:  # the last one was refused
+            self.judge.happened("refused by the broker")
 
 
 def run(ground, judge):
