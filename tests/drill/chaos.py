@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import time
 from dataclasses import dataclass
@@ -50,6 +51,19 @@ class Targets:
         pid = self._stack.pids().get(service)
         return (pid, service) if pid and running(pid) else None
 
+    def can_be_told_to_go(self, name):
+        """MariaDB 10.11, told to end while it starts, may hang for ever: it waits for a thread of its own (init_slave) that
+        has ended already. Once it greets whoever connects it does not. Killed and frozen it is at any time."""
+        if name != "mariadb":
+            return True
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(0.5)
+            try:
+                client.connect(str(self._stack.run_dir / "sock" / "mariadb.sock"))
+                return client.recv(1) != b""
+            except OSError:
+                return False
+
     def whole(self, name):
         """Whether the part has all its processes (that they answer is what the probe tells)."""
         if name in ("api-worker", "api-pool"):
@@ -89,7 +103,7 @@ class Chaos:
     async def _find(self, strike):
         for _ in range(GIVE_UP_S * 10):
             found = self._targets.find(strike.part.name, strike.pick)
-            if found:
+            if found and (strike.way != RESTART or self._targets.can_be_told_to_go(strike.part.name)):
                 return found
             await asyncio.sleep(0.1)
         raise AssertionError(f"{strike}: there is no {strike.part.name}")
