@@ -69,7 +69,9 @@ struct publisher {
     bool no_room;    /* the socket takes nothing more now */
     struct healing healing;
     char epoch[CURSOR_EPOCH_MAX + 1];
-    uint64_t controls; /* control messages sent */
+    uint64_t controls;     /* control messages sent */
+    uint64_t awaited_tag;  /* the oldest message without a confirm */
+    int64_t awaited_since; /* it has been that */
 
     /* what is being published */
     bool hints_closed; /* we leave */

@@ -10,6 +10,8 @@
 #include "common/log.h"
 #include "fcgi-api/publisher_internal.h"
 
+#define CONFIRM_MOST_MS 20000
+
 /* ---- state --------------------------------------------------------------------------------------- */
 
 static void complain(struct publisher *publisher, const char *what, const char *reason)
@@ -106,11 +108,30 @@ static void listen_to(struct publisher *publisher)
     }
 }
 
+/* A broker that has just started can lose a message of a stream without a word (seen with RabbitMQ 3.10):
+ * then nobody confirms it, and what is not confirmed is sent again only on a new connection. */
+static void watch_confirms(struct publisher *publisher)
+{
+    int64_t now = clock_monotonic_ms();
+    uint64_t oldest = publisher->flight.first_tag;
+    bool waits =
+        publisher->state == LINK_READY && !publisher->blocked && flight_unconfirmed(&publisher->flight) > 0;
+
+    if (!waits || oldest != publisher->awaited_tag) {
+        publisher->awaited_tag = oldest;
+        publisher->awaited_since = now;
+    } else if (now - publisher->awaited_since >= CONFIRM_MOST_MS) {
+        metrics_add(publisher->metrics, API_EVENTS_UNCONFIRMED, 1);
+        publisher_link_drop(publisher, "it has left a message unconfirmed for 20 s");
+    }
+}
+
 void publisher_link_step(struct publisher *publisher)
 {
     if (publisher->state == LINK_DOWN && clock_monotonic_ms() >= publisher->retry_at)
         connect_link(publisher);
     listen_to(publisher);
+    watch_confirms(publisher);
     if (publisher->state == LINK_UNHEALED)
         publisher_heal_step(publisher);
 }

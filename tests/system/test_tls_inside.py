@@ -176,7 +176,7 @@ def test_the_right_database(start, relay, host):
 
 
 def test_a_database_of_another_ca(start, strangers, tls_stack, tmp_path):
-    """Refused in one line, and healed by the right file, without a restart."""
+    """Refused in one line a connection, and healed by the right file, without a restart."""
     file = tmp_path / "ca.pem"
     shutil.copy(strangers, file)
     api = start("fcgi-api", DB_TLS_CA=file)
@@ -184,8 +184,9 @@ def test_a_database_of_another_ca(start, strangers, tls_stack, tmp_path):
     assert status == 503 and seconds < 3
     line = api.says("database: cannot read")
     assert re.search(r"certificate", line) and "Access denied" not in api.log(), line
-    api.ask("/tasks/1")
-    assert api.log().count("database: cannot read") == 1
+    for _ in range(5):
+        api.ask("/tasks/1")
+    assert api.log().count("database: cannot read") <= 2  # requests and publisher have a connection each
     shutil.copy(tls_stack.endpoints["tls_ca"], file)
     eventually(lambda: api.ask("/tasks/1")[0] == 200, 20, "healed")
 
