@@ -221,13 +221,13 @@ def test_healer_killed_half_way(stack, http, some):
 
     with journal_held(stack, users):
         stack.broker().kill(signal.SIGKILL)
-        eventually(lambda: stack.part("rabbitmq").restarts > restarts, 30, "the supervisor starts the broker again")
-        eventually(healing, 40, "somebody is at it, and waits")
+        eventually(lambda: stack.part("rabbitmq").restarts > restarts, 60, "the supervisor starts the broker again")
+        eventually(healing, 120, "somebody is at it, and waits")
         for worker in stack.workers():
             worker.kill(signal.SIGKILL)
-        eventually(lambda: not workers & {worker.pid for worker in stack.workers()}, 20, "all workers are new")
+        eventually(lambda: not workers & {worker.pid for worker in stack.workers()}, 60, "all workers are new")
     stack.ready(60)
-    stack.outbox_empty(40)
+    stack.outbox_empty(60)
     reader = stack.stream()
     try:
         published = Counter((message.user, message.seq) for message in reader.sync().events())
