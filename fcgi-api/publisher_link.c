@@ -10,7 +10,7 @@
 #include "common/log.h"
 #include "fcgi-api/publisher_internal.h"
 
-#define CONFIRM_MOST_MS 20000
+#define CONFIRM_MOST_MS 20000 /* without any progress; a busy broker takes seconds */
 
 /* ---- state --------------------------------------------------------------------------------------- */
 
@@ -108,10 +108,11 @@ static void listen_to(struct publisher *publisher)
     }
 }
 
-/* A broker that has just started can lose a message of a stream without a word (seen with RabbitMQ 3.10):
- * then nobody confirms it, and what is not confirmed is sent again only on a new connection. */
+/* A confirm may never come: once, after RabbitMQ 3.10 had been killed and was back, one of 783 did not. What
+ * is not confirmed is sent again on a new connection only. */
 static void watch_confirms(struct publisher *publisher)
 {
+    char reason[64];
     int64_t now = clock_monotonic_ms();
     uint64_t oldest = publisher->flight.first_tag;
     bool waits =
@@ -122,7 +123,8 @@ static void watch_confirms(struct publisher *publisher)
         publisher->awaited_since = now;
     } else if (now - publisher->awaited_since >= CONFIRM_MOST_MS) {
         metrics_add(publisher->metrics, API_EVENTS_UNCONFIRMED, 1);
-        publisher_link_drop(publisher, "it has left a message unconfirmed for 20 s");
+        snprintf(reason, sizeof reason, "it has left a message unconfirmed for %d s", CONFIRM_MOST_MS / 1000);
+        publisher_link_drop(publisher, reason);
     }
 }
 

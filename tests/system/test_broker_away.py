@@ -14,6 +14,8 @@ import pytest
 import websockets
 
 from lib.amqp import first_appearances
+from lib.program import Program
+from lib.relay import ConfirmThief, Relay
 from lib.wait import eventually
 
 pytestmark = pytest.mark.disturbs
@@ -141,6 +143,28 @@ def test_writes_while_away_say_degraded_and_log_little(stack, http, some):
             if any(word in line.lower() for word in ("broker", "rabbitmq", "amqp")) and "published" not in line
         ]
         assert len(lines) <= most, f"{len(lines)} lines:\n" + "\n".join(lines[:60])
+
+
+@pytest.mark.long
+def test_a_message_that_is_never_confirmed(stack, tmp_path):
+    """Whoever lost it, what is still in the outbox is sent again on a new connection."""
+    [user] = stack.new_users(1)
+    [task] = stack.new_tasks([user])
+    thief = ConfirmThief()
+    wire = Relay(stack.port("AMQP_PORT"), answers=thief)
+    api = Program(stack, "fcgi-api", tmp_path, AMQP_PORT=wire.port)
+    try:
+        api.says("broker: connected", 40)
+        thief.steals = True
+        assert api.ask(f"/tasks/{task}", "PATCH", '{"status":1}')[0] == 200
+        eventually(lambda: thief.stolen > 0, 20, "the broker confirms, in vain")
+        api.says("unconfirmed for", 40)
+        thief.steals = False
+        eventually(lambda: api.log().count("broker: connected") == 2, 40, "it has a new connection")
+        stack.outbox_empty(40)
+    finally:
+        api.end()
+        wire.close()
 
 
 # ---- alarms, and data that is gone -------------------------------------------------------------------

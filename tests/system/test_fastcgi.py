@@ -26,7 +26,8 @@ def whole(connection):
 
 
 def test_a_worker_does_not_wait_for_its_peer_to_close(stack):
-    """An answered connection that nginx leaves open for a while takes no worker with it."""
+    """An answered connection that nginx leaves open for a while takes no worker with it: a library that waits does so
+    for two seconds, and each worker comes to five."""
     workers = len(stack.workers())
     kept = []
     start = time.monotonic()
@@ -42,4 +43,4 @@ def test_a_worker_does_not_wait_for_its_peer_to_close(stack):
     taken = time.monotonic() - start
     for connection in kept:
         connection.close()
-    assert taken < 5, f"{5 * workers} requests took {taken:.1f} s"
+    assert taken < 4 * 2, f"{5 * workers} requests took {taken:.1f} s"

@@ -6,83 +6,16 @@ import contextlib
 import os
 import re
 import shutil
-import socket
 import subprocess
-import threading
 import time
 import urllib.parse
 
 import pytest
 
 from lib.http import Http
+from lib.program import Program
 from lib.relay import Relay
-from lib.stack import BUILD_DIR, REFUSAL
 from lib.wait import eventually
-
-
-class Program:
-    """One of the two, with its part's settings and others; its log line by line."""
-
-    def __init__(self, stack, name, directory, **settings):
-        folder = stack.run_dir / "service" / name / "env"
-        environment = {path.name: path.read_text().rstrip("\n") for path in folder.iterdir()}
-        environment.update(PATH=os.environ["PATH"], API_STATS_FILE=str(directory / "stats"), WS_PORT=str(free_port()))
-        environment.update({key: str(value) for key, value in settings.items()})
-        self._socket = socket.socket(socket.AF_UNIX)
-        self.address, self.ws_port = str(directory / "fcgi.sock"), environment["WS_PORT"]
-        self._socket.bind(self.address)
-        self._socket.listen(16)
-        self.lines = []
-        self._process = subprocess.Popen(
-            [BUILD_DIR / name], env=environment, stdin=self._socket.fileno(), stderr=subprocess.PIPE, text=True, errors="replace"
-        )
-        threading.Thread(target=self._read, daemon=True).start()
-
-    def _read(self):
-        for line in self._process.stderr:
-            self.lines.append(line.rstrip("\n"))
-
-    def log(self):
-        return "\n".join(self.lines)
-
-    def says(self, words, deadline=20):
-        return eventually(lambda: next((line for line in list(self.lines) if words in line), None), deadline, f"{words!r} in the log")
-
-    def ask(self, path):
-        """(status, seconds) of a request past nginx."""
-        question = {"REQUEST_METHOD": "GET", "REQUEST_URI": path, "SCRIPT_NAME": path.partition("?")[0], "REQUEST_ID": "test"}
-        question |= {"QUERY_STRING": path.partition("?")[2], "SERVER_PROTOCOL": "HTTP/1.1", "CONTENT_LENGTH": ""}
-        began = time.monotonic()
-        done = subprocess.run(
-            ["cgi-fcgi", "-bind", "-connect", self.address],
-            env={"PATH": os.environ["PATH"], **question},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=30,
-        )
-        return int(re.match(r"Status: (\d+)", done.stdout)[1]), time.monotonic() - began
-
-    def ready(self):
-        """Of the notifier: its page says so when it has read the stream."""
-        try:
-            return Http(f"http://127.0.0.1:{self.ws_port}").get("/readyz").status == 200
-        except OSError:
-            return False
-
-    def end(self):
-        self._process.terminate()
-        try:
-            self._process.wait(15)
-        finally:
-            self._process.kill()
-            self._socket.close()
-        assert not REFUSAL.search(self.log()), "the sandbox keeps it from what TLS needs"
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return found.getsockname()[1]
 
 
 @pytest.fixture
