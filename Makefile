@@ -86,7 +86,7 @@ $(BUILD)/tests/libmodel.so: $(MODEL_SOURCES) $(wildcard common/*.[ch] ws-notifie
 
 # The load programs of scripts/bench, and the floors it compares with.
 BENCH_PROGRAMS := $(BUILD)/bench/wsload $(BUILD)/bench/pump $(BUILD)/bench/floor-read $(BUILD)/bench/floor-write
-WSLOAD_OBJECTS := $(patsubst %,$(BUILD)/obj/bench/%.o,wsload loop wsock dialect trigger tally samples)
+WSLOAD_OBJECTS := $(patsubst %,$(BUILD)/obj/bench/%.o,wsload options loop wsock dialect trigger tally samples)
 bench-programs: $(BENCH_PROGRAMS)
 $(BUILD)/bench/wsload: $(WSLOAD_OBJECTS)
 $(BUILD)/bench/pump: $(BUILD)/obj/bench/pump.o

@@ -1,4 +1,4 @@
-/* Small text tools: UTF-8, growing buffers, log lines, random names, pauses. */
+/* Small text tools: UTF-8, base64url, growing buffers, log lines, random names, pauses. */
 #include "tests/unit/unit.h"
 
 #include <fcntl.h>
@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/backoff.h"
+#include "common/base64url.h"
 #include "common/log.h"
 #include "common/random_id.h"
 #include "common/strbuf.h"
@@ -25,6 +26,24 @@ static void test_utf8(void **state)
     assert_false(utf8_valid("\xed\xbf\xbf", 3));     /* surrogate */
     assert_false(utf8_valid("\xf4\x90\x80\x80", 4)); /* above U+10FFFF */
     assert_false(utf8_valid("\xff", 1));
+}
+
+static void test_base64url(void **state)
+{
+    (void)state;
+    unsigned char out[16];
+    size_t size = 0;
+    assert_int_equal(base64url_decode("Zm9vYmE", 7, out, &size), ERR_OK);
+    assert_int_equal(size, 5);
+    assert_memory_equal(out, "fooba", 5);
+    assert_int_equal(base64url_decode("-_-_", 4, out, &size), ERR_OK);
+    assert_memory_equal(out, "\xfb\xff\xbf", 3);
+    assert_int_equal(base64url_decode("", 0, out, &size), ERR_OK);
+    assert_int_equal(size, 0);
+    assert_int_equal(base64url_decode("A", 1, out, &size), ERR_INVALID);
+    assert_int_equal(base64url_decode("AB", 2, out, &size), ERR_INVALID); /* bits left over */
+    assert_int_equal(base64url_decode("AA==", 4, out, &size), ERR_INVALID);
+    assert_int_equal(base64url_decode("+/AA", 4, out, &size), ERR_INVALID);
 }
 
 static void test_blank(void **state)
@@ -160,6 +179,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_utf8),
+        cmocka_unit_test(test_base64url),
         cmocka_unit_test(test_blank),
         cmocka_unit_test(test_json_string),
         cmocka_unit_test(test_growth),

@@ -572,24 +572,6 @@ static void test_header(void **state)
     assert_null(token_in_header("Basic YTpi"));
 }
 
-static void test_base64url(void **state)
-{
-    (void)state;
-    unsigned char out[16];
-    size_t size = 0;
-    assert_int_equal(base64url_decode("Zm9vYmE", 7, out, &size), ERR_OK);
-    assert_int_equal(size, 5);
-    assert_memory_equal(out, "fooba", 5);
-    assert_int_equal(base64url_decode("-_-_", 4, out, &size), ERR_OK);
-    assert_memory_equal(out, "\xfb\xff\xbf", 3);
-    assert_int_equal(base64url_decode("", 0, out, &size), ERR_OK);
-    assert_int_equal(size, 0);
-    assert_int_equal(base64url_decode("A", 1, out, &size), ERR_INVALID);
-    assert_int_equal(base64url_decode("AB", 2, out, &size), ERR_INVALID); /* bits left over */
-    assert_int_equal(base64url_decode("AA==", 4, out, &size), ERR_INVALID);
-    assert_int_equal(base64url_decode("+/AA", 4, out, &size), ERR_INVALID);
-}
-
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
 int main(void)
@@ -615,7 +597,6 @@ int main(void)
         TEST(test_keys_that_are_refused),
         TEST(test_weak_keys_are_refused),
         TEST(test_header),
-        TEST(test_base64url),
     };
     return cmocka_run_group_tests(tests, make_keys, drop_keys);
 }

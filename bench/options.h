@@ -1,0 +1,25 @@
+/* What a run of wsload was asked to do; its head (bench/wsload.c) explains the options. */
+#ifndef CARILLON_BENCH_OPTIONS_H
+#define CARILLON_BENCH_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bench/trigger.h"
+
+struct options {
+    const char *dialect;
+    struct address ws, http;
+    enum trigger_kind trigger;
+    uint32_t clients, users, user_base, tasks, task_base, events, slots, window, comeback, rounds;
+    double rate;
+    int64_t patience_ns;
+    bool triggers, one_at_a_time, in_turn, hold, tolerate;
+};
+
+extern struct options options;
+
+/* Ends the program with one line when something is wrong with them. */
+void options_parse(int argc, char **argv);
+
+#endif

@@ -1,0 +1,165 @@
+/* A store and a publisher that do as they are told, in place of those with a database and a broker: of one
+ * task, one user and two events. For one test's main file. */
+#ifndef CARILLON_TESTS_STORE_TO_ORDER_H
+#define CARILLON_TESTS_STORE_TO_ORDER_H
+
+#include "tests/unit/unit.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "fcgi-api/publisher.h"
+#include "fcgi-api/store.h"
+#include "fcgi-api/task_json.h"
+
+static struct {
+    enum err err; /* what every function answers */
+    bool more;
+    bool repeated;
+    bool broker;
+    int hints;
+    struct store_task_filter filter;
+    struct store_match match;
+    struct cursor since;
+    char key[256];
+    uint32_t owner_id, only_user; /* as last asked with */
+} fake;
+
+static const struct task the_task = {.id = 1,
+                                     .user_id = 1,
+                                     .status = TASK_COMPLETED,
+                                     .content = "Acheter du pain",
+                                     .created_at_ms = 1704214800000,
+                                     .completed_at_ms = 1706907263000,
+                                     .version = 3};
+
+#define TASK_JSON                                                                                            \
+    "{\"id\":1,\"user_id\":1,\"status\":1,\"content\":\"Acheter du pain\","                                  \
+    "\"createdAt\":\"2024-01-02T17:00:00.000Z\",\"completedAt\":\"2024-02-02T20:54:23.000Z\"}"
+
+enum err store_ping(struct store *store)
+{
+    (void)store;
+    return fake.err;
+}
+
+enum err store_epoch(struct store *store, char epoch[CURSOR_EPOCH_MAX + 1])
+{
+    (void)store;
+    strcpy(epoch, "k3");
+    return fake.err;
+}
+
+enum err store_task_insert(struct store *store, uint32_t user_id, const char *content,
+                           const struct store_origin *origin, const struct store_idempotency *idempotency,
+                           struct store_created *created)
+{
+    struct strbuf body = {0};
+    (void)store, (void)user_id, (void)content;
+    fake.only_user = origin->only_user;
+    if (idempotency != NULL) {
+        strcpy(fake.key, idempotency->key);
+        fake.owner_id = idempotency->owner_id;
+    }
+    if (fake.err != ERR_OK)
+        return fake.err;
+    task_json_add(&body, &the_task);
+    *created = (struct store_created){.repeated = fake.repeated, .task = the_task, .body = body.text};
+    return ERR_OK;
+}
+
+enum err store_task_get(struct store *store, uint32_t id, uint32_t only_user, struct task *task)
+{
+    (void)store, (void)id;
+    fake.only_user = only_user;
+    *task = the_task;
+    return fake.err;
+}
+
+enum err store_task_update(struct store *store, uint32_t id, const struct task_patch *patch,
+                           const struct store_match *match, const struct store_origin *origin,
+                           struct task *task)
+{
+    (void)store, (void)id, (void)patch;
+    fake.only_user = origin->only_user;
+    fake.match = *match;
+    *task = the_task;
+    return fake.err;
+}
+
+enum err store_task_delete(struct store *store, uint32_t id, const struct store_match *match,
+                           const struct store_origin *origin, struct task *task)
+{
+    (void)store, (void)id;
+    fake.only_user = origin->only_user;
+    fake.match = *match;
+    *task = the_task;
+    return fake.err;
+}
+
+enum err store_task_list(struct store *store, const struct store_task_filter *filter, store_task_visit *visit,
+                         void *context, bool *more, struct cursor *cursor)
+{
+    (void)store;
+    fake.filter = *filter;
+    visit(context, &the_task);
+    visit(context, &the_task);
+    *more = fake.more;
+    if (cursor != NULL)
+        *cursor = (struct cursor){.epoch = "k3", .seq = 42, .time_s = 1700000000};
+    return fake.err;
+}
+
+enum err store_user_list(struct store *store, uint32_t only_user, uint32_t after, int limit,
+                         store_user_visit *visit, void *context, bool *more)
+{
+    struct user user = {.id = 7,
+                        .name = "L\xc3\xa9"
+                                "a \"x\"",
+                        .created_at_ms = 1704214800000};
+    (void)store, (void)after, (void)limit;
+    fake.only_user = only_user;
+    visit(context, &user);
+    *more = fake.more;
+    return fake.err;
+}
+
+enum err store_user_get(struct store *store, uint32_t id, struct user *user)
+{
+    (void)store;
+    *user = (struct user){.id = id, .name = "Ana", .created_at_ms = 1704214800000};
+    return fake.err;
+}
+
+enum err store_event_list(struct store *store, uint32_t user_id, const struct cursor *since, int limit,
+                          store_event_visit *visit, void *context, bool *more, struct cursor *last)
+{
+    (void)store, (void)user_id, (void)limit;
+    fake.since = *since;
+    visit(context, 1, "{\"a\":1}", 7);
+    visit(context, 2, "{\"b\":2}", 7);
+    *more = fake.more;
+    *last = (struct cursor){.epoch = "k3", .seq = 2};
+    return fake.err;
+}
+
+uint64_t store_last_seq(const struct store *store)
+{
+    (void)store;
+    return 42;
+}
+
+void publisher_hint(struct publisher *publisher, uint32_t user_id, uint64_t seq)
+{
+    (void)publisher, (void)user_id;
+    assert_int_equal(seq, 42);
+    fake.hints++;
+}
+
+bool publisher_connected(const struct publisher *publisher)
+{
+    (void)publisher;
+    return fake.broker;
+}
+
+#endif
