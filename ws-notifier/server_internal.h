@@ -107,7 +107,7 @@ void wheel_turn(struct server *server, int64_t now_ms);
 
 int http_request(struct server *server, struct lws *wsi, struct session *session, const char *path);
 int http_writeable(struct server *server, struct lws *wsi, struct session *session);
-void http_write_soon(
-    struct session *session); /* an event stream has something to write, or is to be closed */
+/* An event stream has something to write, or is to be closed. */
+void http_write_soon(struct session *session);
 
 #endif
