@@ -107,6 +107,8 @@ class Ws:
 class BehindNginx:
     """A FastCGI pool behind Carillon's own nginx configuration, with its own access log."""
 
+    nginx = pool = None
+
     def start(self):
         self.port = free_port()
         self.folder = self.bench.folder(self.slug)
@@ -124,8 +126,9 @@ class BehindNginx:
         self.http = f"127.0.0.1:{self.port}"
 
     def stop(self):
-        self.nginx.stop()
-        self.pool.stop()
+        for part in (self.nginx, self.pool):
+            if part:  # not every start gets that far
+                part.stop()
 
 
 class Php(BehindNginx):

@@ -53,3 +53,11 @@ def test_a_lost_delivery_is_a_failure(stack, wsload):
     done = wsload(*arguments, "--clients", USERS, "--events", 10, "--patience", 2)
     assert done.returncode == 1
     assert "10 lost" in done.stderr
+
+
+def test_nginx_takes_the_configuration_of_a_peer(tmp_path):
+    render = [ROOT / "bench/lib/render-nginx", tmp_path, "61999", tmp_path / "pool.sock", "/index.php"]
+    subprocess.run(render, check=True, capture_output=True, timeout=60)
+    (tmp_path / "log").mkdir(exist_ok=True)
+    taken = subprocess.run(["nginx", "-t", "-e", "stderr", "-c", tmp_path / "etc/nginx/nginx.conf"], capture_output=True, text=True, timeout=60)  # fmt: skip
+    assert taken.returncode == 0, taken.stderr
