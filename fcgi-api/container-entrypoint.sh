@@ -1,10 +1,11 @@
 #!/bin/bash
-# What the container of the pool does: waits for the database, brings its tables up to date, then
-# becomes the pool. Whatever command is given other than fcgi-api is run as it is.
+# What a container of this image does, by its command:
 #
-#   MIGRATE       demo: migrations and demo data; on: migrations only; off: neither, nor the wait
-#   API_WORKERS   processes in the pool
-#   FCGI_BACKLOG  requests that may wait for one of them
+#   fcgi-api   becomes the pool: API_WORKERS processes, and FCGI_BACKLOG requests that may wait for one of them
+#   migrate    waits for the database, brings its tables up to date, and ends. MIGRATE is demo (migrations and demo
+#              data), on (migrations only) or off (neither, nor the wait)
+#
+# Whatever other command is given is run as it is.
 set -euo pipefail
 
 MIGRATE=${MIGRATE:-demo}
@@ -40,19 +41,29 @@ wait_for_database() {
     done
 }
 
-if [ "${1:-}" != fcgi-api ]; then
-    exec "$@"
-fi
-number API_WORKERS 8 1000
-number FCGI_BACKLOG 1024 65535
-# Process 1 gets no signal it has no handler for.
-trap 'exit 143' TERM INT
-case $MIGRATE in
-    demo) wait_for_database && "$SHARE/scripts/migrate" --demo ;;
-    on) wait_for_database && "$SHARE/scripts/migrate" ;;
-    off) ;;
-    *) fail "MIGRATE must be one of demo, on, off, not '$MIGRATE'" ;;
+migrate() {
+    local options=()
+    case $MIGRATE in
+        demo) options=(--demo) ;;
+        on) ;;
+        off) exit ;;
+        *) fail "MIGRATE must be one of demo, on, off, not '$MIGRATE'" ;;
+    esac
+    # Process 1 gets no signal it has no handler for.
+    trap 'exit 143' TERM INT
+    wait_for_database
+    "$SHARE/scripts/migrate" ${options[@]+"${options[@]}"}
+}
+
+pool() {
+    number API_WORKERS 8 1000
+    number FCGI_BACKLOG 1024 65535
+    exec spawn-fcgi -n -a 0.0.0.0 -p 9000 -b "$FCGI_BACKLOG" -- \
+        /usr/bin/multiwatch -r 1000000 -t 200 -f "$API_WORKERS" -- /usr/local/bin/fcgi-api
+}
+
+case ${1:-} in
+    fcgi-api) pool ;;
+    migrate) migrate ;;
+    *) exec "$@" ;;
 esac
-trap - TERM INT
-exec spawn-fcgi -n -a 0.0.0.0 -p 9000 -b "$FCGI_BACKLOG" -- \
-    /usr/bin/multiwatch -r 1000000 -t 200 -f "$API_WORKERS" -- /usr/local/bin/fcgi-api

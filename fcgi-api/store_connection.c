@@ -55,7 +55,9 @@ static const struct {
     {ER_OUTOFMEMORY, FAILURE_REFUSED},
     {ER_OUT_OF_RESOURCES, FAILURE_REFUSED},
     {ER_ERROR_DURING_COMMIT, FAILURE_REFUSED},
-    {ER_NO_SUCH_TABLE, FAILURE_REFUSED}, /* not migrated yet, or a backup being restored */
+    {ER_NO_SUCH_TABLE, FAILURE_REFUSED},            /* not migrated yet, or a backup being restored */
+    {ER_TABLEACCESS_DENIED_ERROR, FAILURE_REFUSED}, /* the rights come with the migrations */
+    {ER_COLUMNACCESS_DENIED_ERROR, FAILURE_REFUSED},
 };
 
 static enum store_failure meaning_of(unsigned error)

@@ -47,25 +47,12 @@ CONFIG
 
 # Runs at each start of the server, before it takes connections.
 mariadb_init_sql() {
-    say "CREATE DATABASE IF NOT EXISTS carillon CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;"
     # The one that everybody shared once.
     say "DROP USER IF EXISTS 'carillon'@'localhost', 'carillon'@'127.0.0.1';"
     if [ "$TLS" = 1 ]; then say "DROP USER IF EXISTS 'carillon-api'@'localhost';"; else say "DROP USER IF EXISTS 'carillon-api'@'127.0.0.1';"; fi
-    mariadb_account "$MIGRATE_ACCOUNT" db_migrate_password
-    say "GRANT ALL PRIVILEGES ON carillon.* TO $MIGRATE_ACCOUNT WITH GRANT OPTION;"
-    mariadb_account "$API_ACCOUNT" db_api_password
+    database_accounts carillon "$MIGRATE_ACCOUNT" "$API_ACCOUNT" "$ADMINER_ACCOUNT"
     # With TLS the API comes by TCP, and in no other way.
     [ "$TLS" != 1 ] || say "ALTER USER $API_ACCOUNT REQUIRE SSL;"
-    mariadb_account "$ADMINER_ACCOUNT" db_adminer_password
-    # EVENT only because Adminer shows an error when it may not list a database's events; none ever runs, for
-    # the scheduler is off, and only the administrator may turn it on.
-    say "GRANT SELECT, EVENT ON carillon.* TO $ADMINER_ACCOUNT;"
-}
-
-# mariadb_account ACCOUNT SECRET
-mariadb_account() {
-    say "CREATE USER IF NOT EXISTS $1;"
-    say "ALTER USER $1 IDENTIFIED BY '$(secret "$2")';"
 }
 
 # Made beside and moved in one step, so that an interrupted first start leaves nothing half done.

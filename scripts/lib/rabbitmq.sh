@@ -1,7 +1,6 @@
 # shellcheck shell=bash
 # A private RabbitMQ in RUN_DIR/rabbitmq with an epmd of its own. Its users come from a definitions
-# file that is read at each start: `admin` and one for each of the two programs; there is no guest.
-# What the two may do is all that they do: docs/security.md has the table.
+# file that is read at each start (accounts.sh).
 
 rabbitmq_configure() {
     mkdir -p "$RUN_DIR/rabbitmq/home" "$ETC_DIR/rabbitmq"
@@ -9,7 +8,7 @@ rabbitmq_configure() {
     (
         umask 077
         rabbitmq_conf >"$ETC_DIR/rabbitmq/rabbitmq.conf"
-        rabbitmq_definitions >"$ETC_DIR/rabbitmq/definitions.json"
+        broker_accounts / "${AMQP_EXCHANGE:-tasks}" "${AMQP_QUEUE:-tasks_completed}" >"$ETC_DIR/rabbitmq/definitions.json"
         printf 'user = "admin:%s"\n' "$(secret amqp_admin_password)" >"$ETC_DIR/rabbitmq/admin.curl"
     )
     printf '[rabbitmq_management].\n' >"$ETC_DIR/rabbitmq/enabled_plugins"
@@ -59,42 +58,6 @@ ssl_options.versions.2 = tlsv1.2
 CONFIG
 }
 
-# The API makes the exchanges and the stream, binds them and publishes; it cannot read the stream. The notifier
-# reads it and writes markers; it can make nothing, and publish no event.
-rabbitmq_definitions() {
-    local exchange queue
-    exchange=$(rabbitmq_pattern "${AMQP_EXCHANGE:-tasks}")
-    queue=$(rabbitmq_pattern "${AMQP_QUEUE:-tasks_completed}")
-    cat <<JSON
-{
-  "users": [
-    $(rabbitmq_user admin amqp_admin_password administrator),
-    $(rabbitmq_user carillon-api amqp_api_password ""),
-    $(rabbitmq_user carillon-notifier amqp_notifier_password "")
-  ],
-  "vhosts": [{"name": "/"}],
-  "permissions": [
-    {"user": "admin", "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"},
-    {"user": "carillon-api", "vhost": "/",
-     "configure": "^($exchange|$queue(\\\\.(known|life|markers))?)\$",
-     "write": "^($exchange|$queue(\\\\.known)?)\$",
-     "read": "^($exchange|$queue\\\\.(known|markers))\$"},
-    {"user": "carillon-notifier", "vhost": "/",
-     "configure": "^\$", "write": "^$queue\\\\.markers\$", "read": "^$queue\$"}
-  ]
-}
-JSON
-}
-
-# rabbitmq_user NAME SECRET TAGS
-rabbitmq_user() {
-    printf '{"name": "%s", "password_hash": "%s", "hashing_algorithm": "rabbit_password_hashing_sha256", "tags": "%s", "limits": {}}' \
-        "$1" "$(rabbitmq_hash "$(secret "$2")")" "$3"
-}
-
-# A name as a pattern that means nothing else, in JSON.
-rabbitmq_pattern() { printf '%s' "$1" | LC_ALL=C sed 's/[^A-Za-z0-9_]/\\&/g' | LC_ALL=C sed 's/[\\"]/\\&/g'; }
-
 # Definitions only add: the account that both programs shared once goes here.
 rabbitmq_dismiss() {
     local status
@@ -114,21 +77,4 @@ rabbitmq_renew() {
     s6-svc -wD -T 10000 -d "$SERVICE_DIR/rabbitmq"
     mv "$RUN_DIR/rabbitmq/carillon@localhost" "$kept"
     part_start rabbitmq
-}
-
-# RabbitMQ's form: base64(salt + sha256(salt + password)).
-rabbitmq_hash() {
-    local salt digest
-    salt=$(od -An -N4 -tx1 /dev/urandom | tr -d ' \n')
-    digest=$({ bytes "$salt"; printf '%s' "$1"; } | sha256sum)
-    bytes "$salt${digest%% *}" | base64 -w 0
-}
-
-bytes() {
-    local hex=$1
-    while [ -n "$hex" ]; do
-        # shellcheck disable=SC2059 # the format is the byte
-        printf "\\x${hex:0:2}"
-        hex=${hex:2}
-    done
 }

@@ -15,8 +15,9 @@ SERVICES = yaml.safe_load(COMPOSE)["services"]
 OVERLAY = (ROOT / "compose.tls.yml").read_text()
 EXAMPLE = (ROOT / ".env.example").read_text()
 
-# What a container is told by compose.yml alone, whatever .env says: who listens where in its networks.
-WIRING = {"AMQP_HOST", "AMQP_PORT", "DB_HOST", "DB_PORT", "DB_SOCKET", "WS_HOST", "WS_PORT", "WS_TRUST_PROXY", "API_STATS_FILE"}
+# What a container is told by compose.yml alone, whatever .env says: who listens where in its networks, and as whom it comes.
+ACCOUNTS = {"AMQP_USER", "AMQP_PASSWORD", "DB_USER", "DB_PASSWORD"}
+WIRING = ACCOUNTS | {"AMQP_HOST", "AMQP_PORT", "DB_HOST", "DB_PORT", "DB_SOCKET", "WS_HOST", "WS_PORT", "WS_TRUST_PROXY", "API_STATS_FILE"}
 REFERENCE = re.compile(r"\$\{([A-Z_0-9]+)(?::([-?])([^}]*))?\}")
 
 
@@ -51,7 +52,7 @@ def test_nothing_else_is_documented():
 def test_defaults_shown_are_the_defaults():
     for name, default in (COMMON | API | NOTIFIER).items():
         if name in SHOWN:
-            assert SHOWN[name] == default, name
+            assert SHOWN[name] == (default or ""), name
 
 
 @pytest.mark.parametrize("service, own", [("fcgi-api", API), ("ws-notifier", NOTIFIER)])
@@ -63,14 +64,30 @@ def test_a_program_gets_every_setting_and_its_default(service, own):
         assert name in environment, f"{service} does not get {name}"
         reference = REFERENCE.fullmatch(environment[name])
         assert reference and reference[1] == name, f"{service}: {name} is {environment[name]}"
-        if default is None:
-            assert reference[2] == "?", f"{name} has no default and must be asked for"
-        elif default == "":
+        assert default is not None, f"{name} has no default and must be asked for"
+        if default == "":
             assert reference[2] is None and SET[name] == "", f"{service}: {name} is {environment[name]}"
         else:
             assert (reference[2], reference[3]) == ("-", default), f"{service}: {name} is {environment[name]}"
-    strangers = set(environment) - set(COMMON | own) - {"MIGRATE", "API_WORKERS", "FCGI_BACKLOG"}
+    strangers = set(environment) - set(COMMON | own) - {"API_WORKERS", "FCGI_BACKLOG"}
     assert not strangers, f"{service} does not know {strangers}"
+
+
+def test_a_password_is_known_to_its_server_and_its_user_only():
+    holders = {}
+    for name, service in SERVICES.items():
+        for value in service.get("environment", {}).values():
+            for password in re.findall(r"\$\{(\w+_PASSWORD)\b", value):
+                holders.setdefault(password, set()).add(name)
+    assert holders == {
+        "DB_ROOT_PASSWORD": {"mariadb"},
+        "DB_MIGRATE_PASSWORD": {"mariadb", "migrate"},
+        "DB_API_PASSWORD": {"mariadb", "fcgi-api"},
+        "DB_ADMINER_PASSWORD": {"mariadb"},
+        "AMQP_ADMIN_PASSWORD": {"rabbitmq"},
+        "AMQP_API_PASSWORD": {"rabbitmq", "fcgi-api"},
+        "AMQP_NOTIFIER_PASSWORD": {"rabbitmq", "ws-notifier"},
+    }
 
 
 def test_one_name_has_one_default():
@@ -119,7 +136,7 @@ def test_every_service_is_confined():
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"] and not service.get("cap_add"), name
         assert service["security_opt"] == ["no-new-privileges:true"], name
-        assert service["restart"] == "unless-stopped", name
+        assert service["restart"] == ("on-failure" if name == "migrate" else "unless-stopped"), name
         assert service["logging"]["options"]["max-size"], name
 
 
@@ -142,6 +159,6 @@ def test_docker_compose_reads_it(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     services = yaml.safe_load(done.stdout)["services"]
-    assert len(services) == 6
+    assert len(services) == 7
     assert "change-me-database" in json.dumps(services["fcgi-api"]["environment"])
     assert services["nginx"]["depends_on"]["fcgi-api"]["condition"] == "service_healthy"

@@ -152,6 +152,18 @@ def test_database_read_only(stack, http, task):
 
 
 @contextmanager
+def test_rights_that_are_not_there_yet(stack, http, task):
+    """As while a database is being made: the tables come first, then who may use them."""
+    account = "'carillon-api'@'localhost'"
+    stack.sql(f"REVOKE SELECT ON carillon.tasks FROM {account}")
+    try:
+        unavailable(http, path=f"/tasks/{task['id']}")
+        unavailable(http, "PATCH", f"/tasks/{task['id']}", {"status": 1})
+    finally:
+        stack.sql(f"GRANT SELECT ON carillon.tasks TO {account}")
+    heals(stack, http, task)
+
+
 def no_connection_left(stack):
     """Takes every connection the server has to give; the administrator has one in reserve."""
     most = 10  # it takes no smaller limit

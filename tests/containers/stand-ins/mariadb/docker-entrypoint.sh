@@ -1,6 +1,6 @@
 #!/bin/bash
-# First start on an empty volume: makes the system tables, a database and its user, on a server nobody can
-# reach over the network. Then, as at every later start, becomes the server.
+# First start on an empty volume: makes the system tables and root's password, on a server nobody can reach
+# over the network. Then, as at every later start, becomes the server.
 set -euo pipefail
 
 [[ ${1:-} == -* ]] && set -- mariadbd "$@"
@@ -15,14 +15,10 @@ if [[ $1 == mariadbd && ! -d /var/lib/mysql/mysql ]]; then
         sleep 0.2
     done
     quoted() { printf '%s' "$1" | sed "s/[\\\\']/\\\\&/g"; }
-    mariadb --socket=/run/mysqld/mysqld.sock -uroot --binary-mode <<SQL
-SET PASSWORD FOR root@localhost = PASSWORD('$(quoted "$MARIADB_ROOT_PASSWORD")');
-CREATE DATABASE IF NOT EXISTS \`$MARIADB_DATABASE\`;
-CREATE USER '$MARIADB_USER'@'%' IDENTIFIED BY '$(quoted "$MARIADB_PASSWORD")';
-GRANT ALL ON \`${MARIADB_DATABASE//_/\\_}\`.* TO '$MARIADB_USER'@'%';
-SQL
+    mariadb --socket=/run/mysqld/mysqld.sock -uroot --binary-mode \
+        <<<"SET PASSWORD FOR root@localhost = PASSWORD('$(quoted "$MARIADB_ROOT_PASSWORD")');"
     kill "$server"
     wait "$server"
 fi
-unset MARIADB_ROOT_PASSWORD MARIADB_PASSWORD
+unset MARIADB_ROOT_PASSWORD
 exec "$@"

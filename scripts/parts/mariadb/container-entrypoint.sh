@@ -1,0 +1,20 @@
+#!/bin/bash
+# The accounts of the database, made or brought up to date at each start of the official image. Then that image's own
+# entrypoint goes on.
+#
+#   DB_NAME                                                         database
+#   DB_MIGRATE_PASSWORD DB_API_PASSWORD DB_ADMINER_PASSWORD         one for each account
+set -euo pipefail
+
+# shellcheck source=scripts/lib/accounts.sh
+. /usr/local/share/carillon/accounts.sh
+
+# secret db_api_password: the value of DB_API_PASSWORD
+secret() {
+    local name=${1^^}
+    printf '%s' "${!name:?is not set}"
+}
+
+(umask 077 && database_accounts "$DB_NAME" "'carillon-migrate'@'%'" "'carillon-api'@'%'" "'carillon-adminer'@'%'" >/tmp/accounts.sql)
+unset DB_MIGRATE_PASSWORD DB_API_PASSWORD DB_ADMINER_PASSWORD
+exec docker-entrypoint.sh "$@" --init-file=/tmp/accounts.sql

@@ -1,0 +1,20 @@
+#!/bin/bash
+# The accounts of the broker, made or brought up to date at each start of the official image (container.conf names
+# the file). Then that image's own entrypoint goes on.
+#
+#   AMQP_VHOST AMQP_EXCHANGE AMQP_QUEUE                                     names that the accounts are limited to
+#   AMQP_ADMIN_PASSWORD AMQP_API_PASSWORD AMQP_NOTIFIER_PASSWORD            one for each account
+set -euo pipefail
+
+# shellcheck source=scripts/lib/accounts.sh
+. /usr/local/share/carillon/accounts.sh
+
+# secret amqp_api_password: the value of AMQP_API_PASSWORD
+secret() {
+    local name=${1^^}
+    printf '%s' "${!name:?is not set}"
+}
+
+(umask 077 && broker_accounts "$AMQP_VHOST" "$AMQP_EXCHANGE" "$AMQP_QUEUE" >/tmp/definitions.json)
+unset AMQP_ADMIN_PASSWORD AMQP_API_PASSWORD AMQP_NOTIFIER_PASSWORD
+exec docker-entrypoint.sh "$@"
