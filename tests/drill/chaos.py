@@ -69,7 +69,9 @@ class Targets:
         if name in ("api-worker", "api-pool"):
             return len(self._named("fcgi-api", "fcgi-api")) == self._expected["fcgi-api"]
         if name in ("nginx", "nginx-worker"):
-            return len(self._named("nginx", "nginx")) == self._expected["nginx"]
+            # Workers that a reload has replaced finish what they hold, and are none of those it takes.
+            serving = [process for process in self._named("nginx", "nginx") if not process.command.endswith("shutting down")]
+            return len(serving) == self._expected["nginx"]
         if name == "notifier":
             return all(self._named(part, "ws-notifier") for part in self._notifiers)
         return self.find(name, 0) is not None
