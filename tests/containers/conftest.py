@@ -34,8 +34,8 @@ def podman(*arguments, check=True, timeout=60):
 class Compose:
     SERVICES = ("nginx", "fcgi-api", "ws-notifier", "mariadb", "rabbitmq", "adminer")
 
-    def __init__(self, tree, project):
-        self.tree, self.project = Path(tree), project
+    def __init__(self, tree, project, files=("compose.yml",)):
+        self.tree, self.project, self.files = Path(tree), project, files
         self.env = settings_of(self.tree / ".env")
 
     def compose(self, *arguments, timeout=90):
@@ -45,6 +45,7 @@ class Compose:
             "--project-name",
             self.project,
             f"--podman-run-args={os.environ['CARILLON_RUN_ARGS']}",
+            *(word for file in self.files for word in ("-f", file)),
             *arguments,
         ]
         done = subprocess.run(

@@ -1,0 +1,173 @@
+"""docs/deploy.md, from top to bottom: its own commands, on the containers of compose.yml and compose.tls.yml.
+
+Each test goes on where the one before ended. Left out is what needs the world: an authority for certificates, a look from
+another machine, the container engine's own rules."""
+
+import hashlib
+import hmac
+import json
+import os
+import re
+import ssl
+import subprocess
+import time
+
+import pytest
+
+from conftest import Compose, podman, settings_of
+from lib.http import Http
+from lib.issuer import encode
+from lib.wait import eventually
+from lib.ws import WebSocket
+
+PORTS = {"HTTP_PORT": "23006", "TLS_PORT": "23007", "TLS_BIND": "127.0.0.1", "TLS_ADDRESS": ":23007"}
+BACKUP = "backup.sql.gz"
+
+
+class Deployed(Compose):
+    """What the guide leads to."""
+
+    def __init__(self, tree, project):
+        super().__init__(tree, project, ("compose.yml", "compose.tls.yml"))
+        self.guide = (self.tree / "docs/deploy.md").read_text()
+        self.certificate = self.tree / "tls/server.pem"
+
+    def follow(self, heading, keep=lambda line: True, **replaced):
+        """Runs the commands below a heading of the guide; `replaced` is for what is elsewhere here."""
+        section = re.search(rf"^## \d+\. {heading}\n(.*?)(?=^## )", self.guide, re.M | re.S)[1]
+        commands = "\n".join(re.findall(r"^```sh\n(.*?)^```", section, re.M | re.S))
+        commands = "\n".join(line for line in commands.splitlines() if keep(line))
+        for old, new in replaced.items():
+            assert old in commands, f"{heading}: the guide says nothing of {old}"
+            commands = commands.replace(old, new)
+        done = subprocess.run(["bash", "-euo", "pipefail", "-c", commands], cwd=self.tree, capture_output=True, text=True, timeout=120)
+        return done
+
+    @property
+    def https(self):
+        return Http(f"https://localhost:{PORTS['TLS_PORT']}", trust=self.certificate)
+
+    def headers(self, user, **claims):
+        """With a token as the guide's issuer would make it."""
+        told = {"sub": str(user), "exp": int(time.time()) + 600, "aud": self.env["JWT_AUDIENCE"], "iss": self.env["JWT_ISSUER"], **claims}
+        head = f"{encode({'alg': 'HS256', 'typ': 'JWT'})}.{encode(told)}"
+        signature = hmac.new(self.env["JWT_SECRET"].encode(), head.encode(), hashlib.sha256).digest()
+        return {"Authorization": f"Bearer {head}.{encode(signature)}"}
+
+    def subscribed(self, user, **more):
+        trusting = ssl.create_default_context(cafile=self.certificate)
+        socket = WebSocket(f"wss://localhost:{PORTS['TLS_PORT']}/ws", ssl=trusting, extra_headers=self.headers(user))
+        socket.answer = socket.subscribe(user, **more)
+        return socket
+
+
+@pytest.fixture(scope="module")
+def stack():
+    if "CARILLON_TREE" not in os.environ:
+        pytest.skip("started by tests/containers/run only")
+    return Deployed(os.environ["CARILLON_TREE"], os.environ["CARILLON_PROJECT"])
+
+
+@pytest.fixture(scope="module")
+def user(stack):
+    """Migrations without demo data: the first user is made by the administrator."""
+    ask = 'exec mariadb -uroot -p"$MARIADB_ROOT_PASSWORD" "$DB_NAME" -Ne "INSERT INTO users (name) VALUES (\'Alice\'); SELECT LAST_INSERT_ID()"'
+    return int(stack.exec("mariadb", "sh", "-c", ask))
+
+
+def test_secrets_tokens_and_limits(stack):
+    elsewhere = {name: value for name, value in stack.env.items() if name.endswith("PORT")} | PORTS
+    for heading in ("Secrets", "Tokens", "Limits"):
+        # The last of them counts what is left to change: none, which is an error to grep.
+        done = stack.follow(heading, lambda line: not line.startswith("grep"))
+        assert done.returncode == 0, done.stderr
+    path = stack.tree / ".env"
+    assert path.stat().st_mode & 0o077 == 0
+    assert "change-me" not in path.read_text()
+    with path.open("a") as file:
+        file.writelines(f"{name}={value}\n" for name, value in elsewhere.items())
+    stack.env = settings_of(path)
+    passwords = [value for name, value in stack.env.items() if name.endswith("_PASSWORD")]
+    assert len(set(passwords)) == 7 and all(len(password) == 48 for password in passwords)
+
+
+def test_it_comes_up_with_https(stack, tmp_path):
+    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+            "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+            "-keyout", tmp_path / "privkey.pem", "-out", tmp_path / "fullchain.pem"]  # fmt: skip
+    subprocess.run(made, check=True, capture_output=True)
+    prepares = re.compile("mkdir|cp|chmod|chown")
+    done = stack.follow("https", prepares.match, **{"/etc/letsencrypt/live/tasks.example.org": str(tmp_path)})
+    assert done.returncode == 0, done.stderr
+    assert (stack.tree / "tls/server.key").stat().st_uid == 101
+    stack.up()
+    stack.wait_healthy()
+    eventually(lambda: stack.https.get("/readyz").json()["status"] == "ok", 30, "database and broker are there")
+
+
+def test_what_the_world_sees(stack):
+    plain = Http(f"http://localhost:{PORTS['HTTP_PORT']}").get("/index.html")
+    assert plain.status == 308 and plain.header("Location") == f"https://localhost:{PORTS['TLS_PORT']}/index.html"
+    page = stack.https.get("/index.html")
+    assert page.status == 200 and page.header("Strict-Transport-Security").startswith("max-age=")
+    assert stack.https.get("/tasks").status == 401
+    assert stack.https.get("/tasks", headers=stack.headers(1, exp=int(time.time()) - 3600)).status == 401
+
+
+def test_an_event_travels(stack, user):
+    socket = stack.subscribed(user, since=None)
+    task = stack.https.post("/tasks", {"user_id": user, "content": "Sonner"}, headers=stack.headers(user))
+    assert task.status == 201, task
+    frame = socket.recv_until(lambda frame: frame.get("event") == "task.created", 15)
+    assert frame["task"]["content"] == "Sonner"
+    assert stack.https.get(f"/tasks/{task.json()['id']}", headers=stack.headers(user + 1)).status == 404
+    socket.close()
+
+
+def test_backup_and_restore(stack, user):
+    """What was done after the backup is undone, and whoever saw it is told to read anew."""
+    database = stack.container("mariadb")
+    others = " ".join(stack.container(service) for service in ("fcgi-api", "ws-notifier", "nginx"))
+    restores = re.compile("docker compose (stop|start)|gunzip|docker compose exec -T mariadb sh -c \"|    -e")
+    here = {"docker compose exec -T mariadb": f"podman exec -i {database}"}
+    done = stack.follow("Backups", lambda line: not restores.match(line), **here, **{"carillon-$(date -u +%F).sql.gz": BACKUP})
+    assert done.returncode == 0, done.stderr
+
+    socket = stack.subscribed(user, since=None)
+    task = stack.https.post("/tasks", {"user_id": user, "content": "Après"}, headers=stack.headers(user)).json()
+    cursor = socket.recv_until(lambda frame: frame.get("event") == "task.created", 15)["cursor"]
+    socket.close()
+
+    here |= {"carillon-2026-07-01.sql.gz": BACKUP,
+             "docker compose stop nginx fcgi-api ws-notifier": f"podman stop --time 20 {others}",
+             "docker compose start fcgi-api ws-notifier nginx": f"podman start {others}"}  # fmt: skip
+    done = stack.follow("Backups", restores.match, **here)
+    assert done.returncode == 0, done.stderr
+    stack.wait_healthy()
+    eventually(lambda: stack.https.get("/notifier/readyz").status == 200, 30, "the notifier has caught up")
+    assert stack.https.get(f"/tasks/{task['id']}", headers=stack.headers(user)).status == 404
+    socket = stack.subscribed(user, since=cursor)
+    assert socket.answer["recovered"] is False and socket.answer["reason"] == "epoch", socket.answer
+    socket.close()
+
+
+def test_a_renewed_certificate_cuts_nobody_off(stack, user):
+    socket = stack.subscribed(user, since=None)
+    podman("kill", "--signal", "HUP", stack.container("nginx"))
+    eventually(lambda: stack.https.get("/readyz").status == 200, 15, "nginx answers")
+    task = stack.https.post("/tasks", {"user_id": user, "content": "Encore"}, headers=stack.headers(user))
+    assert task.status == 201, task
+    socket.recv_until(lambda frame: frame.get("event") == "task.created", 15)
+    socket.close()
+
+
+def test_no_secret_is_in_a_log(stack):
+    secrets = [value for name, value in stack.env.items() if re.search("PASSWORD|SECRET", name) and value]
+    for service in stack.SERVICES:
+        log = stack.logs(service)
+        assert log and not [secret for secret in secrets if secret in log], service
+
+
+def test_it_leaves(stack):
+    stack.compose("down", "--timeout", "20", "--volumes")
+    assert json.loads(podman("ps", "--all", "--format", "json") or "[]") == []
