@@ -151,7 +151,6 @@ def test_database_read_only(stack, http, task):
     stack.outbox_empty()
 
 
-@contextmanager
 def test_rights_that_are_not_there_yet(stack, http, task):
     """As while a database is being made: the tables come first, then who may use them."""
     account = "'carillon-api'@'localhost'"
@@ -164,6 +163,7 @@ def test_rights_that_are_not_there_yet(stack, http, task):
     heals(stack, http, task)
 
 
+@contextmanager
 def no_connection_left(stack):
     """Takes every connection the server has to give; the administrator has one in reserve."""
     most = 10  # it takes no smaller limit
