@@ -5,6 +5,8 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
+from .wait import eventually
+
 
 @dataclass(frozen=True)
 class Process:
@@ -25,7 +27,14 @@ class Process:
         return now is not None and now.state not in "ZX"
 
     def kill(self, sig=signal.SIGKILL):
+        """What was told to stop has stopped, every thread of it, when this returns."""
         os.kill(self.pid, sig)
+        if sig == signal.SIGSTOP:
+            eventually(self._stands_still, 5, f"{self.name} stands still", interval=0.001)
+
+    def _stands_still(self):
+        threads = (read(f"{self.pid}/task/{thread}") for thread in os.listdir(f"/proc/{self.pid}/task"))
+        return all(thread.state in "TtZX" for thread in threads if thread)
 
     def resident_kb(self):
         for line in Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines():
@@ -44,7 +53,7 @@ def read(pid):
         return None
     name = text[text.index("(") + 1 : text.rindex(")")]
     state, parent = text[text.rindex(")") + 2 :].split()[:2]
-    return Process(int(pid), int(parent), name, state)
+    return Process(int(text.split()[0]), int(parent), name, state)
 
 
 def everything():
