@@ -2,6 +2,12 @@
 # The accounts of database and broker, with or without containers: one for each program, and what it may do.
 # docs/security.md has the table. The caller has a function `secret NAME` that prints a password.
 
+# secret_in_environment db_api_password: the value of DB_API_PASSWORD; for containers.
+secret_in_environment() {
+    local name=${1^^}
+    printf '%s' "${!name:?is not set}"
+}
+
 # database_accounts DATABASE MIGRATE API ADMINER: SQL for a server's start; each account as 'user'@'host'. What the
 # last two may do with the tables is sql/grants.sql's to say.
 database_accounts() {

@@ -32,8 +32,8 @@ class Deployed(Compose):
         self.guide = (self.tree / "docs/deploy.md").read_text()
         self.certificate = self.tree / "tls/server.pem"
 
-    def follow(self, heading, keep=lambda line: True, **replaced):
-        """Runs the commands below a heading of the guide; `replaced` is for what is elsewhere here."""
+    def follow(self, heading, keep, replaced={}):
+        """Runs the commands below a heading of the guide: the lines to keep, and {in the guide: here}."""
         section = re.search(rf"^## \d+\. {heading}\n(.*?)(?=^## )", self.guide, re.M | re.S)[1]
         commands = "\n".join(re.findall(r"^```sh\n(.*?)^```", section, re.M | re.S))
         commands = "\n".join(line for line in commands.splitlines() if keep(line))
@@ -41,7 +41,7 @@ class Deployed(Compose):
             assert old in commands, f"{heading}: the guide says nothing of {old}"
             commands = commands.replace(old, new)
         done = subprocess.run(["bash", "-euo", "pipefail", "-c", commands], cwd=self.tree, capture_output=True, text=True, timeout=120)
-        return done
+        assert done.returncode == 0, done.stderr
 
     @property
     def https(self):
@@ -79,8 +79,7 @@ def test_secrets_tokens_and_limits(stack):
     elsewhere = {name: value for name, value in stack.env.items() if name.endswith("PORT")} | PORTS
     for heading in ("Secrets", "Tokens", "Limits"):
         # The last of them counts what is left to change: none, which is an error to grep.
-        done = stack.follow(heading, lambda line: not line.startswith("grep"))
-        assert done.returncode == 0, done.stderr
+        stack.follow(heading, lambda line: not line.startswith("grep"))
     path = stack.tree / ".env"
     assert path.stat().st_mode & 0o077 == 0
     assert "change-me" not in path.read_text()
@@ -97,8 +96,7 @@ def test_it_comes_up_with_https(stack, tmp_path):
             "-keyout", tmp_path / "privkey.pem", "-out", tmp_path / "fullchain.pem"]  # fmt: skip
     subprocess.run(made, check=True, capture_output=True)
     prepares = re.compile("mkdir|cp|chmod|chown")
-    done = stack.follow("https", prepares.match, **{"/etc/letsencrypt/live/tasks.example.org": str(tmp_path)})
-    assert done.returncode == 0, done.stderr
+    stack.follow("https", prepares.match, {"/etc/letsencrypt/live/tasks.example.org": str(tmp_path)})
     assert (stack.tree / "tls/server.key").stat().st_uid == 101
     stack.up()
     stack.wait_healthy()
@@ -130,8 +128,7 @@ def test_backup_and_restore(stack, user):
     others = " ".join(stack.container(service) for service in ("fcgi-api", "ws-notifier", "nginx"))
     restores = re.compile("docker compose (stop|start)|gunzip|docker compose exec -T mariadb sh -c \"|    -e")
     here = {"docker compose exec -T mariadb": f"podman exec -i {database}"}
-    done = stack.follow("Backups", lambda line: not restores.match(line), **here, **{"carillon-$(date -u +%F).sql.gz": BACKUP})
-    assert done.returncode == 0, done.stderr
+    stack.follow("Backups", lambda line: not restores.match(line), here | {"carillon-$(date -u +%F).sql.gz": BACKUP})
 
     socket = stack.subscribed(user, since=None)
     task = stack.https.post("/tasks", {"user_id": user, "content": "Après"}, headers=stack.headers(user)).json()
@@ -141,8 +138,7 @@ def test_backup_and_restore(stack, user):
     here |= {"carillon-2026-07-01.sql.gz": BACKUP,
              "docker compose stop nginx fcgi-api ws-notifier": f"podman stop --time 20 {others}",
              "docker compose start fcgi-api ws-notifier nginx": f"podman start {others}"}  # fmt: skip
-    done = stack.follow("Backups", restores.match, **here)
-    assert done.returncode == 0, done.stderr
+    stack.follow("Backups", restores.match, here)
     stack.wait_healthy()
     eventually(lambda: stack.https.get("/notifier/readyz").status == 200, 30, "the notifier has caught up")
     assert stack.https.get(f"/tasks/{task['id']}", headers=stack.headers(user)).status == 404

@@ -9,11 +9,7 @@ set -euo pipefail
 # shellcheck source=scripts/lib/accounts.sh
 . /usr/local/share/carillon/accounts.sh
 
-# secret db_api_password: the value of DB_API_PASSWORD
-secret() {
-    local name=${1^^}
-    printf '%s' "${!name:?is not set}"
-}
+secret() { secret_in_environment "$1"; }
 
 (umask 077 && database_accounts "$DB_NAME" "'carillon-migrate'@'%'" "'carillon-api'@'%'" "'carillon-adminer'@'%'" >/tmp/accounts.sql)
 unset DB_MIGRATE_PASSWORD DB_API_PASSWORD DB_ADMINER_PASSWORD

@@ -9,11 +9,7 @@ set -euo pipefail
 # shellcheck source=scripts/lib/accounts.sh
 . /usr/local/share/carillon/accounts.sh
 
-# secret amqp_api_password: the value of AMQP_API_PASSWORD
-secret() {
-    local name=${1^^}
-    printf '%s' "${!name:?is not set}"
-}
+secret() { secret_in_environment "$1"; }
 
 (umask 077 && broker_accounts "$AMQP_VHOST" "$AMQP_EXCHANGE" "$AMQP_QUEUE" >/tmp/definitions.json)
 unset AMQP_ADMIN_PASSWORD AMQP_API_PASSWORD AMQP_NOTIFIER_PASSWORD
