@@ -1,0 +1,159 @@
+/* Who gets in: every call with good tokens, bad ones and none, and pages of other origins. */
+#include "tests/unit/exchange.h"
+#include "tests/unit/tokens.h"
+
+/* ---- with tokens: of user 1, of an administrator (9), and one that has expired ------------------- */
+
+#define OWN     "HTTP_AUTHORIZATION=Bearer " TOKEN_OF_1
+#define ADMIN   "HTTP_AUTHORIZATION=Bearer " TOKEN_OF_9_ADMIN
+#define EXPIRED "HTTP_AUTHORIZATION=Bearer " TOKEN_EXPIRED
+
+static int close_doors(void **state)
+{
+    app.token_keys = tokens_keys();
+    return reset(state);
+}
+
+static int open_doors(void **state)
+{
+    (void)state;
+    token_keys_free(&app.token_keys);
+    return 0;
+}
+
+static const struct {
+    const char *method, *uri, *body;
+} calls[] = {{"GET", "/tasks", ""},      {"POST", "/tasks", "{\"user_id\":1,\"content\":\"a\"}"},
+             {"GET", "/tasks/1", ""},    {"PATCH", "/tasks/1", "{\"status\":1}"},
+             {"DELETE", "/tasks/1", ""}, {"GET", "/users", ""},
+             {"GET", "/users/1", ""},    {"GET", "/users/1/events", ""}};
+
+static void test_every_call_wants_a_token(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        assert_int_equal(send(calls[i].method, calls[i].uri, calls[i].body), 401);
+        assert_true(has("WWW-Authenticate: Bearer realm=\"carillon\"\r\n"));
+        assert_true(has("/problems/unauthenticated"));
+        assert_int_equal(send_with(calls[i].method, calls[i].uri, calls[i].body, EXPIRED), 401);
+        assert_true(has("WWW-Authenticate: Bearer realm=\"carillon\", error=\"invalid_token\"\r\n"));
+        assert_true(has("The token has expired."));
+        assert_true(send_with(calls[i].method, calls[i].uri, calls[i].body, OWN) < 300);
+        assert_true(send_with(calls[i].method, calls[i].uri, calls[i].body, ADMIN) < 300);
+    }
+    assert_int_equal(send_with("GET", "/tasks", "", "HTTP_AUTHORIZATION=Basic YTpi"), 401);
+    assert_int_equal(send_with("GET", "/tasks", "", "HTTP_AUTHORIZATION=Bearer x"), 401);
+    assert_int_equal(send("GET", "/tasks/none", ""), 401);
+    assert_int_equal(send("GET", "/tasks?limit=none", ""), 401);
+    assert_int_equal(send("POST", "/tasks", "garbage"), 401);
+    assert_int_equal(send("GET", "/healthz", ""), 200);
+    assert_int_equal(send("GET", "/readyz", ""), 200);
+    assert_int_equal(send("GET", "/metrics", ""), 200);
+}
+
+static void test_a_user_has_his_own(void **state)
+{
+    (void)state;
+    const size_t of_tasks = 6; /* calls that the store narrows down */
+    for (size_t i = 1; i < of_tasks; i++) {
+        fake.only_user = 77;
+        (void)send_with(calls[i].method, calls[i].uri, calls[i].body, OWN);
+        assert_int_equal(fake.only_user, 1);
+        (void)send_with(calls[i].method, calls[i].uri, calls[i].body, ADMIN);
+        assert_int_equal(fake.only_user, 0);
+    }
+    assert_int_equal(send_with("GET", "/tasks", "", OWN), 200);
+    assert_int_equal(fake.filter.user_id, 1);
+    assert_true(has("Event-Cursor: "));
+    assert_int_equal(send_with("GET", "/tasks", "", ADMIN), 200);
+    assert_int_equal(fake.filter.user_id, 0);
+}
+
+static void test_who_names_another_user(void **state)
+{
+    (void)state;
+    fake.err = ERR_INTERNAL; /* nobody asks the store */
+    assert_int_equal(send_with("GET", "/tasks?user_id=2", "", OWN), 403);
+    assert_true(has("The token is for user 1 and nobody else."));
+    assert_int_equal(send_with("GET", "/users/2", "", OWN), 403);
+    assert_int_equal(send_with("GET", "/users/2/events", "", OWN), 403);
+    assert_int_equal(send_with("POST", "/tasks", "{\"user_id\":2,\"content\":\"a\"}", OWN), 403);
+    fake.err = ERR_OK;
+    assert_int_equal(send_with("GET", "/tasks?user_id=2", "", ADMIN), 200);
+    assert_int_equal(fake.filter.user_id, 2);
+    assert_int_equal(send_with("GET", "/users/2/events", "", ADMIN), 200);
+    assert_int_equal(send_with("POST", "/tasks", "{\"user_id\":2,\"content\":\"a\"}", ADMIN), 201);
+}
+
+static void test_keys_belong_to_who_sent_them(void **state)
+{
+    static const char *const headers[] = {OWN, ADMIN};
+    static const uint32_t owners[] = {1, 9};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        const char *parameters[] = {"REQUEST_METHOD=POST", "REQUEST_URI=/tasks", "HTTP_IDEMPOTENCY_KEY=k",
+                                    headers[i], NULL};
+        const char *body = "{\"user_id\":1,\"content\":\"a\"}";
+        request_begin(&request, (char *const *)parameters);
+        request_read_body(&request, 65536, give_text, &body);
+        dispatch(&app, &request, &response);
+        request_end(&request);
+        assert_int_equal(response.status, 201);
+        assert_int_equal(fake.owner_id, owners[i]);
+    }
+}
+
+/* ---- pages of other origins ---------------------------------------------------------------------- */
+
+static void test_origins(void **state)
+{
+    static const struct config listed = {.max_body_bytes = 65536,
+                                         .request_max_age_ms = 10000,
+                                         .db_timeout_ms = 1500,
+                                         .allowed_origins = "https://a.example https://b.example:8443"};
+    (void)state;
+    send_with("GET", "/tasks/1", "", "HTTP_ORIGIN=https://a.example");
+    assert_false(has("Access-Control"));
+    assert_false(has("Vary"));
+
+    app.config = &listed;
+    send_with("GET", "/tasks/1", "", "HTTP_ORIGIN=https://b.example:8443");
+    assert_true(has("Access-Control-Allow-Origin: https://b.example:8443\r\n"));
+    assert_true(has("Vary: Origin\r\n"));
+    assert_int_equal(send_with("GET", "/tasks/x", "", "HTTP_ORIGIN=https://a.example"), 404);
+    assert_true(has("Access-Control-Allow-Origin: https://a.example\r\n"));
+    const char *const strangers[] = {
+        "HTTP_ORIGIN=https://c.example", "HTTP_ORIGIN=null", "HTTP_ORIGIN=https://a.example:81",
+        "HTTP_ORIGIN=https://a",         "HTTP_ORIGIN=",     NULL};
+    for (size_t i = 0; strangers[i] != NULL; i++) {
+        send_with("GET", "/tasks/1", "", strangers[i]);
+        assert_false(has("Access-Control"));
+    }
+    const char *parameters[] = {"REQUEST_METHOD=OPTIONS", "REQUEST_URI=/tasks/1",
+                                "HTTP_ORIGIN=https://a.example", "HTTP_ACCESS_CONTROL_REQUEST_METHOD=PATCH",
+                                NULL};
+    request_begin(&request, (char *const *)parameters);
+    dispatch(&app, &request, &response);
+    strbuf_clear(&wire);
+    response_render(&response, false, &wire);
+    request_end(&request);
+    assert_int_equal(response.status, 204);
+    assert_true(has("Access-Control-Allow-Methods: GET, HEAD, PATCH, DELETE, OPTIONS\r\n"));
+    assert_true(has("Access-Control-Allow-Headers: Authorization, "));
+    app.config = &usual_config;
+}
+
+#define OPEN(function)   cmocka_unit_test_setup(function, reset)
+#define CLOSED(function) cmocka_unit_test_setup_teardown(function, close_doors, open_doors)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        OPEN(test_origins),
+        CLOSED(test_every_call_wants_a_token),
+        CLOSED(test_a_user_has_his_own),
+        CLOSED(test_who_names_another_user),
+        CLOSED(test_keys_belong_to_who_sent_them),
+    };
+    return cmocka_run_group_tests(tests, exchange_set_up, exchange_tear_down);
+}
