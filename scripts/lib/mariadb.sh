@@ -55,15 +55,18 @@ mariadb_init_sql() {
     [ "$TLS" != 1 ] || say "ALTER USER $API_ACCOUNT REQUIRE SSL;"
 }
 
-# Made beside and moved in one step, so that an interrupted first start leaves nothing half done.
+# Made beside and moved in one step, so that an interrupted first start leaves nothing half done. In a TMPDIR of
+# its own: a server that starts removes every temporary table it finds there, another server's too.
 mariadb_install() {
     local new=$RUN_DIR/mariadb.new log=$LOG_DIR/mariadb/current
     [ ! -d "$RUN_DIR/mariadb/mysql" ] || return 0
     rm -rf "$new"
     mkdir -m 700 "$new"
-    mariadb-install-db --no-defaults --datadir="$new" --user="$(id -un)" --auth-root-authentication-method=socket \
-        --auth-root-socket-user="$(id -un)" --skip-test-db --skip-name-resolve >"$log" 2>&1 ||
-        die "MariaDB could not make its data directory; see $log"
+    TMPDIR=$RUN_DIR/tmp mariadb-install-db --no-defaults --datadir="$new" --user="$(id -un)" --auth-root-authentication-method=socket \
+        --auth-root-socket-user="$(id -un)" --skip-test-db --skip-name-resolve >"$log" 2>&1 || {
+        grep ERROR "$log" >&2 || tail -n 20 "$log" >&2
+        die "MariaDB could not make its data directory; all it said is in $log"
+    }
     mv "$new" "$RUN_DIR/mariadb"
 }
 

@@ -153,6 +153,7 @@ def test_stop_start_reset(record_property):
     start anew with --reset, Ctrl-C in the foreground. Both starts' times are printed, not judged: they tell
     as much of the machine as of the stack."""
     stack = Stack.prepare()
+    others = temporary_table_of_another_server(stack)
     try:
         began = time.monotonic()
         stack.run()
@@ -189,8 +190,19 @@ def test_stop_start_reset(record_property):
         assert stack.epoch() != epoch
         stack.script("stop", timeout=60)
         nothing_left(stack)
+        assert others.exists(), "a server that starts clears the directory it is given for temporary files"
     finally:
         stack.stop()
+
+
+def temporary_table_of_another_server(stack):
+    """Where every program of the machine has its temporary files."""
+    shared = stack.run_dir.parent / "shared-tmp"
+    shared.mkdir()
+    stack.environment["TMPDIR"] = str(shared)
+    table = shared / "#sql-temptable-1-1-1.MAI"
+    table.touch()
+    return table
 
 
 def management(stack, path, method="GET", body=None):
