@@ -26,6 +26,7 @@ void flight_free(struct flight *flight)
 void flight_clear(struct flight *flight)
 {
     flight->first_tag = flight->next_tag = 1;
+    flight->last_confirmed = 0;
     flight->bytes = 0;
     flight->landed_count = 0;
     user_map_clear(&flight->users);
@@ -39,6 +40,11 @@ static struct flight_event *event_of(const struct flight *flight, uint64_t tag)
 size_t flight_unconfirmed(const struct flight *flight)
 {
     return (size_t)(flight->next_tag - flight->first_tag);
+}
+
+bool flight_passed_over(const struct flight *flight)
+{
+    return flight->first_tag < flight->last_confirmed;
 }
 
 bool flight_has_room(const struct flight *flight, size_t bytes)
@@ -90,6 +96,8 @@ void flight_confirm(struct flight *flight, uint64_t tag, bool multiple, flight_v
         return;
     for (uint64_t t = multiple ? flight->first_tag : tag; t <= tag; t++)
         confirm_one(flight, t, visit, context);
+    if (tag > flight->last_confirmed)
+        flight->last_confirmed = tag;
     while (flight->first_tag < flight->next_tag && event_of(flight, flight->first_tag)->confirmed)
         flight->first_tag++;
 }

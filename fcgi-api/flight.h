@@ -24,6 +24,7 @@ struct flight {
     struct flight_event *events; /* FLIGHT_EVENTS_MAX places in a ring, one a tag */
     uint64_t first_tag;          /* the oldest that is not confirmed, or the next to be sent */
     uint64_t next_tag;
+    uint64_t last_confirmed;   /* the highest */
     size_t bytes;              /* unconfirmed */
     struct outbox_row *landed; /* confirmed, to be deleted: FLIGHT_EVENTS_MAX places */
     size_t landed_count;
@@ -36,6 +37,8 @@ void flight_clear(struct flight *flight); /* a new connection: tags begin at 1 a
 
 bool flight_has_room(const struct flight *flight, size_t bytes);
 size_t flight_unconfirmed(const struct flight *flight);
+/* A later message than the oldest unconfirmed one has been confirmed. */
+bool flight_passed_over(const struct flight *flight);
 
 /* The message with that tag has been sent; tags come without a gap. Only after flight_has_room(). */
 void flight_sent(struct flight *flight, uint64_t tag, const struct event_meta *meta, int64_t queued_at_ms,

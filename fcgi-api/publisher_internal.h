@@ -71,7 +71,8 @@ struct publisher {
     char epoch[CURSOR_EPOCH_MAX + 1];
     uint64_t controls;     /* control messages sent */
     uint64_t awaited_tag;  /* the oldest message without a confirm */
-    int64_t awaited_since; /* it has been that */
+    bool passed_over;      /* a later one has its own */
+    int64_t awaited_since; /* both have been so */
 
     /* what is being published */
     bool hints_closed; /* we leave */

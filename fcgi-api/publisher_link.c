@@ -10,7 +10,8 @@
 #include "common/log.h"
 #include "fcgi-api/publisher_internal.h"
 
-#define CONFIRM_MOST_MS 20000 /* without any progress; a busy broker takes seconds */
+#define CONFIRM_MOST_MS     20000 /* without any progress; a busy broker takes seconds */
+#define PASSED_OVER_MOST_MS 3000  /* confirms come out of order, but not by so much */
 
 /* ---- state --------------------------------------------------------------------------------------- */
 
@@ -108,22 +109,26 @@ static void listen_to(struct publisher *publisher)
     }
 }
 
-/* A confirm may never come: once, after RabbitMQ 3.10 had been killed and was back, one of 783 did not. What
- * is not confirmed is sent again on a new connection only. */
+/* A confirm may never come: twice, after RabbitMQ 3.10 had been killed and was back, one of some thousand did
+ * not. What is not confirmed is sent again on a new connection only. */
 static void watch_confirms(struct publisher *publisher)
 {
-    char reason[64];
+    char reason[80];
     int64_t now = clock_monotonic_ms();
     uint64_t oldest = publisher->flight.first_tag;
+    bool passed_over = flight_passed_over(&publisher->flight);
     bool waits =
         publisher->state == LINK_READY && !publisher->blocked && flight_unconfirmed(&publisher->flight) > 0;
+    int most_ms = passed_over ? PASSED_OVER_MOST_MS : CONFIRM_MOST_MS;
 
-    if (!waits || oldest != publisher->awaited_tag) {
+    if (!waits || oldest != publisher->awaited_tag || passed_over != publisher->passed_over) {
         publisher->awaited_tag = oldest;
+        publisher->passed_over = passed_over;
         publisher->awaited_since = now;
-    } else if (now - publisher->awaited_since >= CONFIRM_MOST_MS) {
+    } else if (now - publisher->awaited_since >= most_ms) {
         metrics_add(publisher->metrics, API_EVENTS_UNCONFIRMED, 1);
-        snprintf(reason, sizeof reason, "it has left a message unconfirmed for %d s", CONFIRM_MOST_MS / 1000);
+        snprintf(reason, sizeof reason, "it has left a message unconfirmed for %d s%s", most_ms / 1000,
+                 passed_over ? ", and confirmed later ones" : "");
         publisher_link_drop(publisher, reason);
     }
 }

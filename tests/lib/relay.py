@@ -59,9 +59,11 @@ class Relay:
 
 
 class ConfirmThief:
-    """For the answers of one AMQP connection: takes the broker's confirms out while `steals` is set."""
+    """For the answers of one AMQP connection: takes the broker's confirms out while `steals` is set. Those it lets
+    through later speak for one message each, or they would make good what was stolen."""
 
     FRAME, BASIC_ACK = struct.Struct("!BHI"), struct.pack("!HH", 60, 80)
+    MULTIPLE = FRAME.size + len(BASIC_ACK) + 8  # behind the tag
 
     def __init__(self):
         self.steals, self.stolen = False, 0
@@ -76,8 +78,11 @@ class ConfirmThief:
             if len(self._rest) < whole:
                 break
             frame, self._rest = self._rest[:whole], self._rest[whole:]
-            if self.steals and kind == 1 and frame[self.FRAME.size :].startswith(self.BASIC_ACK):
-                self.stolen += 1
-            else:
-                kept += frame
+            if kind == 1 and frame[self.FRAME.size :].startswith(self.BASIC_ACK):
+                if self.steals:
+                    self.stolen += 1
+                    continue
+                if self.stolen:
+                    frame = frame[: self.MULTIPLE] + b"\0" + frame[self.MULTIPLE + 1 :]
+            kept += frame
         return kept

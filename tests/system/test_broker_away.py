@@ -167,6 +167,28 @@ def test_a_message_that_is_never_confirmed(stack, tmp_path):
         wire.close()
 
 
+def test_a_message_that_is_passed_over(stack, tmp_path):
+    """When later ones have been confirmed there is nothing to wait for."""
+    [user] = stack.new_users(1)
+    tasks = stack.new_tasks([user] * 2)
+    thief = ConfirmThief()
+    wire = Relay(stack.port("AMQP_PORT"), answers=thief)
+    api = Program(stack, "fcgi-api", tmp_path, AMQP_PORT=wire.port)
+    try:
+        api.says("broker: connected", 40)
+        thief.steals = True
+        assert api.ask(f"/tasks/{tasks[0]}", "PATCH", '{"status":1}')[0] == 200
+        eventually(lambda: thief.stolen > 0, 20, "the broker confirms, in vain")
+        thief.steals = False
+        assert api.ask(f"/tasks/{tasks[1]}", "PATCH", '{"status":1}')[0] == 200
+        api.says("and confirmed later ones", 15)
+        eventually(lambda: api.log().count("broker: connected") == 2, 40, "it has a new connection")
+        stack.outbox_empty(40)
+    finally:
+        api.end()
+        wire.close()
+
+
 # ---- alarms, and data that is gone -------------------------------------------------------------------
 
 

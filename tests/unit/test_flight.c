@@ -110,6 +110,29 @@ static void test_deleted_in_parts(void **state)
     flight_free(&flight);
 }
 
+static void test_passed_over(void **state)
+{
+    (void)state;
+    struct flight flight;
+    struct seen seen = {0};
+
+    flight_init(&flight);
+    assert_false(flight_passed_over(&flight));
+    for (uint64_t tag = 1; tag <= 4; tag++)
+        send(&flight, tag, 7, tag);
+    flight_confirm(&flight, 1, false, see, &seen);
+    assert_false(flight_passed_over(&flight)); /* the others are later */
+    flight_confirm(&flight, 3, false, see, &seen);
+    assert_true(flight_passed_over(&flight));
+    flight_confirm(&flight, 2, false, see, &seen);
+    assert_false(flight_passed_over(&flight));
+    flight_confirm(&flight, 4, false, see, &seen);
+    assert_false(flight_passed_over(&flight)); /* nothing is left */
+    flight_clear(&flight);
+    assert_false(flight_passed_over(&flight));
+    flight_free(&flight);
+}
+
 static void test_control_messages_are_not_deleted(void **state)
 {
     (void)state;
@@ -163,6 +186,7 @@ int main(void)
         cmocka_unit_test(test_multiple_confirms_each_once),
         cmocka_unit_test(test_highest_until_the_last_is_deleted),
         cmocka_unit_test(test_deleted_in_parts),
+        cmocka_unit_test(test_passed_over),
         cmocka_unit_test(test_control_messages_are_not_deleted),
         cmocka_unit_test(test_room),
     };
