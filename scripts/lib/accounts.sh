@@ -29,24 +29,28 @@ database_account() {
     printf "CREATE USER IF NOT EXISTS %s;\nALTER USER %s IDENTIFIED BY '%s';\n" "$1" "$1" "${password//\'/\'\'}"
 }
 
-# broker_accounts VHOST EXCHANGE QUEUE: definitions for RabbitMQ to load at its start. The API makes the exchanges and
-# the stream, binds them and publishes; it cannot read the stream. The notifier reads it and writes markers; it can make
-# nothing, and publish no event. There is no guest.
+# broker_accounts VHOST EXCHANGE QUEUE [ADMINISTRATOR]: definitions for RabbitMQ to load at its start. The API makes the
+# exchanges and the stream, binds them and publishes; it cannot read the stream. The notifier reads it and writes markers;
+# it can make nothing, and publish no event. There is no guest.
 broker_accounts() {
-    local vhost exchange queue
+    local vhost exchange queue administrator='' everything=''
     vhost=$(json_escaped "$1")
     exchange=$(broker_pattern "$2")
     queue=$(broker_pattern "$3")
+    if [ -n "${4:-}" ]; then
+        administrator="$(broker_user "$4" amqp_admin_password administrator),"
+        everything="{\"user\": \"$4\", \"vhost\": \"$vhost\", \"configure\": \".*\", \"write\": \".*\", \"read\": \".*\"},"
+    fi
     cat <<JSON
 {
   "users": [
-    $(broker_user admin amqp_admin_password administrator),
+    $administrator
     $(broker_user carillon-api amqp_api_password ""),
     $(broker_user carillon-notifier amqp_notifier_password "")
   ],
   "vhosts": [{"name": "$vhost"}],
   "permissions": [
-    {"user": "admin", "vhost": "$vhost", "configure": ".*", "write": ".*", "read": ".*"},
+    $everything
     {"user": "carillon-api", "vhost": "$vhost",
      "configure": "^($exchange|$queue(\\\\.(known|life|markers))?)\$",
      "write": "^($exchange|$queue(\\\\.known)?)\$",

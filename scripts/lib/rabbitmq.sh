@@ -8,7 +8,7 @@ rabbitmq_configure() {
     (
         umask 077
         rabbitmq_conf >"$ETC_DIR/rabbitmq/rabbitmq.conf"
-        broker_accounts / "${AMQP_EXCHANGE:-tasks}" "${AMQP_QUEUE:-tasks_completed}" >"$ETC_DIR/rabbitmq/definitions.json"
+        broker_accounts / "${AMQP_EXCHANGE:-tasks}" "${AMQP_QUEUE:-tasks_completed}" admin >"$ETC_DIR/rabbitmq/definitions.json"
         printf 'user = "admin:%s"\n' "$(secret amqp_admin_password)" >"$ETC_DIR/rabbitmq/admin.curl"
     )
     printf '[rabbitmq_management].\n' >"$ETC_DIR/rabbitmq/enabled_plugins"

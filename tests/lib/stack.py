@@ -86,13 +86,14 @@ class Stack:
 
     def script(self, name, *arguments, check=True, timeout=120, **more):
         """Runs scripts/NAME for this stack; its output is in .stdout and .stderr as text."""
+        if "input" not in more:
+            more["stdin"] = subprocess.DEVNULL
         done = subprocess.run(
             [ROOT / "scripts" / name, *arguments],
             env=self.environment,
             cwd=ROOT,
             text=True,
             errors="replace",
-            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             timeout=timeout,

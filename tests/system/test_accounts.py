@@ -27,11 +27,12 @@ def broker_url(stack, user):
     return f"amqp://{user}:{password}@127.0.0.1:{stack.port('AMQP_PORT')}/%2F?socket_timeout=10"
 
 
-def management(stack, path, user="admin", password=None):
+def management(stack, path, user="admin", password=None, method=None, body=None):
     password = password or (stack.run_dir / "secrets" / SECRETS[user]).read_text().strip()
-    request = urllib.request.Request(f"http://127.0.0.1:{stack.port('MANAGEMENT_PORT')}/api/{path}")
+    request = urllib.request.Request(f"http://127.0.0.1:{stack.port('MANAGEMENT_PORT')}/api/{path}", body, method=method)
     request.add_header("Authorization", "Basic " + b64encode(f"{user}:{password}".encode()).decode())
-    return json.load(urllib.request.urlopen(request, timeout=10))
+    request.add_header("Content-Type", "application/json")
+    return json.loads(urllib.request.urlopen(request, timeout=10).read() or b"null")
 
 
 # ---- RabbitMQ ----------------------------------------------------------------------------------------
@@ -303,3 +304,73 @@ def test_nobody_comes_in_by_another_door(stack, user, secret):
             pymysql.connect(user=user, password=given, **how)
         assert refused.value.args[0] in (1045, 1698), refused.value
     pymysql.connect(user=user, password=password, **right).close()
+
+
+# ---- scripts/accounts --------------------------------------------------------------------------------
+
+ANYWHERE_HERE = "127.0.0.0/255.0.0.0"  # nobody else's place
+
+
+def accounts(stack, server, directory, **more):
+    stack.environment.update(more)
+    try:
+        return stack.script("accounts", server, str(directory)).stdout
+    finally:
+        for name in more:
+            del stack.environment[name]
+
+
+@pytest.fixture
+def another_database(stack):
+    yield "another_one"
+    users = ", ".join(f"'carillon-{name}'@'{ANYWHERE_HERE}'" for name in ("api", "migrate", "adminer"))
+    stack.sql(f"DROP USER IF EXISTS {users}; DROP DATABASE IF EXISTS another_one")
+
+
+def test_accounts_of_a_database_elsewhere(stack, another_database, tmp_path):
+    """As docs/deploy.md has it: the accounts, then the tables and the rights in them, by the account for that."""
+    for _ in range(2):  # the second time changes nothing
+        sql = accounts(stack, "database", tmp_path, DB_NAME=another_database, ACCOUNT_HOST=ANYWHERE_HERE)
+        stack.script("sql", input=sql)
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+    subprocess.run(
+        [ROOT / "scripts" / "migrate", "--quiet"],
+        env={
+            **stack.environment,
+            "DB_HOST": "127.0.0.1",
+            "DB_PORT": str(stack.port("DB_PORT")),
+            "DB_NAME": another_database,
+            "DB_USER": "carillon-migrate",
+            "DB_PASSWORD_FILE": str(tmp_path / "db_migrate_password"),
+            "API_ACCOUNT": f"'{API}'@'{ANYWHERE_HERE}'",
+        },
+        check=True,
+    )
+    password = (tmp_path / "db_api_password").read_text().strip()
+    connection = pymysql.connect(
+        host="127.0.0.1", port=stack.port("DB_PORT"), user=API, password=password, database=another_database
+    )
+    assert may(connection, "SELECT 1 FROM tasks") and not may(connection, "DROP TABLE tasks")
+    assert not may(connection, "SELECT 1 FROM carillon.tasks")
+    connection.close()
+
+
+def test_accounts_of_a_broker_elsewhere(stack):
+    """With the passwords of this one, so that everybody stays who he is; in a virtual host of its own."""
+    definitions = accounts(stack, "broker", stack.run_dir / "secrets", AMQP_VHOST="another")
+    assert {user["name"] for user in json.loads(definitions)["users"]} == {API, NOTIFIER}, "an administrator is his own master"
+    try:
+        management(stack, "definitions", body=definitions.encode())
+        connection = pika.BlockingConnection(pika.URLParameters(broker_url(stack, API).replace("%2F", "another")))
+        ATTEMPTS["declare the exchange"](connection.channel())
+        with pytest.raises(pika.exceptions.ChannelClosedByBroker):
+            ATTEMPTS["declare another exchange"](connection.channel())
+        connection.close()
+    finally:
+        management(stack, "vhosts/another", method="DELETE")
+
+
+@pytest.mark.parametrize("arguments, names", [((), "broker"), (("nonsense",), "nonsense"), (("database", "/nowhere"), "/nowhere")])
+def test_accounts_refuses(stack, arguments, names):
+    done = stack.script("accounts", *arguments, check=False)
+    assert done.returncode == 1 and names in done.stderr and len(done.stderr.splitlines()) == 1, done

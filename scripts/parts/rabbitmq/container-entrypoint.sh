@@ -11,6 +11,6 @@ set -euo pipefail
 
 secret() { secret_in_environment "$1"; }
 
-(umask 077 && broker_accounts "$AMQP_VHOST" "$AMQP_EXCHANGE" "$AMQP_QUEUE" >/tmp/definitions.json)
+(umask 077 && broker_accounts "$AMQP_VHOST" "$AMQP_EXCHANGE" "$AMQP_QUEUE" admin >/tmp/definitions.json)
 unset AMQP_ADMIN_PASSWORD AMQP_API_PASSWORD AMQP_NOTIFIER_PASSWORD
 exec docker-entrypoint.sh "$@"
