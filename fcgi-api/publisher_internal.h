@@ -64,15 +64,15 @@ struct publisher {
     enum link_state state;
     struct backoff backoff;
     int64_t retry_at;
-    bool complained; /* that there is none */
-    bool blocked;    /* the broker asked to wait */
-    bool no_room;    /* the socket takes nothing more now */
+    bool complained;  /* that there is none */
+    bool blocked;     /* the broker asked to wait */
+    bool no_room;     /* the socket takes nothing more now */
+    bool passed_over; /* later messages than awaited_tag have their confirm */
     struct healing healing;
     char epoch[CURSOR_EPOCH_MAX + 1];
     uint64_t controls;     /* control messages sent */
     uint64_t awaited_tag;  /* the oldest message without a confirm */
-    bool passed_over;      /* a later one has its own */
-    int64_t awaited_since; /* both have been so */
+    int64_t awaited_since; /* it has been that, and `passed_over` as it is */
 
     /* what is being published */
     bool hints_closed; /* we leave */
