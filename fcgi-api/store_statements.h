@@ -4,6 +4,8 @@
 #define CARILLON_STORE_STATEMENTS_H
 
 #define TASK_COLUMNS "id, user_id, status, content, created_at, completed_at, version"
+#define POSITION_COLUMNS                                                                                     \
+    "(SELECT value FROM meta WHERE name = 'epoch'), COALESCE((SELECT event_seq FROM users WHERE id = ?), 0)"
 
 /* Advisory locks are the server's, not the database's: two stacks on one server must not share them. */
 #define LOCK_NAME "CONCAT(LEFT(DATABASE(), 32), '.', ?)"
@@ -46,11 +48,13 @@
       "SELECT " TASK_COLUMNS " FROM tasks WHERE id > ? ORDER BY id LIMIT ?")                                 \
     X(SQL_TASKS_BY_STATUS,                                                                                   \
       "SELECT " TASK_COLUMNS " FROM tasks WHERE id > ? AND status = ? ORDER BY id LIMIT ?")                  \
+    /* With the user's position in each row: one statement sees one moment. */                               \
     X(SQL_TASKS_OF_USER,                                                                                     \
-      "SELECT " TASK_COLUMNS " FROM tasks WHERE id > ? AND user_id = ? ORDER BY id LIMIT ?")                 \
+      "SELECT " TASK_COLUMNS ", " POSITION_COLUMNS " FROM tasks "                                            \
+      "WHERE user_id = ? AND id > ? ORDER BY id LIMIT ?")                                                    \
     X(SQL_TASKS_OF_USER_BY_STATUS,                                                                           \
-      "SELECT " TASK_COLUMNS " FROM tasks "                                                                  \
-      "WHERE id > ? AND user_id = ? AND status = ? ORDER BY id LIMIT ?")                                     \
+      "SELECT " TASK_COLUMNS ", " POSITION_COLUMNS " FROM tasks "                                            \
+      "WHERE user_id = ? AND id > ? AND status = ? ORDER BY id LIMIT ?")                                     \
     /* first answers to POSTs */                                                                             \
     X(SQL_KEY_INSERT,                                                                                        \
       "INSERT INTO idempotency_keys "                                                                        \

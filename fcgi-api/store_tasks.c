@@ -57,20 +57,24 @@ struct list_call {
     const struct store_task_filter *filter;
     struct task *tasks; /* filled first, visited when all went well: a retry begins again */
     size_t count;
-    struct cursor *cursor;
+    struct cursor position; /* of the filter's user, if it names one */
 };
 
+#define POSITIONED_TASK_OUT(row, position)                                                                   \
+    STORE_OUT(TASK_FIELDS(row), to_text((position)->epoch, sizeof(position)->epoch), to_u64(&(position)->seq))
+
 static enum err select_tasks(struct store *store, const struct store_task_filter *filter,
-                             struct task_columns *row)
+                             struct task_columns *row, struct cursor *position)
 {
     struct store_value after = of_number(filter->after), limit = of_number((uint64_t)filter->limit + 1);
     struct store_value user = of_number(filter->user_id), status = of_number((uint64_t)filter->status);
 
     if (filter->user_id != 0 && filter->status >= 0)
-        return store_select(store, SQL_TASKS_OF_USER_BY_STATUS, STORE_IN(after, user, status, limit),
-                            TASK_OUT(row));
+        return store_select(store, SQL_TASKS_OF_USER_BY_STATUS, STORE_IN(user, user, after, status, limit),
+                            POSITIONED_TASK_OUT(row, position));
     if (filter->user_id != 0)
-        return store_select(store, SQL_TASKS_OF_USER, STORE_IN(after, user, limit), TASK_OUT(row));
+        return store_select(store, SQL_TASKS_OF_USER, STORE_IN(user, user, after, limit),
+                            POSITIONED_TASK_OUT(row, position));
     if (filter->status >= 0)
         return store_select(store, SQL_TASKS_BY_STATUS, STORE_IN(after, status, limit), TASK_OUT(row));
     return store_select(store, SQL_TASKS, STORE_IN(after, limit), TASK_OUT(row));
@@ -81,26 +85,43 @@ static enum err list_work(struct store *store, void *context)
     struct list_call *call = context;
     struct task task = {0};
     struct task_columns row = {.task = &task};
-    enum err err = ERR_OK;
 
     call->count = 0;
-    if (call->cursor) {
-        bool known;
-        err = store_user_position(store, call->filter->user_id, &known, call->cursor);
-    }
-    if (!err)
-        err = select_tasks(store, call->filter, &row);
+    enum err err = select_tasks(store, call->filter, &row, &call->position);
     while (!err && (err = store_fetch(store)) == ERR_OK) {
         task.status = (enum task_status)row.status;
         call->tasks[call->count++] = task;
     }
+    if (err == ERR_NOT_FOUND && call->filter->user_id != 0 && call->count > 0 && !call->position.epoch[0])
+        return store_no_epoch(store);
     return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+/* A page without tasks has no row that could tell the position. */
+static enum err position_and_list_work(struct store *store, void *context)
+{
+    struct list_call *call = context;
+    struct cursor position;
+    bool known;
+    enum err err = store_user_position(store, call->filter->user_id, &known, &position);
+    if (!err)
+        err = list_work(store, call);
+    call->position = position;
+    return err;
+}
+
+static enum err list(struct store *store, struct list_call *call)
+{
+    enum err err = store_run(store, STORE_READ, list_work, call);
+    if (!err && call->filter->user_id != 0 && call->count == 0)
+        err = store_run(store, STORE_SNAPSHOT, position_and_list_work, call);
+    return err;
 }
 
 enum err store_task_list(struct store *store, const struct store_task_filter *filter, store_task_visit *visit,
                          void *context, bool *more, struct cursor *cursor)
 {
-    struct list_call call = {.filter = filter, .cursor = cursor};
+    struct list_call call = {.filter = filter};
     call.tasks = malloc(((size_t)filter->limit + 1) * sizeof *call.tasks);
     if (!call.tasks)
         abort();
@@ -109,13 +130,14 @@ enum err store_task_list(struct store *store, const struct store_task_filter *fi
      * the snapshot does not show commits after the snapshot began, and is published after that; so the
      * second in which we stood just before it began is safe, and none later is. */
     int64_t before_ms = clock_wall_ms();
-    enum err err = store_run(store, cursor ? STORE_SNAPSHOT : STORE_READ, list_work, &call);
+    enum err err = list(store, &call);
     if (!err) {
         *more = call.count > (size_t)filter->limit;
         for (size_t i = 0; i < call.count - (*more ? 1 : 0); i++)
             visit(context, &call.tasks[i]);
+        call.position.time_s = before_ms / 1000;
         if (cursor)
-            cursor->time_s = before_ms / 1000;
+            *cursor = call.position;
     }
     free(call.tasks);
     return err;
