@@ -2,6 +2,7 @@
 #include "common/clock.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 static int64_t clock_read_ms(clockid_t clock)
@@ -29,13 +30,23 @@ static int split(int64_t wall_ms, struct tm *calendar)
     return (int)(wall_ms % 1000);
 }
 
+/* By hand: a list has two of them a task, and snprintf took nearly half of the time to write one. */
 void clock_format_iso(int64_t wall_ms, char text[CLOCK_ISO_SIZE])
 {
+    static const char form[CLOCK_ISO_SIZE] = "0000-00-00T00:00:00.000Z";
+    static const struct {
+        int last, digits;
+    } places[] = {{3, 4}, {6, 2}, {9, 2}, {12, 2}, {15, 2}, {18, 2}, {22, 3}};
     struct tm t;
-    unsigned ms = (unsigned)split(wall_ms, &t) % 1000;
-    snprintf(text, CLOCK_ISO_SIZE, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ",
-             (unsigned)(t.tm_year + 1900) % 10000, (unsigned)(t.tm_mon + 1) % 100, (unsigned)t.tm_mday % 100,
-             (unsigned)t.tm_hour % 100, (unsigned)t.tm_min % 100, (unsigned)t.tm_sec % 100, ms);
+    int ms = split(wall_ms, &t);
+    const int fields[] = {t.tm_year + 1900, t.tm_mon + 1, t.tm_mday, t.tm_hour, t.tm_min, t.tm_sec, ms};
+
+    memcpy(text, form, sizeof form);
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+        int rest = fields[i];
+        for (int d = 0; d < places[i].digits; d++, rest /= 10)
+            text[places[i].last - d] = (char)('0' + rest % 10);
+    }
 }
 
 void clock_format_js(int64_t wall_ms, char text[CLOCK_JS_SIZE])

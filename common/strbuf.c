@@ -38,15 +38,19 @@ void strbuf_add_text(struct strbuf *buf, const char *text)
 void strbuf_printf(struct strbuf *buf, const char *format, ...)
 {
     va_list arguments;
+    reserve(buf, 0);
+    size_t room = buf->capacity - buf->length;
     va_start(arguments, format);
-    int length = vsnprintf(NULL, 0, format, arguments);
+    int length = vsnprintf(buf->text + buf->length, room, format, arguments);
     va_end(arguments);
     assert(length >= 0);
 
-    reserve(buf, (size_t)length);
-    va_start(arguments, format);
-    vsnprintf(buf->text + buf->length, (size_t)length + 1, format, arguments);
-    va_end(arguments);
+    if ((size_t)length >= room) {
+        reserve(buf, (size_t)length);
+        va_start(arguments, format);
+        vsnprintf(buf->text + buf->length, (size_t)length + 1, format, arguments);
+        va_end(arguments);
+    }
     buf->length += (size_t)length;
 }
 
