@@ -145,30 +145,10 @@ def test_writes_while_away_say_degraded_and_log_little(stack, http, some):
         assert len(lines) <= most, f"{len(lines)} lines:\n" + "\n".join(lines[:60])
 
 
-@pytest.mark.long
-def test_a_message_that_is_never_confirmed(stack, tmp_path):
-    """Whoever lost it, what is still in the outbox is sent again on a new connection."""
-    [user] = stack.new_users(1)
-    [task] = stack.new_tasks([user])
-    thief = ConfirmThief()
-    wire = Relay(stack.port("AMQP_PORT"), answers=thief)
-    api = Program(stack, "fcgi-api", tmp_path, AMQP_PORT=wire.port)
-    try:
-        api.says("broker: connected", 40)
-        thief.steals = True
-        assert api.ask(f"/tasks/{task}", "PATCH", '{"status":1}')[0] == 200
-        eventually(lambda: thief.stolen > 0, 20, "the broker confirms, in vain")
-        api.says("unconfirmed for", 40)
-        thief.steals = False
-        eventually(lambda: api.log().count("broker: connected") == 2, 40, "it has a new connection")
-        stack.outbox_empty(40)
-    finally:
-        api.end()
-        wire.close()
-
-
-def test_a_message_that_is_passed_over(stack, tmp_path):
-    """When later ones have been confirmed there is nothing to wait for."""
+@pytest.fixture
+def robbed(stack, tmp_path):
+    """An API of its own, whose first write's confirm was stolen on the way, and who steals; the first of two tasks is
+    the one it was about."""
     [user] = stack.new_users(1)
     tasks = stack.new_tasks([user] * 2)
     thief = ConfirmThief()
@@ -179,14 +159,33 @@ def test_a_message_that_is_passed_over(stack, tmp_path):
         thief.steals = True
         assert api.ask(f"/tasks/{tasks[0]}", "PATCH", '{"status":1}')[0] == 200
         eventually(lambda: thief.stolen > 0, 20, "the broker confirms, in vain")
-        thief.steals = False
-        assert api.ask(f"/tasks/{tasks[1]}", "PATCH", '{"status":1}')[0] == 200
-        api.says("and confirmed later ones", 15)
-        eventually(lambda: api.log().count("broker: connected") == 2, 40, "it has a new connection")
-        stack.outbox_empty(40)
+        yield api, thief, tasks
     finally:
         api.end()
         wire.close()
+
+
+def sent_again(stack, api):
+    eventually(lambda: api.log().count("broker: connected") == 2, 40, "it has a new connection")
+    stack.outbox_empty(40)
+
+
+@pytest.mark.long
+def test_a_message_that_is_never_confirmed(stack, robbed):
+    """Whoever lost it, what is still in the outbox is sent again on a new connection."""
+    api, thief, _ = robbed
+    api.says("unconfirmed for", 40)
+    thief.steals = False
+    sent_again(stack, api)
+
+
+def test_a_message_that_is_passed_over(stack, robbed):
+    """When later ones have been confirmed there is nothing to wait for."""
+    api, thief, tasks = robbed
+    thief.steals = False
+    assert api.ask(f"/tasks/{tasks[1]}", "PATCH", '{"status":1}')[0] == 200
+    api.says("and confirmed later ones", 15)
+    sent_again(stack, api)
 
 
 # ---- alarms, and data that is gone -------------------------------------------------------------------

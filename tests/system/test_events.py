@@ -2,6 +2,7 @@
 
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -199,3 +200,23 @@ def test_event_arrives_within_milliseconds(stack, http, ws, task):
 
 def test_purged_users_outbox_is_empty_in_the_end(stack, busy):
     eventually(lambda: stack.sql_number(f"SELECT COUNT(*) FROM outbox WHERE user_id = {busy['user_id']}") == 0, 10)
+
+
+def test_a_list_and_its_cursor_are_of_one_moment(stack, http, user, task):
+    """A writer makes the task say the number of its event; whoever reads the list meanwhile finds both the same."""
+    def write():
+        writer = stack.client()
+        for seq in range(2, 402):
+            assert writer.patch(f"/tasks/{task['id']}", {"content": str(seq)}).status == 200
+
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(write)
+        seen = set()
+        while not writing.done():
+            answer = http.get(f"/tasks?user_id={user}")
+            [listed] = answer.json()
+            seq = answer.header("Event-Cursor").split(":")[1]
+            assert listed["content"] in (seq, task["content"]), (listed, seq)
+            seen.add(seq)
+        writing.result()
+    assert len(seen) > 20, "the two never met"
