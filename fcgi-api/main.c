@@ -25,7 +25,7 @@
 static void print_help(void)
 {
     puts("fcgi-api: a worker of Carillon's FastCGI pool; listens on descriptor 0.\n"
-         "usage: spawn-fcgi -n -s SOCKET -M 0660 -- /usr/bin/multiwatch -f 8 -- fcgi-api\n"
+         "usage: spawn-fcgi -n -s SOCKET -M 0660 -- /usr/bin/multiwatch -f 16 -- fcgi-api\n"
          "       fcgi-api --help | --version\n"
          "Settings are environment variables:");
     config_print_help(CONFIG_FOR_API);

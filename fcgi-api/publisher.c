@@ -43,7 +43,7 @@ void publisher_hint(struct publisher *publisher, uint32_t user_id, uint64_t seq)
 static bool takes_hints(const struct publisher *publisher)
 {
     /* Otherwise they wait in the pipe. One who leaves takes what is there, and no more. */
-    return publisher->state == LINK_READY && !publisher->hints_closed &&
+    return publisher->state == LINK_READY && !publisher->hints_closed && !publisher_gathers(publisher) &&
            worklist_count(&publisher->todo) + HINTS_AT_ONCE <= TODO_MAX;
 }
 
@@ -82,7 +82,9 @@ static int64_t wake_time(const struct publisher *publisher, int64_t now)
         return earlier(wake, publisher->healing.next_at);
     if (publisher->flight.landed_count > 0)
         wake = earlier(wake, publisher->delete_at);
-    if (publisher_may_send(publisher))
+    if (publisher_gathers(publisher))
+        wake = earlier(wake, pace_next(&publisher->pace));
+    else if (publisher_may_send(publisher))
         wake = earlier(wake, publisher->db_retry_at);
     if (atomic_load(&publisher->stopping))
         wake = earlier(wake, atomic_load(&publisher->stop_at));

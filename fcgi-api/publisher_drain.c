@@ -109,6 +109,7 @@ static bool send_one(struct publisher *publisher)
         return false;
     }
     flight_sent(&publisher->flight, tag, &event->meta, event->queued_at_ms, bytes);
+    pace_sent(&publisher->pace, clock_monotonic_ms());
     metrics_add(publisher->metrics, API_EVENTS_PUBLISHED, 1);
     publisher->batch_next++;
     if (!batch_left(publisher))
@@ -122,6 +123,12 @@ static void flush(const struct publisher *publisher)
         amqp_link_flush(publisher->link);
 }
 
+bool publisher_gathers(const struct publisher *publisher)
+{
+    return !batch_left(publisher) && !atomic_load(&publisher->stopping) &&
+           clock_monotonic_ms() < pace_next(&publisher->pace);
+}
+
 bool publisher_may_send(const struct publisher *publisher)
 {
     if (publisher->state != LINK_READY || publisher->blocked || publisher->no_room)
@@ -131,10 +138,11 @@ bool publisher_may_send(const struct publisher *publisher)
     return batch_left(publisher) || worklist_count(&publisher->todo) > 0;
 }
 
-/* One batch goes out as one piece, or as few as it fits in: a message alone costs the broker several times as
- * much. */
+/* One batch goes out as one piece, or as few as it fits in. */
 void publisher_drain(struct publisher *publisher)
 {
+    if (publisher_gathers(publisher))
+        return;
     for (int i = 0; i < SENDS_AT_ONCE && publisher_may_send(publisher); i++) {
         if (!batch_left(publisher))
             flush(publisher);

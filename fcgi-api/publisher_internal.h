@@ -6,7 +6,7 @@
  *   publisher_drain.c  outbox -> broker, and out of the outbox when confirmed
  *   publisher_sweep.c  what one process does for all: forgotten events, gauges, purging
  *
- * and, without I/O:  worklist.h (who has something), flight.h (what is under way) */
+ * and, without I/O:  worklist.h (who has something), pace.h (when it is sent), flight.h (what is under way) */
 #ifndef CARILLON_PUBLISHER_INTERNAL_H
 #define CARILLON_PUBLISHER_INTERNAL_H
 
@@ -17,6 +17,7 @@
 #include "common/backoff.h"
 #include "fcgi-api/api_metrics.h"
 #include "fcgi-api/flight.h"
+#include "fcgi-api/pace.h"
 #include "fcgi-api/pool.h"
 #include "fcgi-api/publisher.h"
 #include "fcgi-api/store.h"
@@ -81,6 +82,7 @@ struct publisher {
     size_t batch_next;
     struct outbox_range ranges[OUTBOX_USERS_MAX]; /* what was read for it */
     size_t range_count;
+    struct pace pace;
     struct flight flight;
     int64_t delete_at;
     int64_t db_retry_at;
@@ -112,6 +114,8 @@ void publisher_on_confirm(struct publisher *publisher, uint64_t tag, bool multip
 void publisher_delete_confirmed(struct publisher *publisher);
 void publisher_forget_batch(struct publisher *publisher);
 
+/* Many come: what is there waits until pace_next() for what comes meanwhile. */
+bool publisher_gathers(const struct publisher *publisher);
 /* Could an event be sent now, if there is one? */
 bool publisher_may_send(const struct publisher *publisher);
 /* Is there anything left of what was hinted? */
