@@ -13,6 +13,7 @@ void flight_init(struct flight *flight)
     if (!flight->events || !flight->landed)
         abort();
     user_map_init(&flight->users, FLIGHT_EVENTS_MAX);
+    user_map_init(&flight->sent, FLIGHT_USERS_MAX);
 }
 
 void flight_free(struct flight *flight)
@@ -20,6 +21,7 @@ void flight_free(struct flight *flight)
     free(flight->events);
     free(flight->landed);
     user_map_free(&flight->users);
+    user_map_free(&flight->sent);
     *flight = (struct flight){0};
 }
 
@@ -30,6 +32,7 @@ void flight_clear(struct flight *flight)
     flight->bytes = 0;
     flight->landed_count = 0;
     user_map_clear(&flight->users);
+    user_map_clear(&flight->sent);
 }
 
 static struct flight_event *event_of(const struct flight *flight, uint64_t tag)
@@ -55,6 +58,30 @@ bool flight_has_room(const struct flight *flight, size_t bytes)
     return flight->bytes == 0 || flight->bytes + bytes <= FLIGHT_BYTES_MAX;
 }
 
+/* Of another epoch's numbers nothing is known; and when there are too many users, of none. */
+static void note_sent(struct flight *flight, const struct event_meta *meta)
+{
+    if (strcmp(flight->epoch, meta->epoch) != 0) {
+        memcpy(flight->epoch, meta->epoch, sizeof flight->epoch);
+        user_map_clear(&flight->sent);
+    }
+    struct user_entry *user = user_map_add(&flight->sent, meta->user_id);
+    if (!user) {
+        user_map_clear(&flight->sent);
+        user = user_map_add(&flight->sent, meta->user_id);
+    }
+    if (meta->seq > user->seq)
+        user->seq = meta->seq;
+}
+
+enum flight_place flight_place(const struct flight *flight, const struct event_meta *meta)
+{
+    const struct user_entry *user = user_map_find(&flight->sent, meta->user_id);
+    if (!user || strcmp(flight->epoch, meta->epoch) != 0 || user->seq + 1 < meta->seq)
+        return FLIGHT_UNKNOWN;
+    return user->seq + 1 == meta->seq ? FLIGHT_NEXT : FLIGHT_SENT;
+}
+
 void flight_sent(struct flight *flight, uint64_t tag, const struct event_meta *meta, int64_t queued_at_ms,
                  size_t bytes)
 {
@@ -69,6 +96,7 @@ void flight_sent(struct flight *flight, uint64_t tag, const struct event_meta *m
     assert(user && meta->seq > user->seq);
     user->count++;
     user->seq = meta->seq;
+    note_sent(flight, meta);
 }
 
 uint64_t flight_highest(const struct flight *flight, uint32_t user_id)

@@ -11,6 +11,7 @@
 #include "fcgi-api/user_map.h"
 
 #define FLIGHT_EVENTS_MAX 4096
+#define FLIGHT_USERS_MAX  16384  /* of whom it is known what was sent last */
 #define FLIGHT_BYTES_MAX  524288 /* unconfirmed: what a broker that stops reading may leave unsent */
 
 struct flight_event {
@@ -29,6 +30,8 @@ struct flight {
     struct outbox_row *landed; /* confirmed, to be deleted: FLIGHT_EVENTS_MAX places */
     size_t landed_count;
     struct user_map users; /* seq: the highest, count: how many, of those above */
+    struct user_map sent;  /* seq: the highest that was sent, in flight or not any more */
+    char epoch[CURSOR_EPOCH_MAX + 1];
 };
 
 void flight_init(struct flight *flight);
@@ -43,6 +46,14 @@ bool flight_passed_over(const struct flight *flight);
 /* The message with that tag has been sent; tags come without a gap. Only after flight_has_room(). */
 void flight_sent(struct flight *flight, uint64_t tag, const struct event_meta *meta, int64_t queued_at_ms,
                  size_t bytes);
+
+/* Where an event stands among what was sent on this connection. */
+enum flight_place {
+    FLIGHT_SENT,    /* it was, or a later one of its user */
+    FLIGHT_NEXT,    /* the one before it was, so nothing before it is missing in the stream */
+    FLIGHT_UNKNOWN, /* there may be others to be sent before it */
+};
+enum flight_place flight_place(const struct flight *flight, const struct event_meta *meta);
 
 /* 0: none of the user's is here. */
 uint64_t flight_highest(const struct flight *flight, uint32_t user_id);

@@ -42,9 +42,9 @@ static void answer_failure(struct response *response, const struct request *requ
 }
 
 /* After a commit: the publisher need not look for the event. */
-static void hint(struct app *app, uint32_t user_id)
+static void hint(struct app *app)
 {
-    publisher_hint(app->publisher, user_id, store_last_seq(app->store));
+    publisher_hint(app->publisher, store_last_event(app->store));
 }
 
 /* ---- list ---------------------------------------------------------------------------------------- */
@@ -166,7 +166,7 @@ void handle_task_create(struct app *app, struct request *request, struct respons
     if (err == ERR_OK) {
         answer_created(response, &created);
         if (!created.repeated)
-            hint(app, task.user_id);
+            hint(app);
     } else {
         answer_not_created(response, request, err);
     }
@@ -223,7 +223,7 @@ void handle_task_update(struct app *app, struct request *request, struct respons
         answer_failure(response, request, err);
         return;
     }
-    hint(app, task.user_id);
+    hint(app);
     add_etag(response, task.version);
     task_json_add(&response->body, &task);
 }
@@ -241,6 +241,6 @@ void handle_task_delete(struct app *app, struct request *request, struct respons
         answer_failure(response, request, err);
         return;
     }
-    hint(app, task.user_id);
+    hint(app);
     response->status = 204;
 }

@@ -7,11 +7,12 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PIPE_BYTES 1048576 /* as much as anybody may have: 65,536 hints */
+#define PIPE_BYTES 1048576 /* as much as anybody may have: 1,024 hints */
 #define NAME_SIZE  (PATH_MAX + sizeof ".publisher")
 
 struct pool {
@@ -51,7 +52,7 @@ static enum err open_shared(struct pool *pool, const char *stats_file)
     pool->lock_fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0660);
     if (pool->lock_fd < 0)
         return ERR_SYSTEM;
-    snprintf(name, sizeof name, "%s.hints", stats_file);
+    snprintf(name, sizeof name, "%s.events", stats_file);
     pool->in_fd = pool->out_fd = open_pipe(name);
     return pool->in_fd < 0 ? ERR_SYSTEM : ERR_OK;
 }
@@ -97,10 +98,26 @@ enum err pool_take_turn(struct pool *pool)
     return errno == EWOULDBLOCK || errno == EINTR ? ERR_AGAIN : ERR_OK;
 }
 
-bool pool_hint(struct pool *pool, uint32_t user_id, uint64_t seq)
+static bool put(struct pool *pool, const struct pool_hint *hint)
 {
-    struct pool_hint hint = {.user_id = user_id, .seq = seq};
-    return write(pool->in_fd, &hint, sizeof hint) == (ssize_t)sizeof hint;
+    _Static_assert(sizeof *hint == POOL_HINT_SIZE && PIPE_BUF % POOL_HINT_SIZE == 0, "one piece");
+    return write(pool->in_fd, hint, sizeof *hint) == (ssize_t)sizeof *hint;
+}
+
+bool pool_hint(struct pool *pool, const struct event_meta *meta, int64_t queued_at_ms, const char *payload,
+               size_t length)
+{
+    struct pool_hint hint = {.meta = *meta, .queued_at_ms = queued_at_ms};
+    if (length <= sizeof hint.payload) {
+        hint.length = length;
+        memcpy(hint.payload, payload, length);
+    }
+    return put(pool, &hint);
+}
+
+bool pool_wake(struct pool *pool)
+{
+    return put(pool, &(struct pool_hint){0});
 }
 
 size_t pool_take_hints(struct pool *pool, struct pool_hint *hints, size_t limit)

@@ -6,7 +6,9 @@
  * and has not been published before it on this connection. Numbers rise in commit order, so whoever sees
  * event n sees all before it: reading a user's outbox from the lowest row up, by a plain read that skips
  * nothing, keeps the rule however many publishers there are and wherever one of them dies. Readers drop
- * what they have seen, so publishing twice does no harm; publishing out of order would.
+ * what they have seen, so publishing twice does no harm; publishing out of order would. An event whose
+ * predecessor went out on this connection keeps the rule without a look into the outbox, so hints carry
+ * their events (flight_place(); docs/models/outbox.pml has all of it).
  *
  * And a rule beside it: nothing is published that could still be lost. InnoDB shows a commit to other
  * connections before its log is on disk. An event that the broker had and a crashed database then had
@@ -23,7 +25,6 @@
 #include "common/log.h"
 #include "fcgi-api/publisher_internal.h"
 
-#define HINTS_AT_ONCE 1024
 #define TODO_MAX      4096
 #define WAIT_MOST_MS  1000
 #define BACKOFF_FIRST 200
@@ -35,29 +36,35 @@
 
 /* ---- hints --------------------------------------------------------------------------------------- */
 
-void publisher_hint(struct publisher *publisher, uint32_t user_id, uint64_t seq)
+void publisher_hint(struct publisher *publisher, const struct outbox_event *event)
 {
-    (void)pool_hint(publisher->pool, user_id, seq);
+    (void)pool_hint(publisher->pool, &event->meta, event->queued_at_ms, event->payload, event->length);
 }
 
 static bool takes_hints(const struct publisher *publisher)
 {
     /* Otherwise they wait in the pipe. One who leaves takes what is there, and no more. */
-    return publisher->state == LINK_READY && !publisher->hints_closed && !publisher_gathers(publisher) &&
-           worklist_count(&publisher->todo) + HINTS_AT_ONCE <= TODO_MAX;
+    return publisher->state == LINK_READY && !publisher->hints_closed &&
+           worklist_count(&publisher->todo) + PUBLISHER_HINTS <= TODO_MAX;
+}
+
+static void take_hint(struct publisher *publisher, struct pool_hint *hint)
+{
+    if (hint->meta.user_id == 0 || publisher_send_hinted(publisher, hint))
+        return;
+    if (publisher->state == LINK_READY) /* else it has just been lost, and the outbox is what counts */
+        (void)worklist_add(&publisher->todo, hint->meta.user_id, hint->meta.seq);
 }
 
 static void take_hints(struct publisher *publisher)
 {
-    struct pool_hint hints[HINTS_AT_ONCE];
     bool last = atomic_load(&publisher->stopping);
 
     while (takes_hints(publisher)) {
-        size_t count = pool_take_hints(publisher->pool, hints, HINTS_AT_ONCE);
+        size_t count = pool_take_hints(publisher->pool, publisher->hints, PUBLISHER_HINTS);
         for (size_t i = 0; i < count; i++)
-            if (hints[i].user_id != 0)
-                (void)worklist_add(&publisher->todo, hints[i].user_id, hints[i].seq);
-        if (count < HINTS_AT_ONCE) {
+            take_hint(publisher, &publisher->hints[i]);
+        if (count < PUBLISHER_HINTS) {
             publisher->hints_closed = last;
             return;
         }
@@ -98,7 +105,7 @@ static void wait_for_something(struct publisher *publisher)
 
     if (wait <= 0)
         return;
-    if (takes_hints(publisher))
+    if (takes_hints(publisher) && !publisher_gathers(publisher))
         fds[0].fd = pool_fd(publisher->pool);
     if (publisher->link)
         fds[1].fd = amqp_link_fd(publisher->link);
@@ -156,8 +163,10 @@ static void *run(void *argument)
     while (!finished(publisher)) {
         show_up(publisher);
         publisher_link_step(publisher);
-        take_hints(publisher);
-        publisher_drain(publisher);
+        if (!publisher_gathers(publisher)) {
+            take_hints(publisher);
+            publisher_drain(publisher);
+        }
         publisher_delete_confirmed(publisher);
         publisher_sweep(publisher);
         wait_for_something(publisher);
@@ -250,7 +259,7 @@ void publisher_stop(struct publisher **publisher, int deadline_ms)
         return;
     atomic_store(&self->stop_at, clock_monotonic_ms() + deadline_ms);
     atomic_store(&self->stopping, true);
-    (void)pool_hint(self->pool, 0, 0); /* in case it sleeps */
+    (void)pool_wake(self->pool); /* in case it sleeps */
     join(self);
     free_publisher(self);
     *publisher = NULL;

@@ -2,7 +2,7 @@
  *
  * Each worker has one, and one of the pool's is at work at a time; when its worker dies or leaves, another
  * takes over at once. It has its own database connection and its own AMQP link; the request path only leaves
- * a hint ("this user has something") and never waits. See DESIGN's prefix rule at publisher.c. */
+ * a hint and never waits. The prefix rule is explained in publisher.c. */
 #ifndef CARILLON_PUBLISHER_H
 #define CARILLON_PUBLISHER_H
 
@@ -13,6 +13,7 @@
 #include "common/err.h"
 #include "common/metrics.h"
 #include "fcgi-api/pool.h"
+#include "fcgi-api/store.h"
 
 struct publisher; /* opaque */
 
@@ -21,9 +22,9 @@ struct publisher; /* opaque */
 MUST_CHECK enum err publisher_start(const struct config *config, struct metrics *metrics, struct pool *pool,
                                     struct publisher **out);
 
-/* From the request's thread, after the commit of the user's event `seq` has returned. Never blocks, never
- * fails: what does not fit in the pool's pipe is found by the sweeper. */
-void publisher_hint(struct publisher *publisher, uint32_t user_id, uint64_t seq);
+/* From the request's thread, after the event's commit has returned. Never blocks, never fails: what does not
+ * fit in the pool's pipe is found by the sweeper. */
+void publisher_hint(struct publisher *publisher, const struct outbox_event *event);
 
 /* Whether the pool's broker connection is up, for readiness. Safe from any thread. */
 bool publisher_connected(const struct publisher *publisher);

@@ -1,8 +1,9 @@
 /* Outbox -> broker, and out of the outbox when confirmed.
  *
- * Users are read some at a time and take turns. Messages are sent without waiting for their confirms, as many
- * as flight.h holds; what is confirmed is deleted some moments later, many rows in one transaction, so that
- * a commit is not in the way of the next event. */
+ * An event that came with its hint goes as it is, if it is the next of its user. Otherwise users are read
+ * some at a time and take turns. Messages are sent without waiting for their confirms, as many as flight.h
+ * holds; what is confirmed is deleted some moments later, many rows in one transaction, so that a commit is
+ * not in the way of the next event. */
 #include <stdlib.h>
 
 #include "common/clock.h"
@@ -90,14 +91,14 @@ static bool next_batch(struct publisher *publisher)
 /* ---- sending ------------------------------------------------------------------------------------- */
 
 /* False: not now. */
-static bool send_one(struct publisher *publisher)
+static bool send_event(struct publisher *publisher, const struct outbox_event *event)
 {
-    const struct outbox_event *event = &publisher->batch.events[publisher->batch_next];
     size_t bytes = event->length + MESSAGE_EXTRA;
     uint64_t tag;
 
     if (!flight_has_room(&publisher->flight, bytes))
         return false;
+    amqp_link_gather(publisher->link);
     enum err err = amqp_link_publish(publisher->link, &event->meta, event->payload, event->length, &tag);
     if (err == ERR_AGAIN) {
         publisher->no_room = true;
@@ -111,6 +112,13 @@ static bool send_one(struct publisher *publisher)
     flight_sent(&publisher->flight, tag, &event->meta, event->queued_at_ms, bytes);
     pace_sent(&publisher->pace, clock_monotonic_ms());
     metrics_add(publisher->metrics, API_EVENTS_PUBLISHED, 1);
+    return true;
+}
+
+static bool send_next(struct publisher *publisher)
+{
+    if (!send_event(publisher, &publisher->batch.events[publisher->batch_next]))
+        return false;
     publisher->batch_next++;
     if (!batch_left(publisher))
         end_batch(publisher);
@@ -138,18 +146,37 @@ bool publisher_may_send(const struct publisher *publisher)
     return batch_left(publisher) || worklist_count(&publisher->todo) > 0;
 }
 
-/* One batch goes out as one piece, or as few as it fits in. */
+bool publisher_send_hinted(struct publisher *publisher, struct pool_hint *hint)
+{
+    const struct outbox_event event = {
+        .meta = hint->meta,
+        .queued_at_ms = hint->queued_at_ms,
+        .payload = hint->payload,
+        .length = hint->length,
+    };
+
+    if (batch_left(publisher) || publisher->blocked || publisher->no_room)
+        return false;
+    switch (flight_place(&publisher->flight, &event.meta)) {
+    case FLIGHT_SENT:
+        return true;
+    case FLIGHT_UNKNOWN:
+        return false;
+    case FLIGHT_NEXT:
+        break;
+    }
+    return event.length > 0 && send_event(publisher, &event);
+}
+
+/* What has been taken from the pipe, and one batch, go out as one piece, or as few as they fit in. */
 void publisher_drain(struct publisher *publisher)
 {
-    if (publisher_gathers(publisher))
-        return;
     for (int i = 0; i < SENDS_AT_ONCE && publisher_may_send(publisher); i++) {
         if (!batch_left(publisher))
             flush(publisher);
         if (!next_batch(publisher))
             break;
-        amqp_link_gather(publisher->link);
-        if (!send_one(publisher))
+        if (!send_next(publisher))
             break;
     }
     flush(publisher);

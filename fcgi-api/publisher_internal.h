@@ -6,7 +6,8 @@
  *   publisher_drain.c  outbox -> broker, and out of the outbox when confirmed
  *   publisher_sweep.c  what one process does for all: forgotten events, gauges, purging
  *
- * and, without I/O:  worklist.h (who has something), pace.h (when it is sent), flight.h (what is under way) */
+ * and, without I/O:  worklist.h (who has something), pace.h (when it is sent), flight.h (what is under way)
+ */
 #ifndef CARILLON_PUBLISHER_INTERNAL_H
 #define CARILLON_PUBLISHER_INTERNAL_H
 
@@ -26,7 +27,8 @@
 /* When a publisher was last seen connected, by the database's clock: a note in the database. */
 #define ALIVE_NOTE "broker_alive_at"
 
-#define DB_PAUSE_MS 300 /* after the database could not be reached */
+#define DB_PAUSE_MS     300 /* after the database could not be reached */
+#define PUBLISHER_HINTS 64  /* at once */
 
 enum link_state {
     LINK_DOWN,
@@ -76,7 +78,8 @@ struct publisher {
     int64_t awaited_since; /* it has been that, and `passed_over` as it is */
 
     /* what is being published */
-    bool hints_closed; /* we leave */
+    bool hints_closed;                       /* we leave */
+    struct pool_hint hints[PUBLISHER_HINTS]; /* as read from the pipe */
     struct worklist todo;
     struct outbox_batch batch; /* from batch_next on still to send */
     size_t batch_next;
@@ -110,6 +113,9 @@ void publisher_heal_abandon(struct publisher *publisher); /* the connection is g
 /* ---- publisher_drain.c --------------------------------------------------------------------------- */
 
 void publisher_drain(struct publisher *publisher);
+/* Sends the event that came with its hint, when nothing of its user is missing before it. False: it is to be
+ * read from the outbox. */
+bool publisher_send_hinted(struct publisher *publisher, struct pool_hint *hint);
 void publisher_on_confirm(struct publisher *publisher, uint64_t tag, bool multiple);
 void publisher_delete_confirmed(struct publisher *publisher);
 void publisher_forget_batch(struct publisher *publisher);

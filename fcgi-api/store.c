@@ -39,20 +39,9 @@ void store_free(struct store **store)
     if (!*store)
         return;
     store_disconnect(*store);
+    free((*store)->last_event.payload);
     free(*store);
     *store = NULL;
-}
-
-void store_note_event(struct store *store, uint64_t seq)
-{
-    store->last_seq = seq;
-    if (store->metrics)
-        metrics_add(store->metrics, API_EVENTS_COMMITTED, 1);
-}
-
-uint64_t store_last_seq(const struct store *store)
-{
-    return store->last_seq;
 }
 
 static bool writes(enum store_mode mode)

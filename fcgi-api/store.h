@@ -35,10 +35,20 @@ void store_use_metrics(struct store *store, struct metrics *metrics);
 /* Does the database answer? For readiness. */
 MUST_CHECK enum err store_ping(struct store *store);
 
-/* ---- tasks ------------------------------------------------------------------------------------- */
+/* ---- events ------------------------------------------------------------------------------------- */
 
-/* The number of the event that this store's last write made: what publisher_hint() wants to know. */
-uint64_t store_last_seq(const struct store *store);
+struct outbox_event {
+    struct event_meta meta;
+    int64_t queued_at_ms; /* when it came into the outbox */
+    char *payload;
+    size_t length;
+};
+
+/* The event of this store's last write that returned ERR_OK: what publisher_hint() wants to know. Good until
+ * the next write. */
+const struct outbox_event *store_last_event(const struct store *store);
+
+/* ---- tasks ------------------------------------------------------------------------------------- */
 
 /* What travels with a write into its event. */
 struct store_origin {
@@ -128,13 +138,6 @@ MUST_CHECK enum err store_event_list(struct store *store, uint32_t user_id, cons
                                      struct cursor *last);
 
 /* ---- outbox: for the publisher ------------------------------------------------------------------ */
-
-struct outbox_event {
-    struct event_meta meta;
-    int64_t queued_at_ms; /* when it came into the outbox */
-    char *payload;        /* freed by outbox_batch_free() */
-    size_t length;
-};
 
 struct outbox_batch {
     struct outbox_event *events;

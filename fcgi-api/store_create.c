@@ -127,8 +127,8 @@ static enum err create_work(struct store *store, void *context)
     if (err)
         return err;
     task_json_add(&call->body, task);
-    err = store_event_add(store, EVENT_TASK_CREATED, task, call->body.text, &call->at, task->created_at_ms,
-                          call->origin);
+    err = store_event_add(store, &(struct store_new_event){EVENT_TASK_CREATED, task, call->body.text,
+                                                           &call->at, task->created_at_ms, call->origin});
     if (!err && call->idempotency)
         err = remember_answer(store, call);
     return err;
@@ -152,7 +152,7 @@ enum err store_task_insert(struct store *store, uint32_t user_id, const char *co
         return err;
     }
     if (!created->repeated)
-        store_note_event(store, call.at.seq);
+        store_count_event(store);
     created->body = call.body.text;
     return ERR_OK;
 }

@@ -1,23 +1,51 @@
 /* The journal: what happened, per user, in commit order, without gaps. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/clock.h"
+#include "fcgi-api/api_metrics.h"
 #include "fcgi-api/store_internal.h"
 
 /* ---- writing ------------------------------------------------------------------------------------- */
 
-enum err store_event_add(struct store *store, enum event_type type, const struct task *task,
-                         const char *task_json, const struct cursor *at, int64_t now_ms,
-                         const struct store_origin *origin)
+void store_make_event(struct store *store, const struct store_new_event *event)
 {
-    size_t length;
-    char *payload = event_format_body(type, at, task->id, now_ms, task_json, &length);
-    enum err err = store_execute(store, SQL_EVENT_INSERT,
-                                 STORE_IN(STORE_EVENT_VALUES(type, task, at, payload, now_ms, origin)), NULL);
-    free(payload);
+    struct outbox_event *made = &store->last_event;
+    struct event_meta *meta = &made->meta;
+
+    free(made->payload);
+    *made = (struct outbox_event){
+        .meta = {.user_id = event->task->user_id, .seq = event->at->seq, .created_at_ms = event->now_ms},
+        .queued_at_ms = event->now_ms,
+    };
+    snprintf(meta->epoch, sizeof meta->epoch, "%s", event->at->epoch);
+    snprintf(meta->type, sizeof meta->type, "%s", event_type_key(event->type));
+    snprintf(meta->request_id, sizeof meta->request_id, "%s", event->origin->request_id);
+    snprintf(meta->traceparent, sizeof meta->traceparent, "%s", event->origin->traceparent);
+    made->payload = event_format_body(event->type, event->at, event->task->id, event->now_ms,
+                                      event->task_json, &made->length);
+}
+
+enum err store_event_add(struct store *store, const struct store_new_event *event)
+{
+    const struct outbox_event *made = &store->last_event;
+    store_make_event(store, event);
+    enum err err =
+        store_execute(store, SQL_EVENT_INSERT, STORE_IN(STORE_EVENT_VALUES(made, event->task->id)), NULL);
     if (err)
         return err;
-    return store_execute(store, SQL_OUTBOX_INSERT, STORE_IN(STORE_OUTBOX_VALUES(task, at, now_ms)), NULL);
+    return store_execute(store, SQL_OUTBOX_INSERT, STORE_IN(STORE_OUTBOX_VALUES(made)), NULL);
+}
+
+void store_count_event(struct store *store)
+{
+    if (store->metrics)
+        metrics_add(store->metrics, API_EVENTS_COMMITTED, 1);
+}
+
+const struct outbox_event *store_last_event(const struct store *store)
+{
+    return &store->last_event;
 }
 
 /* ---- reading ------------------------------------------------------------------------------------- */

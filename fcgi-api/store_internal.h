@@ -73,7 +73,7 @@ struct store {
     struct backoff backoff;
     int64_t retry_at; /* not before: no connection is tried, monotonic ms */
     bool short_lived; /* the server ends this connection when it is silent: see store_lock() */
-    uint64_t last_seq;
+    struct outbox_event last_event;
     struct store_row row;
 };
 
@@ -198,20 +198,31 @@ MUST_CHECK enum err store_user_position(struct store *store, uint32_t user_id, b
 /* Increments and holds the user's counter until the end of the transaction. ERR_NOT_FOUND: no such user. */
 MUST_CHECK enum err store_next_seq(struct store *store, uint32_t user_id, uint64_t *seq);
 
-/* The user's event has been committed. */
-void store_note_event(struct store *store, uint64_t seq);
+/* What a write, in its transaction, says of its event. */
+struct store_new_event {
+    enum event_type type;
+    const struct task *task;
+    const char *task_json;
+    const struct cursor *at; /* epoch and number */
+    int64_t now_ms;
+    const struct store_origin *origin;
+};
 
-/* The values of a journal row and of an outbox row, in the statements' order. */
-#define STORE_EVENT_VALUES(type, task, at, payload, now_ms, origin)                                          \
-    of_number((task)->user_id), of_number((at)->seq), of_text(event_type_key(type)), of_number((task)->id),  \
-        of_text((origin)->request_id), of_text((origin)->traceparent), of_text(payload), of_time(now_ms)
-#define STORE_OUTBOX_VALUES(task, at, now_ms)                                                                \
-    of_number((task)->user_id), of_number((at)->seq), of_time(now_ms)
+/* Makes the event's text and keeps it with all the rest for store_last_event(). */
+void store_make_event(struct store *store, const struct store_new_event *event);
+/* It has been committed. */
+void store_count_event(struct store *store);
 
-/* Inside a transaction that holds the user's counter: journal row and outbox row. `at`: epoch and number. */
-MUST_CHECK enum err store_event_add(struct store *store, enum event_type type, const struct task *task,
-                                    const char *task_json, const struct cursor *at, int64_t now_ms,
-                                    const struct store_origin *origin);
+/* The values of its journal row and of its outbox row, in the statements' order. */
+#define STORE_EVENT_VALUES(made, task_id)                                                                    \
+    of_number((made)->meta.user_id), of_number((made)->meta.seq), of_text((made)->meta.type),                \
+        of_number(task_id), of_text((made)->meta.request_id), of_text((made)->meta.traceparent),             \
+        of_bytes((made)->payload, (made)->length), of_time((made)->meta.created_at_ms)
+#define STORE_OUTBOX_VALUES(made)                                                                            \
+    of_number((made)->meta.user_id), of_number((made)->meta.seq), of_time((made)->queued_at_ms)
+
+/* Inside a transaction that holds the user's counter: makes the event, its journal row and its outbox row. */
+MUST_CHECK enum err store_event_add(struct store *store, const struct store_new_event *event);
 
 MUST_CHECK enum err store_read_epoch(struct store *store, char epoch[CURSOR_EPOCH_MAX + 1]);
 

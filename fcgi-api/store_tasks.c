@@ -179,24 +179,21 @@ static bool version_matches(const struct store_match *match, uint32_t version)
 }
 
 /* The values of EVENT_OF_CHANGE. */
-#define OF_EVENT(type, task, at, payload, now_ms, origin)                                                    \
-    of_number((at)->seq), of_number((task)->user_id),                                                        \
-        STORE_EVENT_VALUES(type, task, at, payload, now_ms, origin), STORE_OUTBOX_VALUES(task, at, now_ms)
+#define OF_EVENT(made, task_id)                                                                              \
+    of_number((made)->meta.seq), of_number((made)->meta.user_id), STORE_EVENT_VALUES(made, task_id),         \
+        STORE_OUTBOX_VALUES(made)
 
-static enum err write_change(struct store *store, const struct change_call *call, enum event_type type,
-                             const char *payload, int64_t now_ms)
+static enum err write_change(struct store *store, const struct change_call *call)
 {
     const struct task *task = call->task;
+    const struct outbox_event *made = &store->last_event;
     if (!call->patch)
-        return store_execute(
-            store, SQL_CHANGE_DELETE,
-            STORE_IN(of_number(task->id), OF_EVENT(type, task, &call->at, payload, now_ms, call->origin)),
-            NULL);
+        return store_execute(store, SQL_CHANGE_DELETE,
+                             STORE_IN(of_number(task->id), OF_EVENT(made, task->id)), NULL);
     return store_execute(store, SQL_CHANGE_UPDATE,
                          STORE_IN(of_number(task->status), of_text(task->content),
                                   of_time(task->completed_at_ms), of_number(task->version),
-                                  of_number(task->id),
-                                  OF_EVENT(type, task, &call->at, payload, now_ms, call->origin)),
+                                  of_number(task->id), OF_EVENT(made, task->id)),
                          NULL);
 }
 
@@ -216,19 +213,17 @@ static enum err change_work(struct store *store, void *context)
 
     struct strbuf json = {0};
     task_json_add(&json, task);
-    size_t length;
-    char *payload = event_format_body(type, &call->at, task->id, now_ms, json.text, &length);
-    err = write_change(store, call, type, payload, now_ms);
-    free(payload);
+    store_make_event(store,
+                     &(struct store_new_event){type, task, json.text, &call->at, now_ms, call->origin});
     strbuf_free(&json);
-    return err;
+    return write_change(store, call);
 }
 
 static enum err change(struct store *store, struct change_call *call)
 {
     enum err err = store_run(store, STORE_CHANGE, change_work, call);
     if (!err)
-        store_note_event(store, call->at.seq);
+        store_count_event(store);
     return err;
 }
 

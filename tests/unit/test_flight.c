@@ -179,6 +179,71 @@ static void test_room(void **state)
     flight_free(&flight);
 }
 
+static enum flight_place place(const struct flight *flight, const char *epoch, uint32_t user_id, uint64_t seq)
+{
+    struct event_meta meta = {.user_id = user_id, .seq = seq};
+    strcpy(meta.epoch, epoch);
+    return flight_place(flight, &meta);
+}
+
+static void test_the_next_of_a_user_is_known(void **state)
+{
+    (void)state;
+    struct flight flight;
+    struct seen seen = {0};
+
+    flight_init(&flight);
+    assert_int_equal(place(&flight, "", 7, 1), FLIGHT_UNKNOWN);
+    send(&flight, 1, 7, 41);
+    assert_int_equal(place(&flight, "", 7, 40), FLIGHT_SENT);
+    assert_int_equal(place(&flight, "", 7, 41), FLIGHT_SENT);
+    assert_int_equal(place(&flight, "", 7, 42), FLIGHT_NEXT);
+    assert_int_equal(place(&flight, "", 7, 43), FLIGHT_UNKNOWN);
+    assert_int_equal(place(&flight, "", 8, 42), FLIGHT_UNKNOWN);
+    assert_int_equal(place(&flight, "k3", 7, 42), FLIGHT_UNKNOWN);
+    flight_confirm(&flight, 1, false, see, &seen);
+    flight_deleted(&flight, 1);
+    assert_int_equal(place(&flight, "", 7, 42), FLIGHT_NEXT);
+    send(&flight, 2, 7, 30); /* a heal had put it back */
+    assert_int_equal(place(&flight, "", 7, 31), FLIGHT_SENT);
+    assert_int_equal(place(&flight, "", 7, 42), FLIGHT_NEXT);
+    flight_clear(&flight);
+    assert_int_equal(place(&flight, "", 7, 42), FLIGHT_UNKNOWN);
+    flight_free(&flight);
+}
+
+static void test_another_epoch_begins_anew(void **state)
+{
+    (void)state;
+    struct flight flight;
+    struct event_meta meta = {.epoch = "k4", .user_id = 8, .seq = 5};
+
+    flight_init(&flight);
+    send(&flight, 1, 7, 41);
+    flight_sent(&flight, 2, &meta, 0, 100);
+    assert_int_equal(place(&flight, "k4", 8, 6), FLIGHT_NEXT);
+    assert_int_equal(place(&flight, "k4", 7, 42), FLIGHT_UNKNOWN);
+    assert_int_equal(place(&flight, "", 7, 42), FLIGHT_UNKNOWN);
+    flight_free(&flight);
+}
+
+static void test_too_many_users_are_forgotten(void **state)
+{
+    (void)state;
+    struct flight flight;
+    struct seen seen = {0};
+
+    flight_init(&flight);
+    for (uint32_t user = 1; user <= FLIGHT_USERS_MAX + 1; user++) {
+        send(&flight, user, user, 1);
+        flight_confirm(&flight, user, false, see, &seen);
+        flight_deleted(&flight, 1);
+    }
+    assert_int_equal(place(&flight, "", 1, 2), FLIGHT_UNKNOWN);
+    assert_int_equal(place(&flight, "", FLIGHT_USERS_MAX + 1, 2), FLIGHT_NEXT);
+    flight_free(&flight);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -189,6 +254,9 @@ int main(void)
         cmocka_unit_test(test_passed_over),
         cmocka_unit_test(test_control_messages_are_not_deleted),
         cmocka_unit_test(test_room),
+        cmocka_unit_test(test_the_next_of_a_user_is_known),
+        cmocka_unit_test(test_another_epoch_begins_anew),
+        cmocka_unit_test(test_too_many_users_are_forgotten),
     };
     return cmocka_run_group_tests_name("flight", tests, NULL, NULL);
 }

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,7 +22,7 @@ static int make_folder(void **state)
     if (!mkdtemp(folder))
         return -1;
     snprintf(stats_file, sizeof stats_file, "%s/stats", folder);
-    snprintf(pipe_name, sizeof pipe_name, "%s.hints", stats_file);
+    snprintf(pipe_name, sizeof pipe_name, "%s.events", stats_file);
     snprintf(lock_name, sizeof lock_name, "%s.publisher", stats_file);
     return 0;
 }
@@ -41,17 +42,45 @@ static struct pool *open_pool(const char *file)
     return pool;
 }
 
+static bool put(struct pool *pool, uint32_t user_id, uint64_t seq, size_t length)
+{
+    static const char payload[POOL_PAYLOAD_MAX + 1] = "{\"type\":\"notification\"}";
+    struct event_meta meta = {.epoch = "k3", .user_id = user_id, .seq = seq, .type = "task.created"};
+    return pool_hint(pool, &meta, 1700000000123, payload, length);
+}
+
 static void check_hints(struct pool *from, struct pool *to)
 {
     struct pool_hint hints[4];
     assert_int_equal(pool_take_hints(to, hints, 4), 0);
     for (uint32_t user = 1; user <= 5; user++)
-        assert_true(pool_hint(from, user, user * UINT64_C(5000000000)));
+        assert_true(put(from, user, user * UINT64_C(5000000000), 23));
     assert_int_equal(pool_take_hints(to, hints, 4), 4);
-    assert_int_equal(hints[3].user_id, 4);
-    assert_true(hints[3].seq == 4 * UINT64_C(5000000000));
+    assert_int_equal(hints[3].meta.user_id, 4);
+    assert_true(hints[3].meta.seq == 4 * UINT64_C(5000000000));
+    assert_string_equal(hints[3].meta.epoch, "k3");
+    assert_string_equal(hints[3].meta.type, "task.created");
+    assert_true(hints[3].queued_at_ms == 1700000000123);
+    assert_int_equal(hints[3].length, 23);
+    assert_memory_equal(hints[3].payload, "{\"type\":\"notification\"}", 23);
     assert_int_equal(pool_take_hints(to, hints, 4), 1);
-    assert_int_equal(hints[0].user_id, 5);
+    assert_int_equal(hints[0].meta.user_id, 5);
+}
+
+static void test_an_event_too_long_comes_without(void **state)
+{
+    (void)state;
+    struct pool *pool = open_pool("");
+    struct pool_hint hints[3];
+    assert_true(put(pool, 1, 1, POOL_PAYLOAD_MAX));
+    assert_true(put(pool, 1, 2, POOL_PAYLOAD_MAX + 1));
+    assert_true(pool_wake(pool));
+    assert_int_equal(pool_take_hints(pool, hints, 3), 3);
+    assert_int_equal(hints[0].length, POOL_PAYLOAD_MAX);
+    assert_int_equal(hints[1].length, 0);
+    assert_int_equal(hints[1].meta.seq, 2);
+    assert_int_equal(hints[2].meta.user_id, 0);
+    pool_close(&pool);
 }
 
 static void test_a_pool_of_one(void **state)
@@ -70,12 +99,12 @@ static void test_hints_outlive_their_reader(void **state)
     (void)state;
     struct pool *writer = open_pool(stats_file), *first = open_pool(stats_file);
     check_hints(writer, first);
-    assert_true(pool_hint(writer, 9, 1));
+    assert_true(put(writer, 9, 1, 23));
     pool_close(&first);
     struct pool_hint hint;
     struct pool *second = open_pool(stats_file);
     assert_int_equal(pool_take_hints(second, &hint, 1), 1);
-    assert_int_equal(hint.user_id, 9);
+    assert_int_equal(hint.meta.user_id, 9);
     pool_close(&second);
     pool_close(&writer);
 }
@@ -84,14 +113,14 @@ static void test_a_full_pipe_waits_for_nobody(void **state)
 {
     (void)state;
     struct pool *pool = open_pool(stats_file);
-    struct pool_hint hints[1024];
+    struct pool_hint hints[64];
     size_t written = 0, taken = 0, count;
-    while (pool_hint(pool, 1, written + 1))
+    while (put(pool, 1, written + 1, 400))
         written++;
-    assert_true(written >= 4096);
-    while ((count = pool_take_hints(pool, hints, 1024)) > 0)
+    assert_true(written >= 64);
+    while ((count = pool_take_hints(pool, hints, 64)) > 0)
         for (size_t i = 0; i < count; i++)
-            assert_true(hints[i].seq == ++taken);
+            assert_true(hints[i].meta.seq == ++taken);
     assert_true(taken == written);
     pool_close(&pool);
 }
@@ -150,6 +179,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_pool_of_one),
+        cmocka_unit_test(test_an_event_too_long_comes_without),
         cmocka_unit_test(test_hints_outlive_their_reader),
         cmocka_unit_test(test_a_full_pipe_waits_for_nobody),
         cmocka_unit_test(test_one_at_a_time_until_it_dies),
