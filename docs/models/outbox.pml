@@ -8,8 +8,8 @@
  * so that a reader who drops what is not newer than the last he has holds an exact log.
  *
  * What is here: a writer whose transactions commit in the order of their numbers (the user's row is locked);
- * two publishers, each with a connection of its own; hints, which may go to either or be lost; the sweeper, the
- * same code under a lock that dies with its holder; confirms; deletes; and the heal on a new connection. A
+ * two publishers, each with a connection of its own; hints, which may go to either or be lost, and carry their
+ * event, which goes out as it is when the one before it went out on this connection; the sweeper, the same code under a lock that dies with its holder; confirms; deletes; and the heal on a new connection. A
  * connection is a queue that may outlive its publisher (the kernel still sends what was written) or be cut
  * anywhere. A crashed broker loses any tail of the stream, confirmed or not, and every connection.
  *
@@ -21,6 +21,7 @@
  * ./check runs it, as it is and with each rule broken on purpose (-D name):
  *
  *   OWN_HINT_ONLY    the publisher sends the hint's event alone, not what is below it
+ *   CARRY_ANYTHING   an event that came with its hint goes out whatever went before it
  *   SKIP_LOCKED      it reads past rows that another publisher is busy with
  *   DELETE_EARLY     it deletes what it has sent, not what is confirmed
  *   NEWEST_FIRST     it sends a batch from the highest number down
@@ -57,6 +58,7 @@ byte outbox;          /* bit n: event n is not known to be confirmed */
 byte holder = NOBODY; /* of the sweeper's lock */
 byte busy[2];         /* rows a publisher is at work on (SKIP_LOCKED) */
 byte own[2];          /* rows it has read and that no heal has put back since */
+byte fresh;           /* bit n: the row is as its commit left it, so as the hint tells */
 
 /* The broker, and the connections to it. */
 byte top; /* the stream holds 1..top */
@@ -77,6 +79,7 @@ proctype writer()
             committed < EVENTS ->
             committed++;
             outbox = outbox | BIT(committed);
+            fresh = fresh | BIT(committed)
         }
         if
         :: atomic { hint[0] == 0 -> hint[0] = committed }
@@ -95,6 +98,7 @@ inline heal()
         outbox = outbox | UPTO(committed);
 #ifndef DELETE_HEALED
         own[1 - me] = 0;
+        fresh = 0;
 #endif
 #endif
         skip
@@ -105,7 +109,28 @@ inline take_up(n)
 {
     rows = rows | BIT(n);
     count++;
+    if
+    :: n > sent -> sent = n
+    :: else
+    fi;
     wire[link]!n
+}
+
+#ifdef CARRY_ANYTHING
+#define GOES_AT_ONCE hint[me] != 0
+#else
+#define GOES_AT_ONCE hint[me] != 0 && sent != 0 && hint[me] == sent + 1
+#endif
+
+/* Sends the event that came with the hint. */
+inline publish_carried()
+{
+    wire[link]!hint[me];
+    awaited[link] = awaited[link] | BIT(hint[me]);
+    busy[me] = busy[me] | BIT(hint[me]);
+    own[me] = own[me] | (BIT(hint[me]) & fresh);
+    sent = hint[me];
+    hint[me] = 0
 }
 
 #ifdef NEWEST_FIRST
@@ -168,7 +193,8 @@ inline connect()
     up[link] = true;
     taken[link] = true;
     awaited[link] = 0;
-    acked[link] = 0
+    acked[link] = 0;
+    sent = 0
 }
 
 inline disconnect()
@@ -186,6 +212,7 @@ inline disconnect()
 proctype publisher(byte me)
 {
     byte link = NOLINK, rows, count, n;
+    byte sent; /* the highest on this connection */
 again:
     {
 #ifdef HEAL_TOO_EARLY
@@ -201,6 +228,8 @@ end:    do
                 publish(hint[me]);
                 hint[me] = 0
             }
+        :: atomic { up[link] && nfull(wire[link]) && GOES_AT_ONCE -> publish_carried() }
+        :: atomic { up[link] && hint[me] != 0 && hint[me] <= sent -> hint[me] = 0 }
 #ifndef NO_SWEEPER
         :: atomic {
                 up[link] && awaited[link] == 0 && acked[link] == 0 && outbox != 0 && holder == NOBODY ->
