@@ -1,6 +1,7 @@
 /* Log lines: formatted into one buffer, escaped, written with one write(2), or several together. */
 #include "common/log.h"
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -86,22 +87,35 @@ static void tidy(char text[LINE_MAX_BYTES], bool cut)
             *c = '?';
 }
 
-void log_keep(void)
+/* As many whole lines as one write may take, and one at least. */
+static size_t piece_of(const char *text, size_t length)
 {
-    keeps = true;
+    if (length <= PIPE_BUF)
+        return length;
+    const char *end = memrchr(text, '\n', PIPE_BUF);
+    if (!end)
+        end = memchr(text, '\n', length);
+    return (size_t)(end - text) + 1;
 }
 
 void log_flush(void)
 {
     if (lines.length == 0)
         return;
-    /* A log that cannot be written is no reason to stop the service. */
-    ssize_t ignored = write(STDERR_FILENO, lines.text, lines.length);
-    (void)ignored;
-    if (keeps)
-        strbuf_clear(&lines);
-    else
-        strbuf_free(&lines);
+    for (size_t done = 0, piece; done < lines.length; done += piece) {
+        piece = piece_of(lines.text + done, lines.length - done);
+        /* A log that cannot be written is no reason to stop the service. */
+        ssize_t ignored = write(STDERR_FILENO, lines.text + done, piece);
+        (void)ignored;
+    }
+    strbuf_clear(&lines);
+}
+
+void log_keep(bool keep)
+{
+    log_flush();
+    strbuf_free(&lines);
+    keeps = keep;
 }
 
 void log_line(enum log_level level, const char *format, ...)
@@ -124,4 +138,6 @@ void log_line(enum log_level level, const char *format, ...)
     strbuf_add(&lines, "\n", 1);
     if (!keeps || level >= LOG_WARN || lines.length > KEEP_BYTES)
         log_flush();
+    if (!keeps)
+        strbuf_free(&lines);
 }

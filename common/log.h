@@ -1,6 +1,6 @@
-/* One line per happening on standard error, as text or JSON (LOG_FORMAT), written with one write(2) so that
- * lines of several processes never mix (log_keep() is for one that has its stream to itself). The request id
- * of the thread's current work is added to every line. Never pass a secret. */
+/* One line per happening on standard error, as text or JSON (LOG_FORMAT), written in whole lines so that
+ * those of several processes never mix: a pipe takes PIPE_BUF bytes as one piece. The request id of the
+ * thread's current work is added to every line. Never pass a secret. */
 #ifndef CARILLON_LOG_H
 #define CARILLON_LOG_H
 
@@ -30,10 +30,10 @@ void log_line(enum log_level level, const char *format, ...) __attribute__((form
 #define log_warn(...)  log_line(LOG_WARN, __VA_ARGS__)
 #define log_error(...) log_line(LOG_ERROR, __VA_ARGS__)
 
-/* From now on this thread's lines may be kept back until log_flush(), which it calls each time before it
- * sleeps: a thousand happenings are then a few writes. A warning or an error is written at once, after what
- * is kept. */
-void log_keep(void);
+/* Whether this thread's lines may be kept back until log_flush(), which it calls each time before it sleeps:
+ * a thousand happenings are then a few writes. A warning or an error is written at once, after what is kept.
+ * A thread that ends says false before. */
+void log_keep(bool keep);
 void log_flush(void);
 
 #endif

@@ -111,6 +111,7 @@ static void wait_for_something(struct publisher *publisher)
         fds[1].fd = amqp_link_fd(publisher->link);
     if (publisher->no_room && !publisher->blocked)
         fds[1].events |= POLLOUT;
+    log_flush();
     (void)poll(fds, 2, (int)wait);
     publisher->no_room = false;
 }
@@ -159,6 +160,7 @@ static void *run(void *argument)
     struct publisher *publisher = argument;
     if (!wait_for_turn(publisher))
         return NULL;
+    log_keep(true);
     metrics_set(publisher->metrics, API_BROKER_CONNECTED, 0);
     while (!finished(publisher)) {
         show_up(publisher);
@@ -174,6 +176,7 @@ static void *run(void *argument)
     publisher_forget_batch(publisher);
     amqp_link_close(&publisher->link);
     store_free(&publisher->store); /* and with it the locks */
+    log_keep(false);
     return NULL;
 }
 

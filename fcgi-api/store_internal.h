@@ -119,7 +119,7 @@ struct store_outcome {
 #define STORE_IN(...)         STORE_LIST(struct store_value, __VA_ARGS__)
 #define STORE_OUT(...)        STORE_LIST(struct store_column, __VA_ARGS__)
 
-/* For statements without rows. `outcome` may be NULL. */
+/* For statements without rows; ends a result that is still open. `outcome` may be NULL. */
 MUST_CHECK enum err store_execute(struct store *store, enum store_statement statement,
                                   const struct store_value *values, size_t count,
                                   struct store_outcome *outcome);

@@ -136,7 +136,9 @@ enum err store_execute(struct store *store, enum store_statement which, const st
                        size_t count, struct store_outcome *outcome)
 {
     MYSQL_STMT *statement = NULL;
-    enum err err = prepare(store, which, &statement);
+    enum err err = store_end_result(store);
+    if (!err)
+        err = prepare(store, which, &statement);
     if (!err)
         err = bind_and_run(store, statement, values, count);
     if (!err && outcome) {

@@ -160,9 +160,12 @@ static enum err begin_change(struct store *store, struct change_call *call)
 {
     struct task_columns row = {.task = call->task};
     struct cursor *at = &call->at;
-    enum err err = store_select_one(
-        store, SQL_CHANGE_BEGIN, STORE_IN(of_number(call->id)),
-        STORE_OUT(TASK_FIELDS(&row), to_u64(&at->seq), to_text(at->epoch, sizeof at->epoch)));
+    enum err err =
+        store_select(store, SQL_CHANGE_BEGIN, STORE_IN(of_number(call->id)),
+                     STORE_OUT(TASK_FIELDS(&row), to_u64(&at->seq), to_text(at->epoch, sizeof at->epoch)));
+    /* The end of the answer, a packet by itself, arrives while we make the event. */
+    if (!err)
+        err = store_fetch(store);
     if (!err && at->epoch[0] == '\0')
         err = store_no_epoch(store);
     return err ? err : finish_task(&row, call->origin->only_user);

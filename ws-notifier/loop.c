@@ -127,7 +127,7 @@ static enum err start(struct loop *loop)
     start_timer(loop, &loop->deadline, NULL, 0);
     uv_prepare_init(&loop->uv, &loop->before_sleep);
     uv_prepare_start(&loop->before_sleep, on_before_sleep);
-    log_keep();
+    log_keep(true);
     start_signal(loop, &loop->sigterm, SIGTERM);
     start_signal(loop, &loop->sigint, SIGINT);
 

@@ -2,6 +2,7 @@
 #include "tests/unit/unit.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -107,7 +108,7 @@ static void test_log_keeps_lines(void **state)
     assert_int_equal(pipe2(pipe_ends, O_NONBLOCK), 0);
     dup2(pipe_ends[1], STDERR_FILENO);
     log_init("unit", LOG_TEXT, LOG_INFO);
-    log_keep();
+    log_keep(true);
     log_info("one");
     ssize_t early = read(pipe_ends[0], buffer, sizeof buffer);
     log_warn("two");
@@ -115,6 +116,7 @@ static void test_log_keeps_lines(void **state)
     log_info("three");
     log_flush();
     ssize_t rest = read(pipe_ends[0], buffer + length, sizeof buffer - 1 - (size_t)length);
+    log_keep(false);
     dup2(saved, STDERR_FILENO);
     close(saved);
     close(pipe_ends[0]);
@@ -125,6 +127,35 @@ static void test_log_keeps_lines(void **state)
     assert_non_null(two);
     assert_true(strstr(buffer, "] one\n") < two);
     assert_true(strstr(buffer, "] three\n") > two);
+}
+
+/* Each write is a packet of such a pipe: whole lines, and no more than a pipe takes as one piece. */
+static void test_kept_lines_do_not_mix_with_others(void **state)
+{
+    static char packet[65536];
+    int pipe_ends[2], saved = dup(STDERR_FILENO), lines = 0, packets = 0;
+    ssize_t length;
+    (void)state;
+    assert_int_equal(pipe2(pipe_ends, O_NONBLOCK | O_DIRECT), 0);
+    dup2(pipe_ends[1], STDERR_FILENO);
+    log_init("unit", LOG_TEXT, LOG_INFO);
+    log_keep(true);
+    for (int i = 0; i < 200; i++)
+        log_info("%0*d", i, i);
+    log_keep(false);
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    while ((length = read(pipe_ends[0], packet, sizeof packet)) > 0) {
+        packets++;
+        assert_true(length <= PIPE_BUF);
+        assert_int_equal(packet[length - 1], '\n');
+        for (ssize_t i = 0; i < length; i++)
+            lines += packet[i] == '\n';
+    }
+    close(pipe_ends[0]);
+    close(pipe_ends[1]);
+    assert_int_equal(lines, 200);
+    assert_true(packets < 20);
 }
 
 static void test_log_lines_cannot_be_forged(void **state)
@@ -187,7 +218,8 @@ int main(void)
         cmocka_unit_test(test_log_cuts_long_lines),
         cmocka_unit_test(test_random_ids_differ),
         cmocka_unit_test(test_backoff_grows_and_jitters),
-        cmocka_unit_test(test_log_keeps_lines), /* the last: it goes on keeping */
+        cmocka_unit_test(test_log_keeps_lines),
+        cmocka_unit_test(test_kept_lines_do_not_mix_with_others),
     };
     return cmocka_run_group_tests_name("text", tests, NULL, NULL);
 }
