@@ -70,10 +70,10 @@ static enum err select_tasks(struct store *store, const struct store_task_filter
     struct store_value user = of_number(filter->user_id), status = of_number((uint64_t)filter->status);
 
     if (filter->user_id != 0 && filter->status >= 0)
-        return store_select(store, SQL_TASKS_OF_USER_BY_STATUS, STORE_IN(user, user, after, status, limit),
+        return store_select(store, SQL_TASKS_OF_USER_BY_STATUS, STORE_IN(user, after, status, limit),
                             POSITIONED_TASK_OUT(row, position));
     if (filter->user_id != 0)
-        return store_select(store, SQL_TASKS_OF_USER, STORE_IN(user, user, after, limit),
+        return store_select(store, SQL_TASKS_OF_USER, STORE_IN(user, after, limit),
                             POSITIONED_TASK_OUT(row, position));
     if (filter->status >= 0)
         return store_select(store, SQL_TASKS_BY_STATUS, STORE_IN(after, status, limit), TASK_OUT(row));
@@ -92,8 +92,6 @@ static enum err list_work(struct store *store, void *context)
         task.status = (enum task_status)row.status;
         call->tasks[call->count++] = task;
     }
-    if (err == ERR_NOT_FOUND && call->filter->user_id != 0 && call->count > 0 && !call->position.epoch[0])
-        return store_no_epoch(store);
     return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
