@@ -12,6 +12,7 @@ from lib.tools import ROOT, Failed, cpu_seconds, free_port, memory, process_age,
 
 USERS = 100  # whom the tasks belong to, in turn
 SMALL = 10_000  # tasks
+INDEXES = {"tasks_of_user": "(user_id, id)", "tasks_of_user_by_status": "(user_id, status, id)", "tasks_by_status": "(status, id)"}
 CROWD_USER, CROWD_TASK = 1001, 100_000_001  # a user and a task for each client of a crowd
 _OWN = re.compile(r"^(RUN_DIR|PORT|[A-Z]+_PORT|API_WORKERS|NOTIFIERS|BUILD_DIR)$")
 
@@ -74,10 +75,11 @@ class Carillon:
             {tasks_insert("tasks", 1, SMALL)};""")
 
     def large_table(self, rows):
-        """Beside the small one; use_large() puts it in its place."""
-        self.sql("CREATE TABLE tasks_large LIKE tasks")
+        """Beside the small one; use_large() puts it in its place. Its indexes are made at the end: sorting is quicker."""
+        self.sql(f"CREATE TABLE tasks_large LIKE tasks; ALTER TABLE tasks_large {', '.join(f'DROP KEY {name}' for name in INDEXES)}")
         for first in range(1, rows + 1, 500_000):
             self.sql(tasks_insert("tasks_large", first, min(first + 499_999, rows)))
+        self.sql(f"ALTER TABLE tasks_large {', '.join(f'ADD KEY {name} {columns}' for name, columns in INDEXES.items())}")
         self.sql("ANALYZE TABLE tasks_large, tasks")
 
     def use_large(self):

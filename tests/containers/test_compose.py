@@ -278,7 +278,7 @@ def test_a_killed_worker_is_replaced(stack):
 
     before = workers()
     victim = sorted(before)[0]
-    assert len(before) == 8, before
+    assert len(before) == 16, before
     stack.exec("fcgi-api", "sh", "-c", f"kill -9 {victim}")
     eventually(lambda: len(workers()) == 8 and victim not in workers(), 10, "eight workers again")
 
