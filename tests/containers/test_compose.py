@@ -280,7 +280,7 @@ def test_a_killed_worker_is_replaced(stack):
     victim = sorted(before)[0]
     assert len(before) == 16, before
     stack.exec("fcgi-api", "sh", "-c", f"kill -9 {victim}")
-    eventually(lambda: len(workers()) == 8 and victim not in workers(), 10, "eight workers again")
+    eventually(lambda: len(workers()) == 16 and victim not in workers(), 10, "all workers again")
 
 
 def test_broker_away_and_back(stack):
