@@ -38,18 +38,19 @@ class Compose:
         self.tree, self.project, self.files = Path(tree), project, files
         self.env = settings_of(self.tree / ".env")
 
-    def compose(self, *arguments, timeout=90):
-        """podman-compose goes on after a failure and ends with 0: its own words tell."""
-        command = [
+    def command(self):
+        return [
             "podman-compose",
             "--project-name",
             self.project,
             f"--podman-run-args={os.environ['CARILLON_RUN_ARGS']}",
             *(word for file in self.files for word in ("-f", file)),
-            *arguments,
         ]
+
+    def compose(self, *arguments, timeout=90):
+        """podman-compose goes on after a failure and ends with 0: its own words tell."""
         done = subprocess.run(
-            command, cwd=self.tree, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout
+            [*self.command(), *arguments], cwd=self.tree, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout
         )
         failed = [code for code in re.findall(r"^exit code: (\d+)", done.stdout, re.M) if code != "0"]
         assert done.returncode == 0 and not failed, f"{' '.join(arguments)}:\n{done.stdout}"

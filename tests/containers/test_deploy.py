@@ -8,6 +8,7 @@ import hmac
 import json
 import os
 import re
+import shlex
 import ssl
 import subprocess
 import time
@@ -156,6 +157,28 @@ def test_a_renewed_certificate_cuts_nobody_off(stack, user):
     task = stack.https.post("/tasks", {"user_id": user, "content": "Encore"}, headers=stack.headers(user))
     assert task.status == 201, task
     socket.recv_until(lambda frame: frame.get("event") == "task.created", 15)
+    socket.close()
+
+
+def test_an_upgrade(stack, user):
+    """The new programs differ from the old ones by a setting. Whoever was connected misses nothing."""
+    programs, others = ("fcgi-api", "ws-notifier"), ("nginx", "mariadb", "rabbitmq")
+    before = {service: stack.inspect(service)["Id"] for service in programs + others}
+    socket = stack.subscribed(user, since=None)
+    cursor = socket.answer["cursor"]
+    with (stack.tree / ".env").open("a") as file:
+        file.write("LOG_FORMAT=json\n")
+    new_ones = re.compile(r"docker compose .* (run|up) |curl ")
+    stack.follow("Upgrades", new_ones.match, {"docker compose -f compose.yml -f compose.tls.yml": shlex.join(stack.command()),
+                                              "http://127.0.0.1:8088": f"http://127.0.0.1:{stack.env['PORT']}"})  # fmt: skip
+    after = {service: stack.inspect(service)["Id"] for service in programs + others}
+    assert [service for service in before if before[service] != after[service]] == list(programs)
+    assert socket.wait_closed()[0] == 1012
+    task = stack.https.post("/tasks", {"user_id": user, "content": "Enfin"}, headers=stack.headers(user))
+    assert task.status == 201, task
+    socket = stack.subscribed(user, since=cursor)
+    assert socket.answer["recovered"], socket.answer
+    socket.recv_until(lambda frame: frame.get("event") == "task.created" and frame["task"]["content"] == "Enfin", 15)
     socket.close()
 
 
