@@ -58,7 +58,6 @@ struct amqp_link {
     bool blocked;  /* between connection.blocked and .unblocked */
     bool confirms; /* tags are being counted */
     bool gathers;  /* between amqp_link_gather() and amqp_link_flush() */
-    size_t room;   /* bytes that the socket is known to take still */
     uint64_t tags; /* messages published since amqp_link_confirm() */
     char why[256];
     char tls_fault[128]; /* what is wrong with the broker's certificate, "" when nothing is */

@@ -16,7 +16,6 @@
  * one of 400 KiB): a message up to this size then fits, heartbeats and acknowledgements after it too. */
 #define PUBLISH_MAX 98304
 
-#define MESSAGE_EXTRA  1024 /* more than all of a message beside its body */
 #define HEADERS_MAX    4
 #define FRAME_OVERHEAD 8 /* of a body frame: its header and its end */
 
@@ -25,18 +24,6 @@ bool amqp_link_has_room(const struct amqp_link *link)
     struct pollfd socket = {.fd = amqp_get_sockfd(link->state), .events = POLLOUT};
     /* An error counts as room: the send then finds out which. */
     return poll(&socket, 1, 0) > 0;
-}
-
-/* Asks the kernel again only when what it had room for is used up. */
-static bool make_room(struct amqp_link *link, size_t bytes)
-{
-    if (link->room < bytes) {
-        if (!amqp_link_has_room(link))
-            return false;
-        link->room = PUBLISH_MAX + MESSAGE_EXTRA;
-    }
-    link->room -= bytes;
-    return true;
 }
 
 /* While corked, the kernel gathers small frames into full packets. */
@@ -98,7 +85,7 @@ static enum err send_message(struct amqp_link *link, const char *exchange, const
         return ERR_CLOSED;
     if (body.len > PUBLISH_MAX)
         return ERR_TOO_LARGE;
-    if (link->blocked || !make_room(link, body.len + MESSAGE_EXTRA))
+    if (link->blocked || !amqp_link_has_room(link))
         return ERR_AGAIN;
 
     if (!link->gathers)
