@@ -5,17 +5,13 @@
 #include "fcgi-api/page.h"
 #include "fcgi-api/problem.h"
 
-/* Without `since` the journal is read from the user's first event. */
-static enum err read_since(struct query *query, struct app *app, struct request *request,
-                           struct cursor *since)
+/* Without `since` the journal is read from the user's first event; its epoch is asked for later. */
+static void read_since(struct query *query, struct request *request, struct cursor *since)
 {
     const char *text = query_text(query, "since", &request->errors);
     *since = (struct cursor){.seq = 0};
-    if (text == NULL)
-        return store_epoch(app->store, since->epoch);
-    if (cursor_parse(text, strlen(text), since) != ERR_OK)
+    if (text != NULL && cursor_parse(text, strlen(text), since) != ERR_OK)
         field_errors_add(&request->errors, "since", "must be a cursor as Event-Cursor and events hold it");
-    return ERR_OK;
 }
 
 static void add_event(void *context, uint64_t seq, const char *payload, size_t length)
@@ -38,16 +34,19 @@ void handle_event_list(struct app *app, struct request *request, struct response
     struct cursor since, last;
     char cursor[CURSOR_TEXT_SIZE];
     bool more = false;
+    enum err err = ERR_OK;
 
     query_begin(&query, request->query, &request->errors);
     int limit = (int)query_number(&query, "limit", 1, PAGE_LIMIT_HIGHEST, PAGE_LIMIT, &request->errors);
-    enum err err = read_since(&query, app, request, &since);
+    read_since(&query, request, &since);
     query_end(&query, &request->errors);
     if (request->errors.count > 0) {
         problem_answer_fields(response, request);
         return;
     }
     struct page page = page_begin(response);
+    if (since.epoch[0] == '\0')
+        err = store_epoch(app->store, since.epoch);
     if (err == ERR_OK)
         err = store_event_list(app->store, request->target_id, &since, limit, add_event, &page, &more, &last);
     if (err != ERR_OK) {

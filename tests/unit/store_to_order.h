@@ -18,6 +18,7 @@ static struct {
     bool repeated;
     bool broker;
     int hints;
+    int epochs; /* asked for */
     struct store_task_filter filter;
     struct store_match match;
     struct cursor since;
@@ -46,6 +47,7 @@ enum err store_ping(struct store *store)
 enum err store_epoch(struct store *store, char epoch[CURSOR_EPOCH_MAX + 1])
 {
     (void)store;
+    fake.epochs++;
     strcpy(epoch, "k3");
     return fake.err;
 }

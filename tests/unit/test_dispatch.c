@@ -198,6 +198,8 @@ static void test_events(void **state)
         has("\r\nEvent-Cursor: k3:2\r\nLink: </users/1/events?limit=2&since=k3:2>; rel=\"next\"\r\n"));
     assert_int_equal(send("GET", "/users/1/events?since=nonsense", ""), 422);
     assert_int_equal(send("GET", "/users/1/events?since=", ""), 422);
+    assert_int_equal(send("GET", "/users/1/events?limit=0", ""), 422);
+    assert_int_equal(fake.epochs, 0); /* what is refused costs the database nothing */
     fake.err = ERR_GONE;
     assert_int_equal(send("GET", "/users/1/events?since=k3:1", ""), 410);
     assert_true(has("/problems/cursor-gone"));
