@@ -17,13 +17,20 @@ static bool is_text(amqp_bytes_t bytes, const char *text)
     return bytes.len == strlen(text) && memcmp(bytes.bytes, text, bytes.len) == 0;
 }
 
+static enum amqp_author author_of(const struct amqp_link *link, amqp_bytes_t exchange)
+{
+    if (is_text(exchange, link->markers))
+        return AMQP_BY_NOTIFIER;
+    return is_text(exchange, link->mark) ? AMQP_BY_API : AMQP_BY_ANYBODY;
+}
+
 /* A frame either completed an event (ERR_OK), did not yet (ERR_AGAIN), or ended the link. */
 
 static void message_begin(struct amqp_link *link, bool returned, uint64_t tag, amqp_bytes_t exchange)
 {
     struct amqp_message *message = &link->message;
     message->returned = returned;
-    message->by_notifier = is_text(exchange, link->markers);
+    message->author = author_of(link, exchange);
     message->tag = tag;
     message->offset = -1;
     message->timestamp_s = 0;
@@ -70,7 +77,7 @@ static enum err message_finish(struct amqp_link *link, struct amqp_event *event)
         .body = message->too_large ? NULL : message->body,
         .body_length = message->too_large ? 0 : (size_t)message->body_size,
         .too_large = message->too_large,
-        .by_notifier = message->by_notifier,
+        .author = message->author,
     };
     return ERR_OK;
 }

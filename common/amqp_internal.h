@@ -40,9 +40,9 @@ struct amqp_message {
     int64_t timestamp_s;
     char type[256];
     char message_id[256];
-    bool returned;    /* came back by basic.return */
-    bool by_notifier; /* as in struct amqp_delivery */
-    bool too_large;   /* the body is read away */
+    bool returned; /* came back by basic.return */
+    enum amqp_author author;
+    bool too_large; /* the body is read away */
     uint64_t body_size, body_read;
     char *body; /* body_capacity bytes, kept from one message to the next */
     size_t body_capacity;
@@ -52,7 +52,8 @@ struct amqp_link {
     amqp_connection_state_t state;
     char exchange[128];
     char queue[128];
-    char markers[AMQP_NAME_SIZE]; /* the markers' exchange */
+    char markers[AMQP_NAME_SIZE]; /* the exchange of the readers' markers */
+    char mark[AMQP_NAME_SIZE];    /* that marks the queue, and takes the API's beacons */
     char name[64];
     bool dead;     /* `why` is set; nothing works any more */
     bool blocked;  /* between connection.blocked and .unblocked */

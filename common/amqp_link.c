@@ -235,6 +235,7 @@ enum err amqp_link_open(const struct config *config, enum amqp_side side, const 
     snprintf(link->exchange, sizeof link->exchange, "%s", config->amqp_exchange);
     snprintf(link->queue, sizeof link->queue, "%s", config->amqp_queue);
     snprintf(link->markers, sizeof link->markers, "%s.markers", link->queue);
+    snprintf(link->mark, sizeof link->mark, "%s.known", link->queue);
     snprintf(link->name, sizeof link->name, "%s", name);
 
     *out = NULL;

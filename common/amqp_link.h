@@ -30,6 +30,13 @@ enum amqp_event_kind {
     AMQP_CANCEL, /* the consumer is gone: the queue was deleted */
 };
 
+/* Who may have written a message: each exchange has its own writers (docs/security.md). */
+enum amqp_author {
+    AMQP_BY_ANYBODY,  /* through the events' exchange, or straight into the queue */
+    AMQP_BY_NOTIFIER, /* through the markers' exchange */
+    AMQP_BY_API,      /* through the exchange that marks the queue: a beacon */
+};
+
 /* Pointers live until the next call on the link. */
 struct amqp_delivery {
     uint64_t tag;
@@ -41,8 +48,8 @@ struct amqp_delivery {
     int64_t timestamp_s; /* the timestamp property, 0 when absent */
     const char *body;    /* NULL when too_large; else NUL-terminated besides its length */
     size_t body_length;
-    bool too_large;   /* over AMQP_BODY_MAX: read away, not kept */
-    bool by_notifier; /* through the markers' exchange, where notifiers may write: nothing but a marker */
+    bool too_large; /* over AMQP_BODY_MAX: read away, not kept */
+    enum amqp_author author;
 };
 
 #define AMQP_BODY_MAX 1048576

@@ -27,26 +27,19 @@ static enum err bind_to(struct amqp_link *link, const char *exchange, const char
     return amqp_link_check_reply(link, "binding", amqp_get_rpc_reply(link->state));
 }
 
-static void mark_name(const struct amqp_link *link, char name[AMQP_NAME_SIZE])
-{
-    snprintf(name, AMQP_NAME_SIZE, "%s.known", link->queue);
-}
-
 enum err amqp_link_check_mark(struct amqp_link *link, const char *type, const char *message_id,
                               const char *epoch, bool *marked)
 {
-    char name[AMQP_NAME_SIZE];
     struct amqp_event event;
 
     if (link->dead)
         return ERR_CLOSED;
-    mark_name(link, name);
-    enum err err = declare_fanout(link, "mark", name);
+    enum err err = declare_fanout(link, "mark", link->mark);
     if (!err)
-        err = amqp_link_send_control(link, name, "", true, type, message_id, epoch, NULL);
+        err = amqp_link_send_control(link, link->mark, "", true, type, message_id, epoch, NULL);
     /* The broker works through a channel in order: when the next call is answered, what came back is here. */
     if (!err)
-        err = declare_fanout(link, "mark", name);
+        err = declare_fanout(link, "mark", link->mark);
     if (err)
         return err;
     *marked = true;
@@ -58,20 +51,16 @@ enum err amqp_link_check_mark(struct amqp_link *link, const char *type, const ch
 
 enum err amqp_link_mark(struct amqp_link *link)
 {
-    char name[AMQP_NAME_SIZE];
     if (link->dead)
         return ERR_CLOSED;
-    mark_name(link, name);
-    enum err err = bind_to(link, name, "");
+    enum err err = bind_to(link, link->mark, "");
     return err ? err : bind_to(link, link->exchange, EVENT_BINDING);
 }
 
 enum err amqp_link_publish_beacon(struct amqp_link *link, const char *type, const char *message_id,
                                   const char *epoch, uint64_t *tag)
 {
-    char name[AMQP_NAME_SIZE];
-    mark_name(link, name);
-    return amqp_link_send_control(link, name, "", true, type, message_id, epoch, tag);
+    return amqp_link_send_control(link, link->mark, "", true, type, message_id, epoch, tag);
 }
 
 /* ---- markers ------------------------------------------------------------------------------------- */

@@ -5,6 +5,7 @@
  * holds; what is confirmed is deleted some moments later, many rows in one transaction, so that a commit is
  * not in the way of the next event. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -99,6 +100,9 @@ static bool send_event(struct publisher *publisher, const struct outbox_event *e
     if (!flight_has_room(&publisher->flight, bytes))
         return false;
     amqp_link_gather(publisher->link);
+    /* A backup was restored under us, or the event is of before. */
+    if (strcmp(event->meta.epoch, publisher->epoch) != 0 && !publisher_send_beacon(publisher))
+        return false;
     enum err err = amqp_link_publish(publisher->link, &event->meta, event->payload, event->length, &tag);
     if (err == ERR_AGAIN) {
         publisher->no_room = true;

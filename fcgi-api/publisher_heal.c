@@ -129,8 +129,10 @@ static void finish(struct publisher *publisher)
         log_info("broker: %llu events go there again, in case it lost them", (unsigned long long)added);
     }
     publisher_link_ready(publisher);
-    if (!healing->marked)
-        publisher_send_beacon(publisher); /* otherwise the probe was one */
+    if (healing->marked)
+        return; /* the probe was a beacon */
+    publisher->epoch[0] = '\0';
+    (void)publisher_send_beacon(publisher);
 }
 
 void publisher_heal_step(struct publisher *publisher)

@@ -72,10 +72,10 @@ struct publisher {
     bool no_room;     /* the socket takes nothing more now */
     bool passed_over; /* later messages than awaited_tag have their confirm */
     struct healing healing;
-    char epoch[CURSOR_EPOCH_MAX + 1];
-    uint64_t controls;     /* control messages sent */
-    uint64_t awaited_tag;  /* the oldest message without a confirm */
-    int64_t awaited_since; /* it has been that, and `passed_over` as it is */
+    char epoch[CURSOR_EPOCH_MAX + 1]; /* as announced on this connection */
+    uint64_t controls;                /* control messages sent */
+    uint64_t awaited_tag;             /* the oldest message without a confirm */
+    int64_t awaited_since;            /* it has been that, and `passed_over` as it is */
 
     /* what is being published */
     bool hints_closed;                       /* we leave */
@@ -102,7 +102,8 @@ void publisher_link_step(struct publisher *publisher);
  * in the outbox. */
 void publisher_link_drop(struct publisher *publisher, const char *reason);
 void publisher_link_ready(struct publisher *publisher);
-void publisher_send_beacon(struct publisher *publisher);
+/* Tells readers the database's epoch, as it is now: they take events of no other. False: not now. */
+bool publisher_send_beacon(struct publisher *publisher);
 
 /* ---- publisher_heal.c ---------------------------------------------------------------------------- */
 

@@ -5,6 +5,7 @@
  * events sent after it may be in the stream already, and going on would only add to the disorder; readers
  * are told of the hole by their own gap check. */
 #include <stdio.h>
+#include <string.h>
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -145,18 +146,29 @@ void publisher_link_step(struct publisher *publisher)
 
 /* ---- the beacon ---------------------------------------------------------------------------------- */
 
-void publisher_send_beacon(struct publisher *publisher)
+bool publisher_send_beacon(struct publisher *publisher)
 {
     static const struct event_meta control = {.user_id = 0};
-    char id[64];
+    char epoch[sizeof publisher->epoch], id[64];
     uint64_t tag;
 
     if (!flight_has_room(&publisher->flight, sizeof id))
-        return;
-    snprintf(id, sizeof id, "%s:beacon:%llu", publisher->epoch, (unsigned long long)++publisher->controls);
-    enum err err = amqp_link_publish_beacon(publisher->link, EVENT_BEACON_TYPE, id, publisher->epoch, &tag);
-    if (err == ERR_OK)
-        flight_sent(&publisher->flight, tag, &control, 0, sizeof id);
-    else if (err != ERR_AGAIN)
+        return false;
+    if (store_epoch(publisher->store, epoch) != ERR_OK) {
+        publisher->db_retry_at = clock_monotonic_ms() + DB_PAUSE_MS;
+        return false;
+    }
+    snprintf(id, sizeof id, "%s:beacon:%llu", epoch, (unsigned long long)++publisher->controls);
+    enum err err = amqp_link_publish_beacon(publisher->link, EVENT_BEACON_TYPE, id, epoch, &tag);
+    if (err == ERR_AGAIN) {
+        publisher->no_room = true;
+        return false;
+    }
+    if (err) {
         publisher_link_drop(publisher, amqp_link_why(publisher->link));
+        return false;
+    }
+    flight_sent(&publisher->flight, tag, &control, 0, sizeof id);
+    memcpy(publisher->epoch, epoch, sizeof epoch);
+    return true;
 }

@@ -63,8 +63,6 @@ static void note_alive(struct publisher *publisher)
     int64_t now;
     if (store_clock(publisher->store, &now) == ERR_OK)
         (void)!store_set_moment(publisher->store, ALIVE_NOTE, now);
-    /* It changes when a backup is restored under us. */
-    (void)!store_epoch(publisher->store, publisher->epoch);
 }
 
 static void purge(struct publisher *publisher)
@@ -97,7 +95,7 @@ void publisher_sweep(struct publisher *publisher)
         if (is_due(&publisher->alive_at, now, ALIVE_INTERVAL_MS))
             note_alive(publisher);
         if (is_due(&publisher->beacon_at, now, BEACON_INTERVAL_MS))
-            publisher_send_beacon(publisher);
+            (void)publisher_send_beacon(publisher);
     }
     set_gauges(publisher);
     if (is_due(&publisher->purge_at, now, PURGE_INTERVAL_MS))

@@ -120,7 +120,7 @@ static void all_read(struct consumer *consumer, int64_t marker_s)
 
 static bool take_delivery(struct consumer *consumer, const struct amqp_delivery *delivery)
 {
-    bool marker = delivery->by_notifier && strcmp(delivery->type, EVENT_MARKER_TYPE) == 0;
+    bool marker = delivery->author == AMQP_BY_NOTIFIER && strcmp(delivery->type, EVENT_MARKER_TYPE) == 0;
     const char *marker_id = marker ? delivery->message_id : NULL;
     struct progress_step step =
         progress_take(&consumer->progress, delivery->offset, marker_id, clock_monotonic_ms());

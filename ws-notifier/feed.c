@@ -15,8 +15,6 @@
 #include "ws-notifier/notifier_metrics.h"
 #include "ws-notifier/protocol.h"
 
-#define EPOCHS_REMEMBERED 8
-
 struct feed {
     const struct config *config;
     struct hub *hub;
@@ -25,8 +23,6 @@ struct feed {
     void (*grown)(void *context);
     void *grown_context;
     char epoch[CURSOR_EPOCH_MAX + 1]; /* "": not known yet */
-    char earlier[EPOCHS_REMEMBERED][CURSOR_EPOCH_MAX + 1];
-    unsigned next_earlier;
     bool broker_up;
     bool caught_up;
     bool news; /* what comes now is not history */
@@ -110,14 +106,6 @@ void feed_caught_up(struct feed *feed, int64_t marker_s)
 
 /* ---- epochs -------------------------------------------------------------------------------------- */
 
-static bool is_earlier(const struct feed *feed, const char *epoch)
-{
-    for (unsigned i = 0; i < EPOCHS_REMEMBERED; i++)
-        if (strcmp(feed->earlier[i], epoch) == 0)
-            return true;
-    return false;
-}
-
 static void send_reset(void *context, struct subscription *subscription)
 {
     struct feed *feed = context;
@@ -145,21 +133,16 @@ static void change_epoch(struct feed *feed, const char *epoch)
         return;
     }
     log_warn("the epoch was %s and is %s: the database was restored", before, epoch);
-    memcpy(feed->earlier[feed->next_earlier++ % EPOCHS_REMEMBERED], before, sizeof before);
     ring_clear(feed->ring);
     hub_each(feed->hub, send_reset, feed);
 }
 
-/* The API's own word, which counts more than any event's. */
+/* The API's own word, said before the first event of an epoch. */
 static void take_beacon(struct feed *feed, const struct amqp_delivery *delivery)
 {
     const char *epoch = delivery->meta.epoch;
-    if (!epoch[0] || strcmp(epoch, feed->epoch) == 0)
-        return;
-    for (unsigned i = 0; i < EPOCHS_REMEMBERED; i++)
-        if (strcmp(feed->earlier[i], epoch) == 0)
-            feed->earlier[i][0] = '\0';
-    change_epoch(feed, epoch);
+    if (epoch[0] && strcmp(epoch, feed->epoch) != 0)
+        change_epoch(feed, epoch);
 }
 
 /* ---- events -------------------------------------------------------------------------------------- */
@@ -250,12 +233,11 @@ static void take_event(struct feed *feed, const struct amqp_delivery *delivery)
         skip(feed, delivery, "is not a JSON object");
         return;
     }
+    if (!feed->epoch[0])
+        change_epoch(feed, meta->epoch); /* the stream is read from its middle: the next beacon says */
     if (strcmp(meta->epoch, feed->epoch) != 0) {
-        if (is_earlier(feed, meta->epoch)) {
-            metrics_add(feed->metrics, NOTIFIER_STALE, 1);
-            return;
-        }
-        change_epoch(feed, meta->epoch);
+        metrics_add(feed->metrics, NOTIFIER_STALE, 1);
+        return;
     }
     struct frame *frame = frame_new(delivery->body, delivery->body_length);
     deliver_event(feed, delivery, frame);
@@ -283,25 +265,40 @@ static void take_foreign(struct feed *feed, const struct amqp_delivery *delivery
     strbuf_free(&text);
 }
 
+/* What is no event comes by a way of its own, where nothing else may come; by another way it is nothing. */
+static void take_control(struct feed *feed, const struct amqp_delivery *delivery, const char *type)
+{
+    if (strcmp(delivery->type, type) != 0) {
+        skip(feed, delivery,
+             delivery->author == AMQP_BY_API ? "came the way that is for beacons only"
+                                             : "came the way that is for markers only");
+        return;
+    }
+    if (delivery->timestamp_s > feed->stream_time_s)
+        feed->stream_time_s = delivery->timestamp_s;
+    if (delivery->author == AMQP_BY_API)
+        take_beacon(feed, delivery);
+}
+
+static bool is_control(const struct amqp_delivery *delivery)
+{
+    return strcmp(delivery->type, EVENT_MARKER_TYPE) == 0 || strcmp(delivery->type, EVENT_BEACON_TYPE) == 0;
+}
+
 void feed_take(struct feed *feed, const struct amqp_delivery *delivery)
 {
-    bool marker = strcmp(delivery->type, EVENT_MARKER_TYPE) == 0;
-    bool beacon = strcmp(delivery->type, EVENT_BEACON_TYPE) == 0;
-
-    if (delivery->by_notifier && !marker) {
-        skip(feed, delivery, "came the way that is for markers only");
-    } else if (marker || beacon) {
-        if (delivery->timestamp_s > feed->stream_time_s)
-            feed->stream_time_s = delivery->timestamp_s;
-        if (beacon)
-            take_beacon(feed, delivery);
-    } else if (delivery->too_large) {
+    if (delivery->author == AMQP_BY_NOTIFIER)
+        take_control(feed, delivery, EVENT_MARKER_TYPE);
+    else if (delivery->author == AMQP_BY_API)
+        take_control(feed, delivery, EVENT_BEACON_TYPE);
+    else if (is_control(delivery))
+        skip(feed, delivery, "is a marker or a beacon, and came the way of events");
+    else if (delivery->too_large)
         skip(feed, delivery, "is too large");
-    } else if (delivery->has_meta) {
+    else if (delivery->has_meta)
         take_event(feed, delivery);
-    } else {
+    else
         take_foreign(feed, delivery);
-    }
 }
 
 /* ---- what it knows ------------------------------------------------------------------------------- */

@@ -64,7 +64,7 @@
     X(NOTIFIER_DUPLICATES, METRIC_COUNTER, "carillon_notifier_events_duplicate_total", "",                   \
       "Events read again and dropped")                                                                       \
     X(NOTIFIER_STALE, METRIC_COUNTER, "carillon_notifier_events_stale_total", "",                            \
-      "Events of an earlier epoch, dropped")                                                                 \
+      "Events of another epoch, dropped")                                                                    \
     X(NOTIFIER_HOLES, METRIC_COUNTER, "carillon_notifier_holes_total", "",                                   \
       "Gaps found in a user's events: the stream lost something")                                            \
     X(NOTIFIER_FOREIGN, METRIC_COUNTER, "carillon_notifier_foreign_messages_total", "",                      \

@@ -8,7 +8,7 @@ import pika
 from . import seeds
 from .mutator import Mutator
 
-TYPES = ["task.completed", "task.created", "task.deleted", "carillon.marker", "carillon.beacon", "", "x" * 200, "nonsense"]
+TYPES = ["task.completed", "task.created", "task.deleted", "carillon.marker", "carillon.epoch", "", "x" * 200, "nonsense"]
 KEYS = ["task.completed", "task.", "task", "task.x.y", "other", "task." + "k" * 240]
 EVENT = (
     b'{"type":"notification","event":"task.completed","cursor":"k3:42","message":"task 1 has been completed","task":{"id":1,'
@@ -82,6 +82,7 @@ def run(ground, judge):
     frames = [listener.recv_until(lambda frame: frame.get("cursor") and frame["type"] == "notification", 60) for _ in range(written)]
     seqs = [int(frame["cursor"].split(":")[1]) for frame in frames]
     judge.check(seqs == list(range(1, written + 1)), f"a listener heard {seqs}")
+    judge.check(not [text for text in listener.texts if '"type":"reset"' in text], "a listener was told to read anew")
     for text in listener.texts:
         judge.text(b"", text.encode())
     listener.close()

@@ -167,6 +167,7 @@ void shim_control(struct shim *shim, const char *type, const char *epoch, int64_
     struct amqp_delivery delivery = {.offset = -1, .type = type, .message_id = "", .body = ""};
 
     strcpy(delivery.meta.epoch, epoch);
+    delivery.author = strcmp(type, EVENT_MARKER_TYPE) == 0 ? AMQP_BY_NOTIFIER : AMQP_BY_API;
     delivery.timestamp_s = timestamp_s;
     feed_take(shim->feed, &delivery);
     if (strcmp(type, EVENT_MARKER_TYPE) == 0)

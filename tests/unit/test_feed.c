@@ -83,6 +83,7 @@ static void take_event(uint32_t user_id, uint64_t seq)
 static void take_beacon(const char *epoch)
 {
     struct amqp_delivery delivery = delivery_of(EVENT_BEACON_TYPE, "{}");
+    delivery.author = AMQP_BY_API;
     delivery.timestamp_s = now_s;
     snprintf(delivery.meta.epoch, sizeof delivery.meta.epoch, "%s", epoch);
     feed_take(feed, &delivery);
@@ -410,13 +411,34 @@ static void test_only_markers_by_their_way(void **state)
     memcpy(beacon.meta.epoch, "forged", sizeof "forged");
     event.has_meta = true;
     event.meta = (struct event_meta){.user_id = 1, .seq = 1, .epoch = EPOCH, .type = "task.created"};
-    foreign.by_notifier = beacon.by_notifier = event.by_notifier = true;
+    foreign.author = beacon.author = event.author = AMQP_BY_NOTIFIER;
     feed_take(feed, &foreign);
     feed_take(feed, &beacon);
     feed_take(feed, &event);
     assert_string_equal(feed_epoch(feed), EPOCH);
     check_hears(&one, "");
     assert_int_equal(metrics_get(metrics, NOTIFIER_SKIPPED), 3);
+}
+
+/* Who may publish events may still not say that the database was restored, nor how far the stream is read. */
+static void test_only_events_by_their_way(void **state)
+{
+    (void)state;
+    catch_up();
+    says(&one, "{\"type\":\"subscribe\",\"user_id\":1}");
+    browser_hears(&one);
+    struct amqp_delivery beacon = delivery_of(EVENT_BEACON_TYPE, "{}");
+    struct amqp_delivery marker = delivery_of(EVENT_MARKER_TYPE, "{}");
+    memcpy(beacon.meta.epoch, "forged", sizeof "forged");
+    feed_take(feed, &beacon);
+    feed_take(feed, &marker);
+    assert_int_equal(metrics_get(metrics, NOTIFIER_SKIPPED), 2);
+    take_event_of("forged", 1, 7);
+    assert_int_equal(metrics_get(metrics, NOTIFIER_STALE), 1);
+    assert_string_equal(feed_epoch(feed), EPOCH);
+    check_hears(&one, "");
+    take_event(1, 1);
+    check_hears(&one, "{\"cursor\":\"k3f9a1c2:1\"}");
 }
 
 static void test_foreign(void **state)
@@ -488,19 +510,33 @@ static void test_epoch_changes(void **state)
     take_event(1, 8);
     subscribes(&one, "\"k3f9a1c2:8\"");
     browser_hears(&one);
-    take_event_of("restored", 1, 5);
+    take_beacon("restored");
     check_hears(&one, "{\"type\":\"reset\",\"user_id\":1,\"cursor\":\"restored:0:%T\",\"reason\":\"epoch\"}");
+    take_event_of("restored", 1, 5);
     check_hears(&one, "{\"cursor\":\"restored:5\"}");
     take_event(1, 9); /* a latecomer of the life before */
     check_hears(&one, "");
     assert_int_equal(metrics_get(metrics, NOTIFIER_STALE), 1);
     take_event_of("restored", 1, 6);
     check_hears(&one, "{\"cursor\":\"restored:6\"}");
-    /* The API has the last word. */
     take_beacon(EPOCH);
     check_hears(&one, "{\"type\":\"reset\",\"user_id\":1,\"cursor\":\"k3f9a1c2:0:%T\",\"reason\":\"epoch\"}");
     take_event(1, 10);
     check_hears(&one, "{\"cursor\":\"k3f9a1c2:10\"}");
+}
+
+/* A stream that is read from between two beacons: its events tell, until the next one. */
+static void test_epoch_of_an_event(void **state)
+{
+    (void)state;
+    feed_connected(feed, false);
+    take_event_of("middle", 1, 1);
+    feed_caught_up(feed, now_s);
+    assert_string_equal(feed_epoch(feed), "middle");
+    take_event_of("other", 1, 2);
+    assert_string_equal(feed_epoch(feed), "middle");
+    take_beacon("other");
+    assert_string_equal(feed_epoch(feed), "other");
 }
 
 /* After an outage in which the stream was replaced, times from before prove nothing; numbers still do. */
@@ -599,10 +635,12 @@ int main(void)
         TEST(test_waits_for_the_epoch),
         TEST(test_plain_while_reading_back),
         TEST(test_only_markers_by_their_way),
+        TEST(test_only_events_by_their_way),
         TEST(test_foreign),
         TEST(test_nonsense_is_skipped),
         TEST(test_lost_event),
         TEST(test_epoch_changes),
+        TEST(test_epoch_of_an_event),
         TEST(test_other_stream),
         TEST(test_heartbeat),
         TEST(test_errors),

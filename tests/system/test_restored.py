@@ -1,0 +1,34 @@
+"""A backup put back under programs that run: everybody is told to read anew, and misses nothing after."""
+
+import pytest
+
+from lib.stack import Stack
+
+
+@pytest.fixture
+def own_stack():
+    stack = Stack.start(API_WORKERS=2)
+    yield stack
+    stack.stop()
+
+
+def test_the_first_event_of_another_epoch_is_announced(own_stack):
+    [user] = own_stack.new_users(1)
+    [task] = own_stack.new_tasks([user])
+    http, socket, plain = own_stack.client(), own_stack.socket(), own_stack.socket()
+    socket.subscribe(user, since=None)
+    plain.subscribe(user)
+    for epoch in ("restored1", "restored2"):
+        http.patch(f"/tasks/{task}", {"content": "before"})
+        assert socket.notification()["task"]["content"] == "before"
+        own_stack.sql(f"UPDATE meta SET value = '{epoch}' WHERE name = 'epoch'")
+        texts = [f"{epoch} {number}" for number in range(10)]
+        for text in texts:
+            assert http.patch(f"/tasks/{task}", {"content": text}).status == 200
+        reset = socket.recv_until(lambda frame: frame["type"] != "heartbeat", 10)
+        assert (reset["type"], reset["reason"]) == ("reset", "epoch")
+        frames = [socket.notification() for _ in texts]
+        assert [frame["task"]["content"] for frame in frames] == texts
+        assert all(frame["cursor"].startswith(epoch + ":") for frame in frames)
+        heard = [plain.recv_until(lambda frame: frame.get("task"), 10)["task"]["content"] for _ in range(11)]
+        assert heard == ["before", *texts]
