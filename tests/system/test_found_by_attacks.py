@@ -41,11 +41,13 @@ def test_half_a_handshake_is_the_clients_mistake(http, lines):
 
 
 @pytest.mark.parametrize(
-    "query", ["a=%00", "a=%2", "a=%zz", "user_id=1&since=%F-", "&".join(f"k{n}=1" for n in range(40)), "a=" + "b" * 5000]
+    "query",
+    ["a=%00", "a=%2", "a=%zz", "user_id=1&since=%F-", "a#=%%ff", "user_id=1#%ff", "&".join(f"k{n}=1" for n in range(40)), "a=" + "b" * 5000],
 )
 def test_queries_of_the_feed_that_the_library_cannot_read(http, query):
     """They were a 502, or a page of the library's own."""
-    assert_problem(http.get(f"/events?{query}"), 400, "bad-request")
+    answer = http.raw(f"GET /events?{query} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    assert_problem(answer, 400, "bad-request")
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PROPFIND", "OPTIONS"])
@@ -74,6 +76,20 @@ def test_folders_of_the_page_are_no_pages(http, path):
     """A folder without its slash was a redirect to whatever Host was sent, with nginx's own page."""
     answer = http.get(path, headers={"Host": "elsewhere.example"})
     assert answer.status == 404 and b"nginx" not in answer.body, answer
+
+
+@pytest.mark.parametrize("kind", ["task.created", "carillon.epoch"])
+@pytest.mark.parametrize("exchange, key", [("tasks", "task.created"), ("", "tasks_completed")])
+def test_an_event_cannot_say_that_the_database_was_restored(stack, http, publisher, sockets, task, kind, exchange, key):
+    """One message with another epoch sent everybody a reset, and the service's own events were unheard for seconds."""
+    socket, user = sockets(), task["user_id"]
+    socket.subscribe(user, since=None)
+    headers = {"user_id": user, "seq": 1, "epoch": "k3"}
+    publisher.publish(b'{"message":"x","task":{"user_id":%d}}' % user, exchange=exchange, key=key, type=kind, headers=headers)
+    http.patch(f"/tasks/{task['id']}", {"content": "after"})
+    frame = socket.recv_until(lambda frame: frame["type"] != "heartbeat", 10)
+    assert frame["type"] == "notification" and frame["task"]["content"] == "after", frame
+    assert http.get("/notifier/readyz").json()["epoch"] == stack.epoch()
 
 
 def test_an_idle_socket_of_the_feed_is_heard_all_the_same(stack, http, task):
