@@ -87,5 +87,6 @@ def run(ground, judge):
         results = [holder.result() for holder in holders]
     judge.counts["sockets"] += sum(opened for opened, _ in results)
     most = sum(most for _, most in results)
+    ground.holds(most)
     ground.note(f"up to {most:,} at a time")
     judge.check(most >= each * PROCESSES, f"only {most} sockets were held")

@@ -32,6 +32,7 @@ class Ground:
             raise
         self.issuer = Issuer(self.stack.run_dir / "secrets" / "jwt_secret", Path(self.keys.name)) if guarded else None
         self.flock = []
+        self.held = 0
         parts = urllib.parse.urlsplit(self.stack.http)
         self.host, self.port = parts.hostname, parts.port
 
@@ -55,6 +56,10 @@ class Ground:
     def token(self, user):
         """The same in a subscribe."""
         return {"token": self.issuer.token(user, 7200)} if self.guarded else {}
+
+    def holds(self, connections):
+        """So many were held at a time: what they took, nginx may keep (lib/leftovers.py)."""
+        self.held = max(self.held, connections)
 
     def note(self, text):
         self.notes.append(text)

@@ -51,7 +51,7 @@ class Health:
         except (Late, OSError) as error:
             yield f"not healthy: {error}"
             return
-        self.last, left = leftovers.settle(self.stack, self.ports, self.before, LIMIT_S)
+        self.last, left = leftovers.settle(self.stack, self.ports, self.before, LIMIT_S, self.ground.held)
         yield from (f"left behind: {line}" for line in left)
         pids = self._pids()
         if pids != self.pids:

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from .wire import Answer
 
-FOUND = re.compile(r"(is vulnerable|appears to be .*injectable|identified the following injection point|back-end DBMS: )")
+# Its last word. What "appears to be injectable" on the way it tries again, and takes back where that was by chance:
+# answers that repeat what was asked, or tell the time, are never the same.
+FOUND = re.compile(r"(is vulnerable|identified the following injection point|back-end DBMS: )")
 LIMIT_S = 900
 
 # (method, path, body, headers): * marks where to inject; without one, every parameter. %I is a task, %U his user.

@@ -37,4 +37,6 @@ def run(ground, judge):
     paths = {"slow headers": "/index.html", "slow body": "/tasks", "slow read": f"/tasks?user_id={user}&limit=200"}
     with ThreadPoolExecutor(len(WAYS)) as pool:
         running = [(way, pool.submit(one, ground, judge, way, more, paths[way], connections, seconds)) for way, more in WAYS]
-        ground.note("at a time up to " + ", ".join(f"{done.result():,} {way}" for way, done in running))
+        held = {way: done.result() for way, done in running}
+    ground.holds(sum(held.values()))
+    ground.note("at a time up to " + ", ".join(f"{connections:,} {way}" for way, connections in held.items()))
