@@ -1,4 +1,5 @@
-"""docs/deploy.md, from top to bottom: its own commands, on the containers of compose.yml and compose.tls.yml.
+"""docs/deploy.md, from top to bottom: its own commands, on the containers of compose.yml, compose.tls.yml and
+compose.inside-tls.yml.
 
 Each test goes on where the one before ended. Left out is what needs the world: an authority for certificates, a look from
 another machine, the container engine's own rules."""
@@ -29,7 +30,7 @@ class Deployed(Compose):
     """What the guide leads to."""
 
     def __init__(self, tree, project):
-        super().__init__(tree, project, ("compose.yml", "compose.tls.yml"))
+        super().__init__(tree, project, ("compose.yml", "compose.tls.yml", "compose.inside-tls.yml"))
         self.guide = (self.tree / "docs/deploy.md").read_text()
         self.certificate = self.tree / "tls/server.pem"
 
@@ -99,6 +100,9 @@ def test_it_comes_up_with_https(stack, tmp_path):
     prepares = re.compile("mkdir|cp|chmod|chown")
     stack.follow("https", prepares.match, {"/etc/letsencrypt/live/tasks.example.org": str(tmp_path)})
     assert (stack.tree / "tls/server.key").stat().st_uid == 101
+    stack.follow("TLS inside", lambda line: not line.startswith("docker"))
+    for name in ("ca", "mariadb", "rabbitmq"):
+        assert (stack.tree / f"tls/inside/{name}.key").stat().st_mode & 0o077 == 0
     stack.up()
     stack.wait_healthy()
     eventually(lambda: stack.https.get("/readyz").json()["status"] == "ok", 30, "database and broker are there")
@@ -121,6 +125,17 @@ def test_an_event_travels(stack, user):
     assert frame["task"]["content"] == "Sonner"
     assert stack.https.get(f"/tasks/{task.json()['id']}", headers=stack.headers(user + 1)).status == 404
     socket.close()
+
+
+def test_nothing_inside_goes_in_the_clear(stack):
+    rows = stack.exec("rabbitmq", "rabbitmqctl", "--silent", "list_connections", "user", "ssl").splitlines()
+    encrypted = dict(row.split("\t") for row in rows)
+    assert encrypted == {"carillon-api": "true", "carillon-notifier": "true"}
+    ask = 'exec mariadb -uroot -p"$MARIADB_ROOT_PASSWORD" -Ne "{}"'
+    accepts = stack.exec("mariadb", "sh", "-c", ask.format("SHOW GLOBAL STATUS LIKE \'Ssl_accepts\'"))
+    assert int(accepts.split()[1]) > 0
+    connected = stack.exec("mariadb", "sh", "-c", ask.format("SELECT COUNT(*) FROM information_schema.processlist WHERE user = \'carillon-api\'"))
+    assert int(connected) > 0
 
 
 def test_backup_and_restore(stack, user):

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 COMPOSE = (ROOT / "compose.yml").read_text()
 SERVICES = yaml.safe_load(COMPOSE)["services"]
 OVERLAY = (ROOT / "compose.tls.yml").read_text()
+INSIDE = (ROOT / "compose.inside-tls.yml").read_text()
 EXAMPLE = (ROOT / ".env.example").read_text()
 
 # What a container is told by compose.yml alone, whatever .env says: who listens where in its networks, and as whom it comes.
@@ -44,7 +45,7 @@ def test_every_setting_is_documented():
 
 
 def test_nothing_else_is_documented():
-    known = set(COMMON | API | NOTIFIER) | {name for name, *_ in REFERENCE.findall(COMPOSE + OVERLAY)} | {"COMPOSE_PROJECT_NAME"}
+    known = set(COMMON | API | NOTIFIER) | {name for name, *_ in REFERENCE.findall(COMPOSE + OVERLAY + INSIDE)} | {"COMPOSE_PROJECT_NAME"}
     unknown = set(SET | SHOWN) - known
     assert not unknown, f"nobody reads {unknown}"
 
@@ -92,14 +93,14 @@ def test_a_password_is_known_to_its_server_and_its_user_only():
 
 def test_one_name_has_one_default():
     defaults = {}
-    for name, kind, default in REFERENCE.findall(COMPOSE + OVERLAY):
+    for name, kind, default in REFERENCE.findall(COMPOSE + OVERLAY + INSIDE):
         assert defaults.setdefault(name, (kind, default)) == (kind, default), name
         if kind == "-" and name in SET | SHOWN:
             assert (SET | SHOWN)[name] == default, name
 
 
 def test_everything_compose_asks_for_is_documented():
-    missing = {name for name, *_ in REFERENCE.findall(COMPOSE + OVERLAY)} - set(SET | SHOWN)
+    missing = {name for name, *_ in REFERENCE.findall(COMPOSE + OVERLAY + INSIDE)} - set(SET | SHOWN)
     assert not missing, f".env.example does not name {missing}"
 
 
@@ -162,3 +163,9 @@ def test_docker_compose_reads_it(tmp_path):
     assert len(services) == 7
     assert "change-me-database" in json.dumps(services["fcgi-api"]["environment"])
     assert services["nginx"]["depends_on"]["fcgi-api"]["condition"] == "service_healthy"
+    for name, text in (("compose.tls.yml", OVERLAY), ("compose.inside-tls.yml", INSIDE)):
+        (tmp_path / name).write_text(text)
+        command[-1:-1] = ["-f", str(tmp_path / name)]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert yaml.safe_load(done.stdout)["services"]["fcgi-api"]["environment"]["AMQP_PORT"] == "5671"
