@@ -143,10 +143,12 @@ test: ## everything: unit, system, browser, Bruno and container tests
 bench: ## compare with what people would use instead
 	scripts/bench
 
-install: all ## programs into $(PREFIX)/bin, sql and the page into $(PREFIX)/share/carillon
+install: all ## programs into $(PREFIX)/bin, sql and nginx into $(PREFIX)/share/carillon, units for systemd
 	install -D -t $(DESTDIR)$(PREFIX)/bin $(BUILD)/fcgi-api $(BUILD)/ws-notifier
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/carillon/sql sql/*.sql
 	cp -R nginx $(DESTDIR)$(PREFIX)/share/carillon/
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system systemd/*.service systemd/*.socket
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system/carillon-.service.d systemd/carillon-.service.d/*.conf
 
 clean: ## remove what was built
 	rm -rf build

@@ -1,36 +1,55 @@
 # shellcheck shell=bash disable=SC2153 # the ports come from ports.sh
-# nginx: renders nginx/templates (and the frame nginx/nginx.conf.template) into etc/nginx.
+# nginx: renders nginx/templates, for the local stack into etc/nginx with the frame nginx/nginx.conf.template.
 
 # shellcheck disable=SC2016 # names for envsubst
 NGINX_VARIABLES='${HTTP_LISTEN} ${API_LISTEN} ${CLIENT_LISTEN} ${WS_LISTEN} ${FCGI_UPSTREAM} ${NOTIFIER_SERVERS}
     ${FRONT} ${TLS_LISTEN} ${TLS_CERTIFICATE} ${TLS_KEY} ${TLS_ADDRESS} ${HSTS_MAX_AGE} ${ACME_ROOT}
-    ${CLIENT_ROOT} ${CLIENT_MAX_BODY} ${REQUEST_MAX_AGE_MS} ${RATE_LIMIT} ${RATE_BURST} ${CONNECTION_LIMIT}
+    ${ACCESS_LOG} ${CLIENT_ROOT} ${CLIENT_MAX_BODY} ${REQUEST_MAX_AGE_MS} ${RATE_LIMIT} ${RATE_BURST} ${CONNECTION_LIMIT}
     ${CLIENT_HEADER_S} ${CLIENT_BODY_S} ${CLIENT_SEND_S} ${CLIENT_IDLE_S} ${CLIENT_MAX_HEADER}
     ${USER_LINE} ${NGINX_WORKERS} ${NGINX_CONNECTIONS} ${OPEN_FILES} ${RUN_DIR}'
 
 nginx_configure() {
-    local target=$ETC_DIR/nginx template name
+    local target=$ETC_DIR/nginx
     rm -rf "$target"
-    mkdir -p "$target/conf.d/include" "$target/conf.d/plain" "$target/conf.d/tls"
+    mkdir -p "$target"
     (
         nginx_variables
-        render "$ROOT/nginx/nginx.conf.template" "$target/nginx.conf" "$NGINX_VARIABLES"
-        for template in "$ROOT"/nginx/templates/*.template "$ROOT"/nginx/templates/*/*.template; do
-            name=${template#"$ROOT/nginx/templates/"}
-            nginx_wanted "$name" || continue
-            render "$template" "$target/conf.d/${name%.template}" "$NGINX_VARIABLES"
-        done
+        umask 077
+        nginx_render "$ROOT/nginx/nginx.conf.template" "$target/nginx.conf"
+        nginx_render_all "$target/conf.d"
     )
     service_make nginx nginx "NGINX_CONFIG=$target/nginx.conf" "PORT=$PORT"
+}
+
+# Fills the variables into a template; everything else that starts with a dollar is left alone.
+nginx_render() { envsubst "$NGINX_VARIABLES" <"$1" >"$2"; }
+
+# What lies in the http block, into a folder that is called conf.d.
+nginx_render_all() {
+    local template name
+    mkdir -p "$1/include" "$1/plain" "$1/tls"
+    nginx_render "$ROOT/nginx/upstreams.conf.template" "$1/upstreams.conf"
+    for template in "$ROOT"/nginx/templates/*.template "$ROOT"/nginx/templates/*/*.template; do
+        name=${template#"$ROOT/nginx/templates/"}
+        ! nginx_wanted "$name" || nginx_render "$template" "$1/${name%.template}"
+    done
+}
+
+# What is the same wherever nginx runs.
+nginx_limits() {
+    nginx_number RATE_LIMIT 20000 RATE_BURST 20000 CONNECTION_LIMIT 20000
+    nginx_number CLIENT_HEADER_S 15 CLIENT_BODY_S 15 CLIENT_SEND_S 60 CLIENT_IDLE_S 65 CLIENT_MAX_HEADER 8192
+    export REQUEST_MAX_AGE_MS=${REQUEST_MAX_AGE_MS:-10000} CLIENT_MAX_BODY=$((${MAX_BODY_BYTES:-65536} + 65536))
+    [[ $HSTS_MAX_AGE =~ ^[0-9]{1,9}$ ]] || die "HSTS_MAX_AGE must be a number of seconds, not '$HSTS_MAX_AGE'"
 }
 
 nginx_variables() {
     local files
     files=$(open_files)
-    nginx_number RATE_LIMIT 20000 RATE_BURST 20000 CONNECTION_LIMIT 20000
-    nginx_number CLIENT_HEADER_S 15 CLIENT_BODY_S 15 CLIENT_SEND_S 60 CLIENT_IDLE_S 65 CLIENT_MAX_HEADER 8192
-    export RUN_DIR REQUEST_MAX_AGE_MS=${REQUEST_MAX_AGE_MS:-10000}
-    export CLIENT_MAX_BODY=$((${MAX_BODY_BYTES:-65536} + 65536)) CLIENT_ROOT=$ROOT/nginx/client
+    # By default a browser is told to forget: it would insist on https at every port of this machine.
+    export HSTS_MAX_AGE=${HSTS_MAX_AGE:-0}
+    nginx_limits
+    export RUN_DIR ACCESS_LOG=/dev/stdout CLIENT_ROOT=$ROOT/nginx/client
     export NGINX_WORKERS=${NGINX_WORKERS:-auto} OPEN_FILES=$files NGINX_CONNECTIONS=$files
     export FCGI_UPSTREAM=unix:$FCGI_SOCKET NOTIFIER_SERVERS='' USER_LINE='# run by an ordinary user'
     # Workers of another user could not open RUN_DIR; this is the development stack.
@@ -42,9 +61,6 @@ nginx_variables() {
     API_LISTEN=$(nginx_listen "$API_PORT")
     CLIENT_LISTEN=$(nginx_listen "$CLIENT_PORT")
     WS_LISTEN=$(nginx_listen "$WS_PORT")
-    # By default a browser is told to forget: it would insist on https at every port of this machine.
-    export HSTS_MAX_AGE=${HSTS_MAX_AGE:-0}
-    [[ $HSTS_MAX_AGE =~ ^[0-9]{1,9}$ ]] || die "HSTS_MAX_AGE must be a number of seconds, not '$HSTS_MAX_AGE'"
     export FRONT=plain
     [ "$TLS" = 1 ] || return 0
     FRONT=tls

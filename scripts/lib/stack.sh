@@ -80,7 +80,3 @@ secret_file() {
 }
 
 secret() { cat "$(secret_file "$1")"; }
-
-# Fills ${NAMES} into a template: render TEMPLATE TARGET '${NAME} ...' with the values in the
-# environment of the call. Everything else that starts with a dollar is left alone.
-render() { (umask 077 && envsubst "$3" <"$1" >"$2"); }
