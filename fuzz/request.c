@@ -8,9 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/origin.h"
 #include "common/utf8.h"
 #include "fcgi-api/api_metrics.h"
 #include "fcgi-api/dispatch.h"
@@ -287,6 +289,28 @@ static void exchange(char *const *parameters, struct body body, struct answer *a
     request_end(&request);
 }
 
+static const char *parameter(char *const *parameters, const char *name)
+{
+    size_t length = strlen(name);
+    for (; *parameters != NULL; parameters++)
+        if (strncmp(*parameters, name, length) == 0 && (*parameters)[length] == '=')
+            return *parameters + length + 1;
+    return "";
+}
+
+/* The rule of the notifier's door: a page comes in because it is the server's own, is listed, or all are. */
+static void check_page(const char *origin, const char *host)
+{
+    const char *list = config.allowed_origins != NULL ? config.allowed_origins : "";
+    size_t own = strlen(host), all = strlen(origin);
+    bool listed = strcmp(list, "*") == 0 || strcasestr(list, origin) != NULL;
+
+    if (!origin_welcome(list, app.token_keys == NULL, origin, host))
+        CHECK(all > 0 && strcmp(list, "*") != 0 && (list[0] != '\0' || app.token_keys != NULL));
+    else if (list[0] != '\0' ? !listed : app.token_keys != NULL)
+        CHECK(all == 0 || (own > 0 && all > own && strcasecmp(origin + all - own, host) == 0));
+}
+
 /* Where an answer links to can be asked for. */
 static void follow(char **parameters, const char *link)
 {
@@ -335,6 +359,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     while ((line = fuzz_next(&input, '\n', &length)) != NULL && length > 0 && count < PARAMETERS_MAX)
         parameters[count++] = line;
     exchange(parameters, (struct body){(const char *)input.at, input.left}, &answer);
+    check_page(parameter(parameters, "HTTP_ORIGIN"), parameter(parameters, "HTTP_HOST"));
     if (answer.link[0] != '\0')
         follow(parameters, answer.link);
     fuzz_free_texts();
