@@ -9,7 +9,7 @@ import pytest
 
 from lib.http import Http
 from lib.program import free_port
-from lib.stack import ROOT
+from lib.stack import BUILD_DIR, ROOT
 from lib.wait import eventually
 from lib.ws import WebSocket
 
@@ -133,7 +133,7 @@ def test_what_it_cannot_do_it_says(tmp_path, folder, settings, told):
 
 def settings_of(program):
     """The names that the program's own --help has."""
-    text = subprocess.run([ROOT / "build" / program, "--help"], capture_output=True, text=True).stdout
+    text = subprocess.run([BUILD_DIR / program, "--help"], capture_output=True, text=True).stdout
     return set(re.findall(r"\b[A-Z][A-Z_]+[A-Z0-9]\b", text))
 
 
