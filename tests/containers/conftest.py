@@ -31,6 +31,14 @@ def podman(*arguments, check=True, timeout=60):
     return done.stdout.strip()
 
 
+def accepted(ask):
+    """The answer of ask(), which is asked again while it is 503, as a client does that is told to. After a start each worker
+    makes a connection of its own, and Podman's name server may keep one waiting longer than a request may."""
+    answers = []
+    eventually(lambda: answers.append(ask()) or answers[-1].status != 503, 30, "no more 503")
+    return answers[-1]
+
+
 class Compose:
     SERVICES = ("nginx", "fcgi-api", "ws-notifier", "mariadb", "rabbitmq", "adminer")
 

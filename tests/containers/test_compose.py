@@ -11,7 +11,7 @@ import urllib.parse
 
 import pytest
 
-from conftest import podman
+from conftest import accepted, podman
 from lib.http import Http, assert_problem
 from lib.wait import eventually
 from lib.ws import Closed
@@ -20,7 +20,7 @@ OURS = ("fcgi-api", "ws-notifier")
 
 
 def complete(stack, task, port="PORT"):
-    answer = stack.http(port).patch(f"/tasks/{task}", '{"status":1}')
+    answer = accepted(lambda: stack.http(port).patch(f"/tasks/{task}", '{"status":1}'))
     assert answer.status == 200, answer
     return answer.json()
 
@@ -332,7 +332,7 @@ def test_everything_leaves_when_asked_to(stack):
 def test_data_outlives_the_containers(stack):
     socket = subscribed(stack, user=2, since=None)
     cursor = socket.answer["cursor"]
-    task = stack.http().post("/tasks", {"user_id": 2, "content": "Garder ceci"}).json()
+    task = accepted(lambda: stack.http().post("/tasks", {"user_id": 2, "content": "Garder ceci"})).json()
     complete(stack, task["id"])
     hears_of_task(socket, task["id"])
     socket.close()

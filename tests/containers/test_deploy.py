@@ -16,7 +16,7 @@ import time
 
 import pytest
 
-from conftest import Compose, podman, settings_of
+from conftest import Compose, accepted, podman, settings_of
 from lib.http import Http
 from lib.issuer import encode
 from lib.wait import eventually
@@ -55,6 +55,9 @@ class Deployed(Compose):
         head = f"{encode({'alg': 'HS256', 'typ': 'JWT'})}.{encode(told)}"
         signature = hmac.new(self.env["JWT_SECRET"].encode(), head.encode(), hashlib.sha256).digest()
         return {"Authorization": f"Bearer {head}.{encode(signature)}"}
+
+    def add_task(self, user, content):
+        return accepted(lambda: self.https.post("/tasks", {"user_id": user, "content": content}, headers=self.headers(user)))
 
     def subscribed(self, user, **more):
         trusting = ssl.create_default_context(cafile=self.certificate)
@@ -119,7 +122,7 @@ def test_what_the_world_sees(stack):
 
 def test_an_event_travels(stack, user):
     socket = stack.subscribed(user, since=None)
-    task = stack.https.post("/tasks", {"user_id": user, "content": "Sonner"}, headers=stack.headers(user))
+    task = stack.add_task(user, "Sonner")
     assert task.status == 201, task
     frame = socket.recv_until(lambda frame: frame.get("event") == "task.created", 15)
     assert frame["task"]["content"] == "Sonner"
@@ -147,7 +150,7 @@ def test_backup_and_restore(stack, user):
     stack.follow("Backups", lambda line: not restores.match(line), here | {"carillon-$(date -u +%F).sql.gz": BACKUP})
 
     socket = stack.subscribed(user, since=None)
-    task = stack.https.post("/tasks", {"user_id": user, "content": "Après"}, headers=stack.headers(user)).json()
+    task = stack.add_task(user, "Après").json()
     cursor = socket.recv_until(lambda frame: frame.get("event") == "task.created", 15)["cursor"]
     socket.close()
 
@@ -165,13 +168,23 @@ def test_backup_and_restore(stack, user):
     socket.close()
 
 
-def test_a_renewed_certificate_cuts_nobody_off(stack, user):
+def test_who_is_connected_while_a_certificate_is_renewed_misses_nothing(stack, user):
+    def writes(text):
+        task = stack.add_task(user, text)
+        assert task.status == 201, task
+
+    def hears(socket, text):
+        return socket.recv_until(lambda frame: frame.get("event") == "task.created" and frame["task"]["content"] == text, 15)
+
     socket = stack.subscribed(user, since=None)
     podman("kill", "--signal", "HUP", stack.container("nginx"))
-    eventually(lambda: stack.https.get("/readyz").status == 200, 15, "nginx answers")
-    task = stack.https.post("/tasks", {"user_id": user, "content": "Encore"}, headers=stack.headers(user))
-    assert task.status == 201, task
-    socket.recv_until(lambda frame: frame.get("event") == "task.created", 15)
+    writes("Encore")
+    cursor = hears(socket, "Encore")["cursor"]
+    socket.wait_closed(15)
+    writes("Toujours")
+    socket = stack.subscribed(user, since=cursor)
+    assert socket.answer["recovered"], socket.answer
+    hears(socket, "Toujours")
     socket.close()
 
 
@@ -186,7 +199,7 @@ def test_an_upgrade(stack, user):
     stack.follow("Upgrades", re.compile(r"docker compose .* (run|up) |curl ").match, restarted | {
         docker: shlex.join(stack.command()), "http://127.0.0.1:8088": f"http://127.0.0.1:{stack.env['PORT']}"})  # fmt: skip
     assert socket.wait_closed()[0] == 1012
-    task = stack.https.post("/tasks", {"user_id": user, "content": "Enfin"}, headers=stack.headers(user))
+    task = stack.add_task(user, "Enfin")
     assert task.status == 201, task
     socket = stack.subscribed(user, since=cursor)
     assert socket.answer["recovered"], socket.answer
