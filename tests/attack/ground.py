@@ -67,6 +67,5 @@ class Ground:
     def close(self, keep):
         if keep:
             print(f"kept: {self.stack.run_dir}")
-            self.stack.owned = False
-        self.stack.stop()
+        self.stack.stop(keep)
         self.keys.cleanup()

@@ -101,8 +101,7 @@ class Campaign:
         finally:
             for ground in self.grounds.values():
                 ground.close(self.given.keep)
-            if not self.given.keep:
-                remaining = [process for health in self.healths.values() for process in health.still_running()]
+            remaining = [process for health in self.healths.values() for process in health.still_running()]
         return self.tell(remaining)
 
     def tell(self, remaining):

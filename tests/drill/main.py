@@ -209,8 +209,7 @@ class Drill:
         finally:
             if given.keep:
                 print(f"kept: {self.stack.run_dir}")
-                self.stack.owned = False
-            self.stack.stop()
+            self.stack.stop(given.keep)
         self.problems += report.late(self.outcomes) + lingering(self.outcomes)
         return self.tell(verdict)
 

@@ -112,8 +112,8 @@ class Stack:
         self.said = done.stdout
         return done
 
-    def stop(self):
-        """Stops it; with its directory and ports given back when they were its own."""
+    def stop(self, keep=False):
+        """Stops it; its ports are given back when they were its own, and its directory unless it is to be kept."""
         if not self.owned:
             return
         try:
@@ -121,7 +121,7 @@ class Stack:
         finally:
             if self._block:
                 self._block.release()
-            if self._directory and not os.environ.get("CARILLON_KEEP"):
+            if self._directory and not keep and not os.environ.get("CARILLON_KEEP"):
                 shutil.rmtree(self._directory, ignore_errors=True)
 
     # -- what runs
