@@ -6,7 +6,6 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "ws-notifier/feed.h"
-#include "ws-notifier/pages.h"
 #include "ws-notifier/reception.h"
 
 #define EPOCH "k3f9a1c2"
@@ -592,30 +591,6 @@ static void test_errors(void **state)
     }
 }
 
-static void check_page(const char *path, int status, const char *body)
-{
-    struct page page;
-    page_make(&page, path, feed, metrics);
-    assert_int_equal(page.status, status);
-    if (!strstr(page.body.text, body))
-        fail_msg("%s: %s", path, page.body.text);
-    strbuf_free(&page.body);
-}
-
-static void test_pages(void **state)
-{
-    (void)state;
-    check_page("/healthz", 200, "\"ok\"");
-    check_page("/readyz", 503, "\"broker\":\"down\",\"caught_up\":false,\"epoch\":null");
-    catch_up();
-    check_page("/readyz", 200, "\"broker\":\"up\",\"caught_up\":true,\"epoch\":\"k3f9a1c2\"");
-    check_page("/metrics", 200, "carillon_notifier_caught_up 1");
-    check_page("/", 426, "WebSocket");
-    check_page("/ws", 426, "WebSocket");
-    check_page("/else\"", 404, "/else\\\"");
-    check_page("/\xff", 404, "404");
-}
-
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -644,7 +619,6 @@ int main(void)
         TEST(test_other_stream),
         TEST(test_heartbeat),
         TEST(test_errors),
-        TEST(test_pages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,80 @@
+/* What the notifier answers over HTTP. */
+#include "tests/unit/browser.h"
+
+#include <string.h>
+
+#include "common/log.h"
+#include "ws-notifier/feed.h"
+#include "ws-notifier/pages.h"
+
+static struct config config = {.ring_bytes = 1000000, .ring_age_s = 900, .stream_max_age_s = 604800};
+static struct metrics *metrics;
+static struct hub *hub;
+static struct feed *feed;
+
+static int set_up(void **state)
+{
+    (void)state;
+    log_init("test", LOG_TEXT, LOG_ERROR);
+    metrics = open_metrics();
+    hub = hub_new(4, 100, metrics);
+    feed = feed_new(&config, hub, metrics);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    feed_free(&feed);
+    hub_free(&hub);
+    metrics_close(&metrics);
+    return 0;
+}
+
+static void catch_up(void)
+{
+    struct amqp_delivery beacon = {
+        .type = EVENT_BEACON_TYPE, .message_id = "", .body = "{}", .body_length = 2, .author = AMQP_BY_API};
+    strcpy(beacon.meta.epoch, "k3f9a1c2");
+    feed_connected(feed, false);
+    feed_take(feed, &beacon);
+    feed_caught_up(feed, 1700000000);
+}
+
+static void check_page(const char *path, int status, const char *body)
+{
+    struct page page;
+    page_make(&page, path, feed, metrics);
+    assert_int_equal(page.status, status);
+    if (!strstr(page.body.text, body))
+        fail_msg("%s: %s", path, page.body.text);
+    strbuf_free(&page.body);
+}
+
+static void test_probes_and_metrics(void **state)
+{
+    (void)state;
+    check_page("/healthz", 200, "\"ok\"");
+    check_page("/readyz", 503, "\"broker\":\"down\",\"caught_up\":false,\"epoch\":null");
+    catch_up();
+    check_page("/readyz", 200, "\"broker\":\"up\",\"caught_up\":true,\"epoch\":\"k3f9a1c2\"");
+    check_page("/metrics", 200, "carillon_notifier_caught_up 1");
+}
+
+static void test_everything_else(void **state)
+{
+    (void)state;
+    check_page("/", 426, "WebSocket");
+    check_page("/ws", 426, "WebSocket");
+    check_page("/else\"", 404, "/else\\\"");
+    check_page("/\xff", 404, "404");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_probes_and_metrics, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_everything_else, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
