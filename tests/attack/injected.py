@@ -1,6 +1,7 @@
 """sqlmap: on every parameter, path, body field and header that the API reads. It must not find anything, and none of
 the answers it got may tell anything of the inside."""
 
+import os
 import re
 import subprocess
 import tempfile
@@ -64,6 +65,7 @@ def one(ground, judge, target):
     with tempfile.TemporaryDirectory(prefix="carillon-sqlmap-") as folder:
         done = subprocess.run(
             command(ground, Path(folder), target, user, task),
+            env={**os.environ, "TMPDIR": folder},  # it leaves a directory of its own behind
             stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=LIMIT_S,
         )  # fmt: skip
         name = f"sqlmap {target[0]} {target[1]}"

@@ -23,6 +23,14 @@ def _free(port):
     return True
 
 
+def _still_there(path, descriptor):
+    """Who waited for the lock of one that was just released holds a file that nobody else sees."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
 class Block:
     """Ports first..first+20, held by a lock file until release()."""
 
@@ -40,7 +48,7 @@ class Block:
             except OSError:
                 os.close(descriptor)
                 continue
-            if all(_free(base + i) for i in range(BLOCK)):
+            if _still_there(path, descriptor) and all(_free(base + i) for i in range(BLOCK)):
                 self.first, self._path, self._descriptor = base, path, descriptor
                 return
             os.close(descriptor)

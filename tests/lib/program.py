@@ -57,8 +57,15 @@ class Program:
 
     def ready(self):
         """Of the notifier: its page says so when it has read the stream."""
+        return self._page("/readyz")
+
+    def alive(self):
+        """Of the notifier: it answers at all."""
+        return self._page("/healthz")
+
+    def _page(self, path):
         try:
-            return Http(f"http://127.0.0.1:{self.ws_port}").get("/readyz").status == 200
+            return Http(f"http://127.0.0.1:{self.ws_port}").get(path).status == 200
         except OSError:
             return False
 

@@ -263,9 +263,7 @@ def nothing_left(stack):
 def test_a_busy_port_is_a_clear_message():
     stack = Stack.prepare()
     try:
-        with socket.socket() as other:
-            other.bind(("127.0.0.1", int(stack.environment["PORT"])))
-            other.listen()
+        with socket.create_server(("127.0.0.1", int(stack.environment["PORT"]))):
             done = stack.script("run", "--detach", check=False, timeout=120)
         assert done.returncode != 0
         assert stack.environment["PORT"] in done.stdout + done.stderr
