@@ -1,0 +1,140 @@
+/* Two browsers before a feed, and what RabbitMQ delivers to it. For one test's main file. */
+#ifndef CARILLON_TESTS_AUDIENCE_H
+#define CARILLON_TESTS_AUDIENCE_H
+
+#include "tests/unit/browser.h"
+
+#include <stdlib.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "ws-notifier/feed.h"
+#include "ws-notifier/reception.h"
+
+#define EPOCH "k3f9a1c2"
+
+static struct config config;
+static struct metrics *metrics;
+static struct hub *hub;
+static struct feed *feed;
+static struct reception *reception;
+static struct browser one, two;
+static int64_t now_s;
+
+static inline void open_browser(struct browser *browser, size_t frames)
+{
+    browser_open(browser, metrics, frames, 100000);
+    browser->rules.replay = reception_replay;
+    browser->rules.context = reception;
+}
+
+static inline int set_up(void **state)
+{
+    (void)state;
+    log_init("test", LOG_TEXT, LOG_ERROR);
+    config = (struct config){.ring_bytes = 1000000, .ring_age_s = 900, .stream_max_age_s = 604800};
+    now_s = clock_wall_ms() / 1000;
+    metrics = open_metrics();
+    hub = hub_new(4, 100, metrics);
+    feed = feed_new(&config, hub, metrics);
+    reception = reception_new(feed, hub, metrics);
+    open_browser(&one, 100);
+    open_browser(&two, 100);
+    return 0;
+}
+
+static inline int tear_down(void **state)
+{
+    (void)state;
+    reception_leave(reception, one.client);
+    reception_leave(reception, two.client);
+    client_free(&one.client);
+    client_free(&two.client);
+    reception_free(&reception);
+    feed_free(&feed);
+    hub_free(&hub);
+    metrics_close(&metrics);
+    return 0;
+}
+
+static inline struct amqp_delivery delivery_of(const char *type, const char *body)
+{
+    struct amqp_delivery delivery = {
+        .offset = 1, .type = type, .message_id = "", .body = body, .body_length = body ? strlen(body) : 0};
+    return delivery;
+}
+
+static inline void take_event_of(const char *epoch, uint32_t user_id, uint64_t seq)
+{
+    char body[128];
+    snprintf(body, sizeof body, "{\"cursor\":\"%s:%llu\"}", epoch, (unsigned long long)seq);
+    struct amqp_delivery delivery = delivery_of("task.created", body);
+    delivery.has_meta = true;
+    delivery.timestamp_s = now_s;
+    delivery.meta = (struct event_meta){.user_id = user_id, .seq = seq, .created_at_ms = now_s * 1000};
+    snprintf(delivery.meta.epoch, sizeof delivery.meta.epoch, "%s", epoch);
+    snprintf(delivery.meta.type, sizeof delivery.meta.type, "task.created");
+    feed_take(feed, &delivery);
+}
+
+static inline void take_event(uint32_t user_id, uint64_t seq)
+{
+    take_event_of(EPOCH, user_id, seq);
+}
+
+static inline void take_beacon(const char *epoch)
+{
+    struct amqp_delivery delivery = delivery_of(EVENT_BEACON_TYPE, "{}");
+    delivery.author = AMQP_BY_API;
+    delivery.timestamp_s = now_s;
+    snprintf(delivery.meta.epoch, sizeof delivery.meta.epoch, "%s", epoch);
+    feed_take(feed, &delivery);
+}
+
+static inline void take_text(const char *body)
+{
+    struct amqp_delivery delivery = delivery_of("", body);
+    feed_take(feed, &delivery);
+}
+
+static inline void catch_up(void)
+{
+    feed_connected(feed, false);
+    take_beacon(EPOCH);
+    feed_caught_up(feed, now_s);
+}
+
+static inline void says(struct browser *browser, const char *text)
+{
+    reception_take(reception, browser->client, text, strlen(text));
+}
+
+static inline void subscribes(struct browser *browser, const char *since)
+{
+    char text[128];
+    snprintf(text, sizeof text, "{\"type\":\"subscribe\",\"user_id\":1,\"since\":%s}", since);
+    says(browser, text);
+}
+
+/* %T stands for now_s. */
+static inline void check_hears(struct browser *browser, const char *expected)
+{
+    char text[256], *time = strstr(expected, "%T");
+    if (time)
+        snprintf(text, sizeof text, "%.*s%lld%s", (int)(time - expected), expected, (long long)now_s,
+                 time + 2);
+    else
+        snprintf(text, sizeof text, "%s", expected);
+    assert_string_equal(browser_hears(browser), text);
+}
+
+#define ANSWER(cursor, rest) "{\"type\":\"subscribe\",\"user_id\":1,\"cursor\":\"" cursor "\"," rest "}"
+#define RECOVERED(count)     "\"recovered\":true,\"replayed\":" count
+#define NOT_RECOVERED(why)   "\"recovered\":false,\"replayed\":0,\"reason\":\"" why "\""
+#define RESET(cursor, why)                                                                                   \
+    "{\"type\":\"reset\",\"user_id\":1,\"cursor\":\"" cursor "\",\"reason\":\"" why "\"}"
+
+/* One test of a main file, with an audience of its own. */
+#define WITH_AUDIENCE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+#endif

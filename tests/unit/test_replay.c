@@ -1,0 +1,206 @@
+/* Who comes back with a cursor: the answer, what was missed, and then what happens from now on. */
+#include "tests/unit/audience.h"
+
+static void test_answer_replay_live(void **state)
+{
+    (void)state;
+    catch_up();
+    for (uint64_t seq = 1; seq <= 4; seq++)
+        take_event(1, seq);
+    subscribes(&one, "\"k3f9a1c2:2\"");
+    take_event(1, 5);
+    check_hears(&one, ANSWER("k3f9a1c2:4:%T", RECOVERED("2")));
+    check_hears(&one, "{\"cursor\":\"k3f9a1c2:3\"}");
+    check_hears(&one, "{\"cursor\":\"k3f9a1c2:4\"}");
+    check_hears(&one, "{\"cursor\":\"k3f9a1c2:5\"}");
+    check_hears(&one, "");
+}
+
+static void test_since_null(void **state)
+{
+    (void)state;
+    catch_up();
+    subscribes(&one, "null");
+    check_hears(&one, ANSWER("k3f9a1c2:0:%T", RECOVERED("0")));
+    take_event(1, 41);
+    check_hears(&one, "{\"cursor\":\"k3f9a1c2:41\"}");
+    subscribes(&two, "null");
+    check_hears(&two, ANSWER("k3f9a1c2:41:%T", RECOVERED("0")));
+}
+
+static void test_not_recovered(void **state)
+{
+    (void)state;
+    catch_up();
+    take_event(1, 41);
+    subscribes(&one, "\"k3f9a1c2:7\"");
+    check_hears(&one, ANSWER("k3f9a1c2:41:%T", NOT_RECOVERED("truncated")));
+    subscribes(&one, "\"other:7\"");
+    check_hears(&one, ANSWER("k3f9a1c2:41:%T", NOT_RECOVERED("epoch")));
+    /* It goes on live all the same, from where it was told. */
+    take_event(1, 42);
+    check_hears(&one, "{\"cursor\":\"k3f9a1c2:42\"}");
+    assert_int_equal(metrics_get(metrics, NOTIFIER_RESETS), 0);
+}
+
+/* However much was missed: it takes one place in the queue, and what happens meanwhile follows it. */
+static void test_longer_than_the_queue(void **state)
+{
+    (void)state;
+    struct browser small;
+    char text[64];
+    open_browser(&small, 3);
+    catch_up();
+    for (uint64_t seq = 1; seq <= 50; seq++)
+        take_event(1, seq);
+    subscribes(&small, "\"k3f9a1c2:10\"");
+    assert_int_equal(client_waiting(small.client), 2);
+    assert_int_equal(metrics_get(metrics, NOTIFIER_REPLAYING), 1);
+    check_hears(&small, ANSWER("k3f9a1c2:50:%T", RECOVERED("40")));
+    for (uint64_t seq = 11; seq <= 60; seq++) {
+        if (seq % 4 == 0)
+            take_event(1, 50 + seq / 4 - 2);
+        for (int i = 0; i < 4; i++)
+            reception_beat(reception); /* its cursor would be a lie */
+        snprintf(text, sizeof text, "{\"cursor\":\"k3f9a1c2:%llu\"}", (unsigned long long)seq);
+        check_hears(&small, text);
+    }
+    assert_int_equal(client_closing(small.client), CLOSE_NOT);
+    take_event(1, 64);
+    take_event(1, 65);
+    for (uint64_t seq = 61; seq <= 65; seq++) {
+        snprintf(text, sizeof text, "{\"cursor\":\"k3f9a1c2:%llu\"}", (unsigned long long)seq);
+        check_hears(&small, text);
+    }
+    check_hears(&small, "");
+    assert_int_equal(metrics_get(metrics, NOTIFIER_REPLAYING), 0);
+    assert_int_equal(metrics_get(metrics, NOTIFIER_REPLAYED), 55);
+    take_event(1, 66); /* live again */
+    assert_int_equal(client_waiting(small.client), 1);
+    check_hears(&small, "{\"cursor\":\"k3f9a1c2:66\"}");
+    assert_int_equal(metrics_get(metrics, NOTIFIER_RESETS), 0);
+    reception_leave(reception, small.client);
+    client_free(&small.client);
+}
+
+/* It subscribes anew, and leaves, while it replays. */
+static void test_replay_replaced(void **state)
+{
+    (void)state;
+    catch_up();
+    for (uint64_t seq = 1; seq <= 5; seq++)
+        take_event(1, seq);
+    subscribes(&one, "\"k3f9a1c2:1\"");
+    subscribes(&one, "\"k3f9a1c2:3\"");
+    check_hears(&one, ANSWER("k3f9a1c2:5:%T", RECOVERED("4")));
+    check_hears(&one, ANSWER("k3f9a1c2:5:%T", RECOVERED("2")));
+    check_hears(&one, "{\"cursor\":\"k3f9a1c2:4\"}");
+    says(&one, "{\"type\":\"unsubscribe\",\"user_id\":1}");
+    check_hears(&one, "{\"type\":\"unsubscribe\",\"user_id\":1}");
+    check_hears(&one, "");
+    subscribes(&one, "\"k3f9a1c2:1\"");
+    reception_leave(reception, one.client);
+    assert_int_equal(metrics_get(metrics, NOTIFIER_REPLAYING), 0);
+}
+
+/* The ring drops what somebody is about to hear: he is told, and is then where the others are. */
+static void check_given_up(const char *reset, uint64_t next)
+{
+    char text[64];
+    check_hears(&one, reset);
+    check_hears(&one, "");
+    assert_int_equal(metrics_get(metrics, NOTIFIER_RESETS), 1);
+    assert_int_equal(metrics_get(metrics, NOTIFIER_REPLAYING), 0);
+    take_event(1, next);
+    snprintf(text, sizeof text, "{\"cursor\":\"k3f9a1c2:%llu\"}", (unsigned long long)next);
+    check_hears(&one, text);
+}
+
+static void test_ring_drops_a_replay(void **state)
+{
+    (void)state;
+    catch_up();
+    for (uint64_t seq = 1; seq <= 5; seq++)
+        take_event(1, seq);
+    subscribes(&one, "\"k3f9a1c2:1\"");
+    check_hears(&one, ANSWER("k3f9a1c2:5:%T", RECOVERED("4")));
+    check_hears(&one, "{\"cursor\":\"k3f9a1c2:2\"}");
+    for (int i = 0; i < 3; i++)
+        assert_true(feed_forget_oldest(feed));
+    check_given_up(RESET("k3f9a1c2:5:%T", "truncated"), 6);
+}
+
+static void test_ring_drops_a_whole_replay(void **state)
+{
+    (void)state;
+    catch_up();
+    for (uint64_t seq = 1; seq <= 5; seq++)
+        take_event(1, seq);
+    subscribes(&one, "\"k3f9a1c2:1\"");
+    check_hears(&one, ANSWER("k3f9a1c2:5:%T", RECOVERED("4")));
+    take_event(1, 6);
+    while (feed_forget_oldest(feed))
+        ;
+    check_given_up(RESET("k3f9a1c2:6:%T", "truncated"), 7);
+}
+
+static void test_stream_loses_during_a_replay(void **state)
+{
+    (void)state;
+    catch_up();
+    for (uint64_t seq = 1; seq <= 3; seq++)
+        take_event(1, seq);
+    subscribes(&one, "\"k3f9a1c2:1\"");
+    take_event(1, 5);
+    take_event(1, 6);
+    check_hears(&one, ANSWER("k3f9a1c2:3:%T", RECOVERED("2")));
+    check_hears(&one, "{\"cursor\":\"k3f9a1c2:2\"}");
+    check_hears(&one, "{\"cursor\":\"k3f9a1c2:3\"}");
+    check_given_up(RESET("k3f9a1c2:6:%T", "lost"), 7);
+}
+
+static void test_epoch_during_a_replay(void **state)
+{
+    (void)state;
+    catch_up();
+    for (uint64_t seq = 1; seq <= 3; seq++)
+        take_event(1, seq);
+    subscribes(&one, "\"k3f9a1c2:1\"");
+    take_beacon("00000002");
+    check_hears(&one, ANSWER("k3f9a1c2:3:%T", RECOVERED("2")));
+    check_hears(&one, RESET("00000002:0:%T", "epoch"));
+    check_hears(&one, "");
+    take_event_of("00000002", 1, 1);
+    check_hears(&one, "{\"cursor\":\"00000002:1\"}");
+}
+
+/* A cursor fresh from the database is ahead of the stream: what arrives late is not heard twice. */
+static void test_cursor_ahead(void **state)
+{
+    (void)state;
+    catch_up();
+    take_event(1, 1);
+    subscribes(&one, "\"k3f9a1c2:3\"");
+    check_hears(&one, ANSWER("k3f9a1c2:3:%T", RECOVERED("0")));
+    for (uint64_t seq = 2; seq <= 4; seq++)
+        take_event(1, seq);
+    check_hears(&one, "{\"cursor\":\"k3f9a1c2:4\"}");
+    check_hears(&one, "");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_AUDIENCE(test_answer_replay_live),
+        WITH_AUDIENCE(test_since_null),
+        WITH_AUDIENCE(test_not_recovered),
+        WITH_AUDIENCE(test_longer_than_the_queue),
+        WITH_AUDIENCE(test_replay_replaced),
+        WITH_AUDIENCE(test_ring_drops_a_replay),
+        WITH_AUDIENCE(test_ring_drops_a_whole_replay),
+        WITH_AUDIENCE(test_stream_loses_during_a_replay),
+        WITH_AUDIENCE(test_epoch_during_a_replay),
+        WITH_AUDIENCE(test_cursor_ahead),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
