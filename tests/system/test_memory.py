@@ -1,9 +1,11 @@
-"""Neither program grows: 100,000 requests, 10,000 connects and disconnects.
+"""Neither program grows: 100,000 requests, 30,000 connects and disconnects.
 
-Warm-up first (allocators and the notifier's ring, bounded here to 2 MB, fill up), then the same again
-several times over; what is compared is after and before."""
+Warm-up first (allocators and the notifier's ring, bounded here to 2 MB, fill up), then the same again; what is compared
+is after and before. A leak adds to every round. A moment that was fuller than any before adds once, and on a busy
+machine it may come late: so a round that added something is followed by others, until one adds next to nothing."""
 
 import asyncio
+import itertools
 import re
 import subprocess
 
@@ -58,6 +60,21 @@ def bombard(stack, tmp_path, users, tasks, wanted, tag):
     return done
 
 
+def settles(play, complaint, calm=1, rounds=6):
+    """play() is a round and returns what there is after it; complaint(before, after) says what has grown, if anything.
+    Over when nothing has in `calm` rounds on end."""
+    before, quiet, said = play(), 0, []
+    for _ in range(rounds):
+        after = play()
+        grown = complaint(before, after)
+        said += [grown] if grown else []
+        quiet = 0 if grown else quiet + 1
+        if quiet == calm:
+            return
+        before = after
+    raise AssertionError("; ".join(said))
+
+
 def test_workers_do_not_grow(small_stack, tmp_path):
     """What the second 50,000 requests add is compared: the first ones fill buffers and the ring."""
     stack = small_stack
@@ -65,21 +82,26 @@ def test_workers_do_not_grow(small_stack, tmp_path):
     tasks = stack.new_tasks(users * 5)
     notifier = stack.notifier()
 
-    def round_of(number, wanted):
-        done = bombard(stack, tmp_path, users, tasks, wanted, f"r{number}-")
+    number = itertools.count()
+
+    def play(wanted=50_000):
+        done = bombard(stack, tmp_path, users, tasks, wanted, f"r{next(number)}-")
         stack.outbox_empty(60)
         workers = {worker.pid: (worker.resident_kb(), worker.descriptors()) for worker in stack.workers()}
         print(f"{done} requests: workers {workers} (KiB, descriptors), notifier {notifier.resident_kb()} KiB")
         return workers, notifier.resident_kb()
 
-    round_of(0, 10_000)
-    before, notifier_before = round_of(1, 50_000)
-    after, notifier_after = round_of(2, 50_000)
-    assert after.keys() == before.keys(), "a worker ended meanwhile"
-    for pid, (resident, descriptors) in after.items():
-        assert resident - before[pid][0] < 256, f"worker {pid} grew from {before[pid][0]} to {resident} KiB"
-        assert descriptors <= before[pid][1] + 1, f"worker {pid} holds more descriptors"
-    assert notifier_after - notifier_before < 512, f"the notifier grew from {notifier_before} to {notifier_after} KiB"
+    def complaint(before, after):
+        assert after[0].keys() == before[0].keys(), "a worker ended meanwhile"
+        for pid, (resident, descriptors) in after[0].items():
+            if resident - before[0][pid][0] >= 64:
+                return f"worker {pid} grew from {before[0][pid][0]} to {resident} KiB"
+            if descriptors > before[0][pid][1] + 1:
+                return f"worker {pid} holds more descriptors: {descriptors}"
+        return after[1] - before[1] >= 128 and f"the notifier grew from {before[1]} to {after[1]} KiB"
+
+    play(10_000)
+    settles(play, complaint)
 
 
 async def come_and_go(url, users, count, width=100):
@@ -105,10 +127,15 @@ def test_notifier_does_not_grow(small_stack):
     notifier = stack.notifier()
     asyncio.run(come_and_go(stack.ws, users, 2_000))
     descriptors = notifier.descriptors()
-    before = notifier.resident_kb()
-    asyncio.run(come_and_go(stack.ws, users, 10_000))
-    eventually(lambda: notifier.descriptors() <= descriptors + 2, 15, "all sockets are closed")
-    after = notifier.resident_kb()
-    print(f"10,000 connects: notifier before {before} KiB, after {after} KiB")
-    assert after - before < 512, f"the notifier grew from {before} to {after} KiB"
+
+    def play():
+        asyncio.run(come_and_go(stack.ws, users, 10_000))
+        eventually(lambda: notifier.descriptors() <= descriptors + 2, 15, "all sockets are closed")
+        print(f"10,000 connects: notifier {notifier.resident_kb()} KiB")
+        return notifier.resident_kb()
+
+    def complaint(before, after):
+        return after - before >= 128 and f"the notifier grew from {before} to {after} KiB"
+
+    settles(play, complaint, calm=2)  # one round may fill holes that others left, and hide a small leak
     assert stack.notifier().pid == notifier.pid
