@@ -89,6 +89,32 @@ def test_database_frozen_under_many_requests(stack, http):
     stack.ready()
 
 
+def test_workers_connect_before_they_are_asked(stack):
+    def connections():
+        rows = stack.sql("SELECT id FROM information_schema.processlist WHERE user = 'carillon-api'")
+        return {int(number) for (number,) in rows}
+
+    workers, before = stack.workers(), connections()
+    for worker in workers:
+        worker.kill(signal.SIGKILL)
+    eventually(lambda: len(connections() - before) >= len(workers), 20, "each new worker is connected")
+
+
+def test_a_worker_that_starts_while_the_database_is_frozen(stack, http, task):
+    """What it does before its first request takes nothing from that one's time."""
+    database, workers = stack.database(), stack.workers()
+    database.kill(signal.SIGSTOP)
+    try:
+        for worker in workers:
+            worker.kill(signal.SIGKILL)
+        eventually(lambda: len({w.pid for w in stack.workers()} - {w.pid for w in workers}) == len(workers), 10, "a new pool")
+        for _ in range(4):
+            unavailable(http)
+    finally:
+        database.kill(signal.SIGCONT)
+    heals(stack, http, task)
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_database_restarted(stack, http, task, number):
     before = stack.part("mariadb")
