@@ -241,14 +241,16 @@ def test_a_stream_ends_with_its_token(guarded_stack, world):
 
 
 def test_a_fresh_token_extends_in_place(guarded_stack, world):
-    issuer, socket = guarded_stack.issuer, guarded_stack.socket()
-    cursor = socket.subscribe(world.user, token=issuer.token(world.user, ttl=3), since=None)["cursor"]
+    issuer, socket, other = guarded_stack.issuer, guarded_stack.socket(), guarded_stack.socket()
+    short = issuer.token(world.user, ttl=3)
+    cursor = socket.subscribe(world.user, token=short, since=None)["cursor"]
+    other.subscribe(world.user, token=short, since=None)
     client, mine = guarded_stack.client(), bearer(issuer.token(world.user))
     client.post("/tasks", {"user_id": world.user, "content": "before"}, headers=mine)
     first = socket.notification()
     answer = socket.subscribe(world.user, token=issuer.token(world.user), since=first["cursor"])
     assert answer["recovered"] is True and answer["replayed"] == 0, (cursor, answer)
-    time.sleep(4)
+    assert other.wait_closed(10)[0] == 4401, "who brings no other token goes when the first one ends"
     assert socket.is_open
     client.post("/tasks", {"user_id": world.user, "content": "after"}, headers=mine)
     assert socket.notification()["task"]["content"] == "after"
