@@ -21,7 +21,7 @@
 
 #define VERSION               "0.1.0"
 #define PUBLISHER_DEADLINE_MS 2000
-#define WARM_UP_MS            250 /* with DB_TIMEOUT_MS of the request that waits behind it: 503 within 2 s */
+#define WARM_UP_MS            150 /* with DB_TIMEOUT_MS of the request that waits behind it: 503 within 2 s */
 
 static void print_help(void)
 {
