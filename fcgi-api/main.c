@@ -21,7 +21,6 @@
 
 #define VERSION               "0.1.0"
 #define PUBLISHER_DEADLINE_MS 2000
-#define WARM_UP_MS            150 /* with DB_TIMEOUT_MS of the request that waits behind it: 503 within 2 s */
 
 static void print_help(void)
 {
@@ -104,7 +103,6 @@ int main(int count, char **arguments)
     if (metrics_count(app.metrics, API_WORKER_STARTS) == 1 && app.token_keys == NULL) /* once a pool */
         log_warn("no key for tokens is set: everybody who reaches this service may do everything");
 
-    store_warm_up(app.store, WARM_UP_MS);
     enum err err = fcgi_server_run(&app);
     publisher_stop(&app.publisher, PUBLISHER_DEADLINE_MS);
     pool_close(&pool);

@@ -44,18 +44,6 @@ void store_free(struct store **store)
     *store = NULL;
 }
 
-void store_warm_up(struct store *store, int limit_ms)
-{
-    store->deadline = clock_monotonic_ms() + limit_ms;
-    store->late = false;
-    if (store_connect(store) == ERR_OK && store_prepare_usual(store) == ERR_OK)
-        return;
-    /* As if nothing had been tried: the first request does, has its own time, and says what is wrong. */
-    store_disconnect(store);
-    backoff_reset(&store->backoff);
-    store->retry_at = 0;
-}
-
 static bool writes(enum store_mode mode)
 {
     return mode == STORE_WRITE || mode == STORE_CHANGE;

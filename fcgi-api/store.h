@@ -32,10 +32,6 @@ void store_free(struct store **store);
 /* Connections made, transactions repeated and events committed are counted there from now on. */
 void store_use_metrics(struct store *store, struct metrics *metrics);
 
-/* Connects and prepares what most requests begin with, so that the first one does not wait for it. Ends
- * within limit_ms, whatever the database does. */
-void store_warm_up(struct store *store, int limit_ms);
-
 /* Does the database answer? For readiness. */
 MUST_CHECK enum err store_ping(struct store *store);
 

@@ -119,9 +119,6 @@ struct store_outcome {
 #define STORE_IN(...)         STORE_LIST(struct store_value, __VA_ARGS__)
 #define STORE_OUT(...)        STORE_LIST(struct store_column, __VA_ARGS__)
 
-/* Prepares what most requests begin with. */
-MUST_CHECK enum err store_prepare_usual(struct store *store);
-
 /* For statements without rows; ends a result that is still open. `outcome` may be NULL. */
 MUST_CHECK enum err store_execute(struct store *store, enum store_statement statement,
                                   const struct store_value *values, size_t count,

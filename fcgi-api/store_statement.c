@@ -1,8 +1,8 @@
 /* Prepared statements: values in, columns out.
  *
- * A statement is prepared when first used on a connection (a worker's usual ones before its first request)
- * and kept as long as that lives. All rows of a result are taken over before the first is looked at, so
- * nothing is left on the wire when a caller stops early. */
+ * A statement is prepared when first used on a connection and kept as long as that lives. All rows of a
+ * result are taken over before the first is looked at, so nothing is left on the wire when a caller stops
+ * early. */
 #include <assert.h>
 #include <stdlib.h>
 #include <time.h>
@@ -42,19 +42,6 @@ static enum err prepare(struct store *store, enum store_statement which, MYSQL_S
     }
     *out = statement;
     return ERR_OK;
-}
-
-/* What most requests begin with. The rest is prepared when it is wanted. */
-static const enum store_statement usual[] = {SQL_TASK_GET, SQL_CHANGE_BEGIN, SQL_CHANGE_UPDATE,
-                                             SQL_TASKS_OF_USER};
-
-enum err store_prepare_usual(struct store *store)
-{
-    MYSQL_STMT *statement = NULL;
-    enum err err = ERR_OK;
-    for (size_t i = 0; i < sizeof usual / sizeof *usual && !err; i++)
-        err = prepare(store, usual[i], &statement);
-    return err;
 }
 
 void store_forget_statements(struct store *store)
