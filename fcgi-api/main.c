@@ -21,7 +21,6 @@
 
 #define VERSION               "0.1.0"
 #define PUBLISHER_DEADLINE_MS 2000
-#define NAME_SERVER           "timeout:1 attempts:1" /* resolv.conf(5): 5 s, twice, would outlast every request */
 
 static void print_help(void)
 {
@@ -73,7 +72,6 @@ int main(int count, char **arguments)
     if (count > 1)
         return answer_option(count, arguments);
     log_init("fcgi-api", LOG_TEXT, LOG_INFO);
-    setenv("RES_OPTIONS", NAME_SERVER, 0);
     if (config_load(CONFIG_FOR_API, &config, why, sizeof why) != ERR_OK)
         return give_up(why);
     log_init("fcgi-api", (enum log_format)config.log_format, least_level(&config));

@@ -18,9 +18,9 @@
 #include "fcgi-api/api_metrics.h"
 #include "fcgi-api/store_internal.h"
 
-#define IDLE_MARGIN_S   2      /* a process that is stopped in a transaction keeps its rows no longer */
-#define BLOCKED_MOST_S  1      /* where the library waits by itself: a handshake of TLS, a name server */
-#define COROUTINE_STACK 262144 /* name resolution needs more than the library's default */
+#define IDLE_MARGIN_S    2 /* a process that is stopped in a transaction keeps its rows no longer */
+#define HANDSHAKE_READ_S 1
+#define COROUTINE_STACK  262144 /* name resolution needs more than the library's default */
 
 /* ---- what an error means ------------------------------------------------------------------------- */
 
@@ -133,7 +133,7 @@ enum err store_command(struct store *store, const char *sql)
 /* The handshake of TLS is the one thing that the library does not do in its non-blocking form: on a socket
  * that it has made blocking again it waits in the kernel, for ever, so we take that back wherever it lets us.
  * On one that does not block it waits in a hook of ours, which is not told for whom. When the server's
- * greeting was there at once we were not let in between, and BLOCKED_MOST_S is what ends each read. */
+ * greeting was there at once we were not let in between, and HANDSHAKE_READ_S is what ends each read. */
 static _Thread_local struct store *connecting;
 
 static void unblock(const struct store *store)
@@ -156,6 +156,7 @@ static int wait_in_handshake(my_socket handle, my_bool is_read, int timeout)
 static void set_tls(MYSQL *mysql, const struct config *config)
 {
     static const my_bool on = 1, off = 0;
+    static const unsigned read_s = HANDSHAKE_READ_S;
     bool wanted = config->db_tls_ca[0] != '\0', shown = config->db_tls_cert[0] != '\0';
 
     /* Newer ones insist on it by default, also where nobody asked for TLS. */
@@ -166,13 +167,14 @@ static void set_tls(MYSQL *mysql, const struct config *config)
                   config->db_tls_ca, NULL, NULL);
     mysql_options(mysql, MYSQL_OPT_SSL_ENFORCE, &on);
     mysql_options(mysql, MARIADB_OPT_TLS_VERSION, "TLSv1.2,TLSv1.3");
+    mysql_options(mysql, MYSQL_OPT_CONNECT_TIMEOUT, &read_s);
     mysql_optionsv(mysql, MARIADB_OPT_IO_WAIT, wait_in_handshake);
 }
 
 static void set_options(MYSQL *mysql, const struct config *config)
 {
     static const my_bool off = 0;
-    static const unsigned no = 0, tcp = MYSQL_PROTOCOL_TCP, wait_s = BLOCKED_MOST_S;
+    static const unsigned no = 0, tcp = MYSQL_PROTOCOL_TCP;
     size_t stack = COROUTINE_STACK;
     char session[256];
 
@@ -180,7 +182,6 @@ static void set_options(MYSQL *mysql, const struct config *config)
     mysql_options(mysql, MYSQL_OPT_RECONNECT, &off);
     mysql_options(mysql, MYSQL_OPT_LOCAL_INFILE, &no);
     mysql_options(mysql, MYSQL_SET_CHARSET_NAME, "utf8mb4");
-    mysql_options(mysql, MYSQL_OPT_CONNECT_TIMEOUT, &wait_s);
     set_tls(mysql, config);
     if (config->db_socket[0] == '\0')
         mysql_options(mysql, MYSQL_OPT_PROTOCOL, &tcp);
