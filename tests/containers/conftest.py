@@ -32,10 +32,11 @@ def podman(*arguments, check=True, timeout=60):
 
 
 def accepted(ask):
-    """The answer of ask(), which is asked again while it is 503, as a client does that is told to. After a start each worker
-    makes a connection of its own, and Podman's name server may keep one waiting longer than a request may."""
+    """The answer of ask(), which is asked again while it is 503 or 504, as a client does that is told to; a POST has its
+    Idempotency-Key for that. After a start each worker makes a connection of its own, and Podman's name server may keep
+    one waiting longer than a request may."""
     answers = []
-    eventually(lambda: answers.append(ask()) or answers[-1].status != 503, 30, "no more 503")
+    eventually(lambda: answers.append(ask()) or answers[-1].status not in (503, 504), 60, "no more 503 or 504")
     return answers[-1]
 
 

@@ -332,7 +332,8 @@ def test_everything_leaves_when_asked_to(stack):
 def test_data_outlives_the_containers(stack):
     socket = subscribed(stack, user=2, since=None)
     cursor = socket.answer["cursor"]
-    task = accepted(lambda: stack.http().post("/tasks", {"user_id": 2, "content": "Garder ceci"})).json()
+    once = {"Idempotency-Key": "garder-ceci"}
+    task = accepted(lambda: stack.http().post("/tasks", {"user_id": 2, "content": "Garder ceci"}, headers=once)).json()
     complete(stack, task["id"])
     hears_of_task(socket, task["id"])
     socket.close()

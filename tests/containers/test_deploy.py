@@ -57,7 +57,8 @@ class Deployed(Compose):
         return {"Authorization": f"Bearer {head}.{encode(signature)}"}
 
     def add_task(self, user, content):
-        return accepted(lambda: self.https.post("/tasks", {"user_id": user, "content": content}, headers=self.headers(user)))
+        headers = self.headers(user) | {"Idempotency-Key": os.urandom(8).hex()}
+        return accepted(lambda: self.https.post("/tasks", {"user_id": user, "content": content}, headers=headers))
 
     def subscribed(self, user, **more):
         trusting = ssl.create_default_context(cafile=self.certificate)
