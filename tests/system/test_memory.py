@@ -76,12 +76,11 @@ def settles(play, complaint, calm=1, rounds=6):
 
 
 def test_workers_do_not_grow(small_stack, tmp_path):
-    """What the second 50,000 requests add is compared: the first ones fill buffers and the ring."""
+    """In rounds of 50,000 requests; the first ones fill buffers and the ring."""
     stack = small_stack
     users = stack.new_users(4)
     tasks = stack.new_tasks(users * 5)
     notifier = stack.notifier()
-
     number = itertools.count()
 
     def play(wanted=50_000):

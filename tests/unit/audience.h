@@ -116,6 +116,15 @@ static inline void subscribes(struct browser *browser, const char *since)
     says(browser, text);
 }
 
+/* Events 1 to `last` have happened when browser `one`, who has heard all up to `since`, comes back. */
+static inline void comes_back(uint64_t last, const char *since)
+{
+    catch_up();
+    for (uint64_t seq = 1; seq <= last; seq++)
+        take_event(1, seq);
+    subscribes(&one, since);
+}
+
 /* %T stands for now_s. */
 static inline void check_hears(struct browser *browser, const char *expected)
 {

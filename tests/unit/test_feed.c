@@ -177,7 +177,7 @@ static void test_lost_event(void **state)
     subscribes(&one, "\"k3f9a1c2:1\"");
     browser_hears(&one);
     take_event(1, 3);
-    check_hears(&one, "{\"type\":\"reset\",\"user_id\":1,\"cursor\":\"k3f9a1c2:2:%T\",\"reason\":\"lost\"}");
+    check_hears(&one, RESET("k3f9a1c2:2:%T", "lost"));
     check_hears(&one, "{\"cursor\":\"k3f9a1c2:3\"}");
     subscribes(&two, "\"k3f9a1c2:1\"");
     check_hears(&two, ANSWER("k3f9a1c2:3:%T", NOT_RECOVERED("truncated")));
@@ -191,7 +191,7 @@ static void test_epoch_changes(void **state)
     subscribes(&one, "\"k3f9a1c2:8\"");
     browser_hears(&one);
     take_beacon("restored");
-    check_hears(&one, "{\"type\":\"reset\",\"user_id\":1,\"cursor\":\"restored:0:%T\",\"reason\":\"epoch\"}");
+    check_hears(&one, RESET("restored:0:%T", "epoch"));
     take_event_of("restored", 1, 5);
     check_hears(&one, "{\"cursor\":\"restored:5\"}");
     take_event(1, 9); /* a latecomer of the life before */
@@ -200,7 +200,7 @@ static void test_epoch_changes(void **state)
     take_event_of("restored", 1, 6);
     check_hears(&one, "{\"cursor\":\"restored:6\"}");
     take_beacon(EPOCH);
-    check_hears(&one, "{\"type\":\"reset\",\"user_id\":1,\"cursor\":\"k3f9a1c2:0:%T\",\"reason\":\"epoch\"}");
+    check_hears(&one, RESET("k3f9a1c2:0:%T", "epoch"));
     take_event(1, 10);
     check_hears(&one, "{\"cursor\":\"k3f9a1c2:10\"}");
 }

@@ -4,10 +4,7 @@
 static void test_answer_replay_live(void **state)
 {
     (void)state;
-    catch_up();
-    for (uint64_t seq = 1; seq <= 4; seq++)
-        take_event(1, seq);
-    subscribes(&one, "\"k3f9a1c2:2\"");
+    comes_back(4, "\"k3f9a1c2:2\"");
     take_event(1, 5);
     check_hears(&one, ANSWER("k3f9a1c2:4:%T", RECOVERED("2")));
     check_hears(&one, "{\"cursor\":\"k3f9a1c2:3\"}");
@@ -87,10 +84,7 @@ static void test_longer_than_the_queue(void **state)
 static void test_replay_replaced(void **state)
 {
     (void)state;
-    catch_up();
-    for (uint64_t seq = 1; seq <= 5; seq++)
-        take_event(1, seq);
-    subscribes(&one, "\"k3f9a1c2:1\"");
+    comes_back(5, "\"k3f9a1c2:1\"");
     subscribes(&one, "\"k3f9a1c2:3\"");
     check_hears(&one, ANSWER("k3f9a1c2:5:%T", RECOVERED("4")));
     check_hears(&one, ANSWER("k3f9a1c2:5:%T", RECOVERED("2")));
@@ -119,10 +113,7 @@ static void check_given_up(const char *reset, uint64_t next)
 static void test_ring_drops_a_replay(void **state)
 {
     (void)state;
-    catch_up();
-    for (uint64_t seq = 1; seq <= 5; seq++)
-        take_event(1, seq);
-    subscribes(&one, "\"k3f9a1c2:1\"");
+    comes_back(5, "\"k3f9a1c2:1\"");
     check_hears(&one, ANSWER("k3f9a1c2:5:%T", RECOVERED("4")));
     check_hears(&one, "{\"cursor\":\"k3f9a1c2:2\"}");
     for (int i = 0; i < 3; i++)
@@ -133,10 +124,7 @@ static void test_ring_drops_a_replay(void **state)
 static void test_ring_drops_a_whole_replay(void **state)
 {
     (void)state;
-    catch_up();
-    for (uint64_t seq = 1; seq <= 5; seq++)
-        take_event(1, seq);
-    subscribes(&one, "\"k3f9a1c2:1\"");
+    comes_back(5, "\"k3f9a1c2:1\"");
     check_hears(&one, ANSWER("k3f9a1c2:5:%T", RECOVERED("4")));
     take_event(1, 6);
     while (feed_forget_oldest(feed))
@@ -147,10 +135,7 @@ static void test_ring_drops_a_whole_replay(void **state)
 static void test_stream_loses_during_a_replay(void **state)
 {
     (void)state;
-    catch_up();
-    for (uint64_t seq = 1; seq <= 3; seq++)
-        take_event(1, seq);
-    subscribes(&one, "\"k3f9a1c2:1\"");
+    comes_back(3, "\"k3f9a1c2:1\"");
     take_event(1, 5);
     take_event(1, 6);
     check_hears(&one, ANSWER("k3f9a1c2:3:%T", RECOVERED("2")));
@@ -162,10 +147,7 @@ static void test_stream_loses_during_a_replay(void **state)
 static void test_epoch_during_a_replay(void **state)
 {
     (void)state;
-    catch_up();
-    for (uint64_t seq = 1; seq <= 3; seq++)
-        take_event(1, seq);
-    subscribes(&one, "\"k3f9a1c2:1\"");
+    comes_back(3, "\"k3f9a1c2:1\"");
     take_beacon("00000002");
     check_hears(&one, ANSWER("k3f9a1c2:3:%T", RECOVERED("2")));
     check_hears(&one, RESET("00000002:0:%T", "epoch"));
