@@ -36,12 +36,12 @@ PROGRAM_LDFLAGS := -pie -Wl,-z,relro,-z,now,-z,noexecstack
 endif
 
 # One archive a folder; a test links all three and draws in only what it names.
-COMMON_OBJECTS   := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard common/*.c))
-API_OBJECTS      := $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out fcgi-api/main.c,$(wildcard fcgi-api/*.c)))
+COMMON_OBJECTS   := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard common/*.c common/*/*.c))
+API_OBJECTS      := $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out fcgi-api/main.c,$(wildcard fcgi-api/*.c fcgi-api/*/*.c)))
 NOTIFIER_OBJECTS := $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out ws-notifier/main.c,$(wildcard ws-notifier/*.c)))
 ARCHIVES         := $(BUILD)/libapi.a $(BUILD)/libnotifier.a $(BUILD)/libcommon.a
 UNIT_TESTS       := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
-SOURCES          := $(wildcard common/*.[ch] fcgi-api/*.[ch] ws-notifier/*.[ch] tests/unit/*.[ch] bench/*.[ch] \
+SOURCES          := $(wildcard common/*.[ch] common/*/*.[ch] fcgi-api/*.[ch] fcgi-api/*/*.[ch] ws-notifier/*.[ch] tests/unit/*.[ch] bench/*.[ch] \
                       bench/peers/*/*.c fuzz/*.[ch])
 
 COMMON_LIBS   := $(shell pkg-config --libs libcjson librabbitmq libjwt libssl libcrypto libseccomp) -lm -lpthread
@@ -66,7 +66,7 @@ $(BUILD)/libapi.a: $(API_OBJECTS)
 $(BUILD)/libnotifier.a: $(NOTIFIER_OBJECTS)
 $(ARCHIVES):
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(AR) qcs $@ $^ # not r: rooms have files of the same name
 
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
@@ -77,7 +77,7 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(ARCHIVES)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(ARCHIVES) -lcmocka $(API_LIBS) $(NOTIFIER_LIBS) $(COMMON_LIBS)
 
 # The notifier's rules without its network and with a clock that stands still, for tests/property.
-MODEL_SOURCES := tests/property/shim.c $(filter-out common/clock.c common/amqp_%,$(wildcard common/*.c)) \
+MODEL_SOURCES := tests/property/shim.c $(filter-out common/clock.c,$(wildcard common/*.c)) \
                  $(patsubst %,ws-notifier/%.c,admission client close feed frame hub memory notifier_metrics protocol quota rate \
                  reception ring)
 $(BUILD)/tests/libmodel.so: $(MODEL_SOURCES) $(wildcard common/*.[ch] ws-notifier/*.h)

@@ -5,8 +5,8 @@
 #include "common/config.h"
 #include "common/metrics.h"
 #include "common/token.h"
-#include "fcgi-api/publisher.h"
-#include "fcgi-api/store.h"
+#include "fcgi-api/publisher/publisher.h"
+#include "fcgi-api/store/store.h"
 
 struct app {
     const struct config *config;

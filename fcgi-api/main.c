@@ -16,8 +16,8 @@
 #include "common/tls_files.h"
 #include "fcgi-api/api_metrics.h"
 #include "fcgi-api/app.h"
-#include "fcgi-api/drain.h"
-#include "fcgi-api/fcgi_server.h"
+#include "fcgi-api/http/drain.h"
+#include "fcgi-api/http/fcgi_server.h"
 
 #define VERSION               "0.1.0"
 #define PUBLISHER_DEADLINE_MS 2000

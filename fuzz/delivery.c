@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/amqp_internal.h"
+#include "common/amqp/internal.h"
 #include "common/utf8.h"
 
 #define CLIENTS    3

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "common/utf8.h"
-#include "fcgi-api/query.h"
+#include "fcgi-api/http/query.h"
 
 static void check_errors(const struct field_errors *errors)
 {

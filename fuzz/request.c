@@ -15,8 +15,8 @@
 #include "common/origin.h"
 #include "common/utf8.h"
 #include "fcgi-api/api_metrics.h"
-#include "fcgi-api/dispatch.h"
-#include "fcgi-api/task_json.h"
+#include "fcgi-api/http/dispatch.h"
+#include "fcgi-api/task/task_json.h"
 #include "fuzz/answer.h"
 
 #define PARAMETERS_MAX 64

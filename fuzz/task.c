@@ -6,8 +6,8 @@
 
 #include "common/json.h"
 #include "common/utf8.h"
-#include "fcgi-api/task_input.h"
-#include "fcgi-api/task_json.h"
+#include "fcgi-api/api/task_input.h"
+#include "fcgi-api/task/task_json.h"
 
 /* Refused although RFC 8259 has it: only for what json.h says. */
 static bool may_be_refused(const struct fuzz_json *found, const char *why)

@@ -1,6 +1,6 @@
 -- What each account may do with the tables; scripts/migrate applies it after the migrations, each time.
 -- :api and :adminer stand for the accounts themselves (API_ACCOUNT, ADMINER_ACCOUNT). None of them may change a table
--- itself, and each row here is one that fcgi-api/store_statements.h needs: tests/system/test_accounts.py compares.
+-- itself, and each row here is one that fcgi-api/store/statements.h needs: tests/system/test_accounts.py compares.
 
 GRANT SELECT, UPDATE (event_seq) ON users TO :api;
 GRANT SELECT, INSERT, UPDATE, DELETE ON tasks TO :api;

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/amqp_link.h"
+#include "common/amqp/link.h"
 #include "common/backoff.h"
 #include "common/clock.h"
 #include "common/log.h"

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/amqp_link.h"
+#include "common/amqp/link.h"
 #include "common/config.h"
 #include "common/cursor.h"
 #include "common/metrics.h"

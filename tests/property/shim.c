@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/amqp_link.h"
+#include "common/amqp/link.h"
 #include "common/config.h"
 #include "common/log.h"
 #include "ws-notifier/client.h"

@@ -222,7 +222,7 @@ def may(connection, statement):
 
 def statements():
     """Every statement of the service, as the compiler reads them."""
-    source = '#include "fcgi-api/store_statements.h"\n#define X(name, sql) @@ sql\nSTORE_STATEMENTS(X)\n'
+    source = '#include "fcgi-api/store/statements.h"\n#define X(name, sql) @@ sql\nSTORE_STATEMENTS(X)\n'
     text = subprocess.run(["cc", "-E", "-P", "-I.", "-"], cwd=ROOT, input=source, capture_output=True, text=True, check=True).stdout
     found = ["".join(re.findall(r'"([^"]*)"', part)) for part in text.split("@@")[1:]]
     # Of several that are sent together each by itself: together they are looked at only when executed.

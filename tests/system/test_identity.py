@@ -133,7 +133,7 @@ def test_who_may_do_what(world):
 
 
 def test_the_table_names_every_route():
-    source = (ROOT / "fcgi-api/routes.c").read_text()
+    source = (ROOT / "fcgi-api/api/routes.c").read_text()
     routes = {f"{method} {path}" for method, path in re.findall(r'METHOD_(\w+), "([^"]+)"', source)}
     assert routes and routes <= set(TABLE), routes - set(TABLE)
 

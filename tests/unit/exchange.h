@@ -11,7 +11,7 @@
 
 #include "common/log.h"
 #include "fcgi-api/api_metrics.h"
-#include "fcgi-api/dispatch.h"
+#include "fcgi-api/http/dispatch.h"
 
 static const struct config usual_config = {
     .max_body_bytes = 65536, .request_max_age_ms = 10000, .db_timeout_ms = 1500};

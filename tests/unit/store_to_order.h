@@ -8,9 +8,9 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "fcgi-api/publisher.h"
-#include "fcgi-api/store.h"
-#include "fcgi-api/task_json.h"
+#include "fcgi-api/publisher/publisher.h"
+#include "fcgi-api/store/store.h"
+#include "fcgi-api/task/task_json.h"
 
 static struct {
     enum err err; /* what every function answers */

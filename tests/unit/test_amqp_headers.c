@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "common/amqp_internal.h"
+#include "common/amqp/internal.h"
 
 static amqp_table_entry_t number(const char *key, int64_t value)
 {

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "fcgi-api/flight.h"
+#include "fcgi-api/publisher/flight.h"
 
 struct seen {
     size_t count;

@@ -1,7 +1,7 @@
 /* Few are sent at once, many together. */
 #include "tests/unit/unit.h"
 
-#include "fcgi-api/pace.h"
+#include "fcgi-api/publisher/pace.h"
 
 /* `count` messages, one every `every_us`, each sent when it may be; the most that one had to wait. */
 static int64_t longest_wait(struct pace *pace, int64_t *now_us, int count, int64_t every_us)

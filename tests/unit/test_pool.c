@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "fcgi-api/pool.h"
+#include "fcgi-api/publisher/pool.h"
 
 static char folder[] = "/tmp/pool-test-XXXXXX";
 static char stats_file[64], pipe_name[80], lock_name[80];

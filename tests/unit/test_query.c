@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "fcgi-api/query.h"
+#include "fcgi-api/http/query.h"
 
 static void test_decodes(void **state)
 {

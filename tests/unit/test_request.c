@@ -3,10 +3,10 @@
 
 #include <string.h>
 
-#include "fcgi-api/etag.h"
-#include "fcgi-api/idempotency.h"
-#include "fcgi-api/media_type.h"
-#include "fcgi-api/request.h"
+#include "fcgi-api/api/idempotency.h"
+#include "fcgi-api/http/etag.h"
+#include "fcgi-api/http/media_type.h"
+#include "fcgi-api/http/request.h"
 
 #define PARENT "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "fcgi-api/handlers.h"
+#include "fcgi-api/api/handlers.h"
 
 static const struct route *find(enum method method, const char *path)
 {

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "common/json.h"
-#include "fcgi-api/task_input.h"
-#include "fcgi-api/task_json.h"
+#include "fcgi-api/api/task_input.h"
+#include "fcgi-api/task/task_json.h"
 
 static void test_apply(void **state)
 {

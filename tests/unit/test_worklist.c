@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fcgi-api/worklist.h"
+#include "fcgi-api/publisher/worklist.h"
 
 #define USERS 64
 

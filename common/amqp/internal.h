@@ -1,0 +1,109 @@
+/* What the files behind link.h share, and the only place that includes librabbitmq.
+ *
+ *   link.c      a connection's life: connect, log in, declare, consume, close
+ *   tls.c       the same, encrypted and with a broker that proves who it is
+ *   publish.c   sending, never more than the socket takes at once
+ *   frames.c    receiving: the frame state machine behind amqp_link_poll()
+ *   mark.c      what tells a broker, or a queue, from another of the same name
+ *   headers.c   a message's headers, whoever made them, as struct event_meta */
+#ifndef CARILLON_AMQP_INTERNAL_H
+#define CARILLON_AMQP_INTERNAL_H
+
+/* From 0.12 on the headers live in a folder and the old names warn. */
+#if __has_include(<rabbitmq-c/amqp.h>)
+#include <rabbitmq-c/amqp.h>
+#include <rabbitmq-c/tcp_socket.h>
+#else
+#include <amqp.h>
+#include <amqp_tcp_socket.h>
+#endif
+
+#include "common/amqp/link.h"
+
+#define AMQP_CHANNEL      1
+#define AMQP_SIDE_CHANNEL 2 /* for a question whose answer may be that the channel is closed */
+#define AMQP_CHANNELS     2
+
+/* Of the exchanges that go with the queue: its name and ".known", ".life", ".markers". */
+#define AMQP_NAME_SIZE (128 + sizeof ".markers")
+
+/* Where the reader stands between two frames of our channel. */
+enum amqp_reading { READING_METHOD, READING_HEADER, READING_BODY };
+
+/* The message being put together, and then the one last handed out. Everything is copied: the
+ * library's own memory is given back after every frame. */
+struct amqp_message {
+    struct event_meta meta;
+    bool has_meta;
+    uint64_t tag;
+    int64_t offset;
+    int64_t timestamp_s;
+    char type[256];
+    char message_id[256];
+    bool returned; /* came back by basic.return */
+    enum amqp_author author;
+    bool too_large; /* the body is read away */
+    uint64_t body_size, body_read;
+    char *body; /* body_capacity bytes, kept from one message to the next */
+    size_t body_capacity;
+};
+
+struct amqp_link {
+    amqp_connection_state_t state;
+    char exchange[128];
+    char queue[128];
+    char markers[AMQP_NAME_SIZE]; /* the exchange of the readers' markers */
+    char mark[AMQP_NAME_SIZE];    /* that marks the queue, and takes the API's beacons */
+    char name[64];
+    bool dead;     /* `why` is set; nothing works any more */
+    bool blocked;  /* between connection.blocked and .unblocked */
+    bool confirms; /* tags are being counted */
+    bool gathers;  /* between amqp_link_gather() and amqp_link_flush() */
+    uint64_t tags; /* messages published since amqp_link_confirm() */
+    char why[256];
+    char tls_fault[128]; /* what is wrong with the broker's certificate, "" when nothing is */
+    enum amqp_reading reading;
+    struct amqp_message message;
+};
+
+static inline amqp_bytes_t amqp_text(const char *text)
+{
+    return amqp_cstring_bytes(text);
+}
+
+/* Notes a failed call on the link, which is then dead; `doing` names it. */
+enum err amqp_link_check_reply(struct amqp_link *link, const char *doing, amqp_rpc_reply_t reply);
+
+/* Declares the exchange through which markers come, and binds it to the queue. */
+enum err amqp_link_open_markers(struct amqp_link *link);
+
+/* A control message with the given exchange and key. */
+enum err amqp_link_send_control(struct amqp_link *link, const char *exchange, const char *key, bool mandatory,
+                                const char *type, const char *message_id, const char *epoch, uint64_t *tag);
+
+/* The library's socket for this link, made for TLS: the broker's certificate must be of AMQP_TLS_CA and for
+ * AMQP_HOST. NULL: the link is dead and says which file is to blame. */
+amqp_socket_t *amqp_link_tls_socket(struct amqp_link *link, const struct config *config);
+/* Says why such a socket could not be opened. */
+enum err amqp_link_tls_fail(struct amqp_link *link, const struct config *config, int status);
+
+/* Copies a text of the wire: cut to size, NUL-terminated. */
+void amqp_copy_text(char *text, size_t size, amqp_bytes_t bytes);
+
+/* Reads the headers we know out of a table of anything. Fields that are missing, of another type or
+ * out of range are as if absent; *has_meta only when user_id, seq and epoch are all there. */
+void amqp_headers_read(const amqp_table_t *headers, struct event_meta *meta, bool *has_meta, int64_t *offset);
+
+/* The one way a link dies: notes why (the first reason stays) and returns ERR_CLOSED. */
+enum err amqp_link_die(struct amqp_link *link, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same for a status of the library. */
+enum err amqp_link_fail(struct amqp_link *link, int status);
+
+/* Whether the socket takes a whole message now, so that sending cannot wait. */
+bool amqp_link_has_room(const struct amqp_link *link);
+
+/* "NOT_FOUND - no queue ... (404)", or what the library says. */
+void amqp_describe_reply(const amqp_rpc_reply_t *reply, char *text, size_t size);
+void amqp_describe_close(amqp_method_number_t id, const void *decoded, char *text, size_t size);
+
+#endif

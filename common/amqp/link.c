@@ -1,0 +1,326 @@
+/* A connection's life: connect, log in, declare what both programs rely on, consume, close.
+ *
+ * Opening is a row of calls that wait for the broker, together for at most AMQP_TIMEOUT_MS; whatever
+ * fails among them, the caller gets one line that says what. A publisher declares exchange and queue; a
+ * reader, whose account may declare nothing, only asks whether the queue is there. The binding between the
+ * two comes later (mark.c). */
+#include "common/amqp/internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "common/clock.h"
+
+#define FRAME_MAX     131072
+#define SEND_BUFFER   (200 * 1024) /* the kernel doubles it */
+#define PROPERTIES    3
+#define QUEUE_OPTIONS 4
+
+/* ---- why a link ended ---------------------------------------------------------------------------- */
+
+enum err amqp_link_die(struct amqp_link *link, const char *format, ...)
+{
+    if (!link->dead) {
+        va_list arguments;
+        va_start(arguments, format);
+        vsnprintf(link->why, sizeof link->why, format, arguments);
+        va_end(arguments);
+        link->dead = true;
+    }
+    return ERR_CLOSED;
+}
+
+enum err amqp_link_fail(struct amqp_link *link, int status)
+{
+    return amqp_link_die(link, "%s", amqp_error_string2(status));
+}
+
+void amqp_describe_close(amqp_method_number_t id, const void *decoded, char *text, size_t size)
+{
+    if (id == AMQP_CONNECTION_CLOSE_METHOD) {
+        const amqp_connection_close_t *close = decoded;
+        snprintf(text, size, "%.*s (%u)", (int)close->reply_text.len, (const char *)close->reply_text.bytes,
+                 (unsigned)close->reply_code);
+    } else if (id == AMQP_CHANNEL_CLOSE_METHOD) {
+        const amqp_channel_close_t *close = decoded;
+        snprintf(text, size, "%.*s (%u)", (int)close->reply_text.len, (const char *)close->reply_text.bytes,
+                 (unsigned)close->reply_code);
+    } else {
+        snprintf(text, size, "%s", amqp_method_name(id));
+    }
+}
+
+void amqp_describe_reply(const amqp_rpc_reply_t *reply, char *text, size_t size)
+{
+    if (reply->reply_type == AMQP_RESPONSE_SERVER_EXCEPTION)
+        amqp_describe_close(reply->reply.id, reply->reply.decoded, text, size);
+    else
+        snprintf(text, size, "%s", amqp_error_string2(reply->library_error));
+}
+
+/* What every opening call ends with: ERR_OK, or the link is dead and says which call failed. */
+enum err amqp_link_check_reply(struct amqp_link *link, const char *doing, amqp_rpc_reply_t reply)
+{
+    if (reply.reply_type == AMQP_RESPONSE_NORMAL)
+        return ERR_OK;
+    char text[200];
+    amqp_describe_reply(&reply, text, sizeof text);
+    return amqp_link_die(link, "%s: %s", doing, text);
+}
+
+static struct timeval time_left(int64_t deadline)
+{
+    int64_t left = deadline - clock_monotonic_ms();
+    if (left < 1)
+        left = 1;
+    return (struct timeval){.tv_sec = left / 1000, .tv_usec = left % 1000 * 1000};
+}
+
+/* Before each call: it may use what is left of the whole. */
+static void limit_call(struct amqp_link *link, int64_t deadline)
+{
+    struct timeval left = time_left(deadline);
+    (void)amqp_set_rpc_timeout(link->state, &left);
+    (void)amqp_set_handshake_timeout(link->state, &left);
+}
+
+/* ---- opening ------------------------------------------------------------------------------------- */
+
+/* Room for a whole message at once, and for the heartbeats and acknowledgements that the library
+ * sends after it whether or not the socket takes them: see amqp_link_has_room(). */
+static void size_socket(int fd)
+{
+    int size = SEND_BUFFER;
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+}
+
+static enum err connect_socket(struct amqp_link *link, const struct config *config, int64_t deadline)
+{
+    struct timeval left = time_left(deadline);
+    bool tls = config->amqp_tls_ca[0] != '\0';
+    amqp_socket_t *socket = tls ? amqp_link_tls_socket(link, config) : amqp_tcp_socket_new(link->state);
+    if (!socket && link->dead)
+        return ERR_CLOSED;
+    if (!socket)
+        abort();
+    int status = amqp_socket_open_noblock(socket, config->amqp_host, (int)config->amqp_port, &left);
+    if (status != AMQP_STATUS_OK && tls)
+        return amqp_link_tls_fail(link, config, status);
+    if (status != AMQP_STATUS_OK)
+        return amqp_link_die(link, "%s:%d: %s", config->amqp_host, (int)config->amqp_port,
+                             amqp_error_string2(status));
+    size_socket(amqp_get_sockfd(link->state));
+    return ERR_OK;
+}
+
+static amqp_table_entry_t flag(const char *key)
+{
+    amqp_table_entry_t entry = {.key = amqp_text(key), .value = {.kind = AMQP_FIELD_KIND_BOOLEAN}};
+    entry.value.value.boolean = true;
+    return entry;
+}
+
+static amqp_table_entry_t text_entry(const char *key, const char *text)
+{
+    amqp_table_entry_t entry = {.key = amqp_text(key), .value = {.kind = AMQP_FIELD_KIND_UTF8}};
+    entry.value.value.bytes = amqp_text(text);
+    return entry;
+}
+
+static amqp_table_entry_t number_entry(const char *key, int64_t number)
+{
+    amqp_table_entry_t entry = {.key = amqp_text(key), .value = {.kind = AMQP_FIELD_KIND_I64}};
+    entry.value.value.i64 = number;
+    return entry;
+}
+
+/* The broker tells of a deleted queue and of its alarms only to those who say that they understand. */
+static enum err log_in(struct amqp_link *link, const struct config *config)
+{
+    amqp_table_entry_t capabilities[] = {flag("consumer_cancel_notify"), flag("connection.blocked"),
+                                         flag("publisher_confirms"), flag("basic.nack")};
+    amqp_table_entry_t properties[PROPERTIES] = {
+        text_entry("product", "carillon"),
+        text_entry("connection_name", link->name),
+        {.key = amqp_text("capabilities"), .value = {.kind = AMQP_FIELD_KIND_TABLE}},
+    };
+    properties[2].value.value.table =
+        (amqp_table_t){.num_entries = sizeof capabilities / sizeof *capabilities, .entries = capabilities};
+    amqp_table_t table = {.num_entries = PROPERTIES, .entries = properties};
+
+    return amqp_link_check_reply(link, "login",
+                                 amqp_login_with_properties(link->state, config->amqp_vhost, AMQP_CHANNELS,
+                                                            FRAME_MAX, (int)config->amqp_heartbeat_s, &table,
+                                                            AMQP_SASL_METHOD_PLAIN, config->amqp_user,
+                                                            config->amqp_password));
+}
+
+static enum err open_channel(struct amqp_link *link)
+{
+    amqp_channel_open(link->state, AMQP_CHANNEL);
+    return amqp_link_check_reply(link, "channel", amqp_get_rpc_reply(link->state));
+}
+
+static enum err declare_exchange(struct amqp_link *link)
+{
+    amqp_exchange_declare(link->state, AMQP_CHANNEL, amqp_text(link->exchange), amqp_text("topic"), false,
+                          true, false, false, amqp_empty_table);
+    return amqp_link_check_reply(link, "exchange", amqp_get_rpc_reply(link->state));
+}
+
+static enum err find_queue(struct amqp_link *link)
+{
+    amqp_queue_declare(link->state, AMQP_CHANNEL, amqp_text(link->queue), true, true, false, false,
+                       amqp_empty_table);
+    return amqp_link_check_reply(link, "queue", amqp_get_rpc_reply(link->state));
+}
+
+static enum err declare_queue(struct amqp_link *link, const struct config *config)
+{
+    char max_age[32];
+    snprintf(max_age, sizeof max_age, "%llds", (long long)config->stream_max_age_s);
+    amqp_table_entry_t options[QUEUE_OPTIONS] = {
+        text_entry("x-queue-type", "stream"),
+        text_entry("x-max-age", max_age),
+        number_entry("x-max-length-bytes", config->stream_max_bytes),
+        number_entry("x-stream-max-segment-size-bytes", config->stream_segment_bytes),
+    };
+    amqp_table_t table = {.num_entries = QUEUE_OPTIONS, .entries = options};
+
+    amqp_queue_declare(link->state, AMQP_CHANNEL, amqp_text(link->queue), false, true, false, false, table);
+    return amqp_link_check_reply(link, "queue", amqp_get_rpc_reply(link->state));
+}
+
+static enum err declare_all(struct amqp_link *link, const struct config *config, int64_t deadline)
+{
+    enum err err = declare_exchange(link);
+    limit_call(link, deadline);
+    if (!err)
+        err = declare_queue(link, config);
+    limit_call(link, deadline);
+    return err ? err : amqp_link_open_markers(link);
+}
+
+static enum err open_all(struct amqp_link *link, enum amqp_side side, const struct config *config)
+{
+    int64_t deadline = clock_monotonic_ms() + config->amqp_timeout_ms;
+    enum err err = connect_socket(link, config, deadline);
+
+    limit_call(link, deadline);
+    if (!err)
+        err = log_in(link, config);
+    limit_call(link, deadline);
+    if (!err)
+        err = open_channel(link);
+    limit_call(link, deadline);
+    if (!err)
+        err = side == AMQP_PUBLISHER ? declare_all(link, config, deadline) : find_queue(link);
+    if (!err)
+        limit_call(link, clock_monotonic_ms() + config->amqp_timeout_ms);
+    return err;
+}
+
+enum err amqp_link_open(const struct config *config, enum amqp_side side, const char *name,
+                        struct amqp_link **out, char *why, size_t why_size)
+{
+    struct amqp_link *link = calloc(1, sizeof *link);
+    if (!link)
+        abort();
+    link->state = amqp_new_connection();
+    if (!link->state)
+        abort();
+    snprintf(link->exchange, sizeof link->exchange, "%s", config->amqp_exchange);
+    snprintf(link->queue, sizeof link->queue, "%s", config->amqp_queue);
+    snprintf(link->markers, sizeof link->markers, "%s.markers", link->queue);
+    snprintf(link->mark, sizeof link->mark, "%s.known", link->queue);
+    snprintf(link->name, sizeof link->name, "%s", name);
+
+    *out = NULL;
+    if (open_all(link, side, config) != ERR_OK) {
+        snprintf(why, why_size, "%s", link->why);
+        amqp_link_close(&link);
+        return ERR_UNAVAILABLE;
+    }
+    *out = link;
+    return ERR_OK;
+}
+
+/* ---- an open link -------------------------------------------------------------------------------- */
+
+/* A word of goodbye keeps the broker's log quiet; nobody waits for the answer. */
+static void say_goodbye(struct amqp_link *link)
+{
+    amqp_connection_close_t close = {.reply_code = AMQP_REPLY_SUCCESS, .reply_text = amqp_text("bye")};
+    if (!link->dead && !link->blocked && amqp_link_has_room(link))
+        (void)amqp_send_method(link->state, 0, AMQP_CONNECTION_CLOSE_METHOD, &close);
+}
+
+void amqp_link_close(struct amqp_link **link)
+{
+    if (!*link)
+        return;
+    say_goodbye(*link);
+    (void)amqp_destroy_connection((*link)->state);
+    free((*link)->message.body);
+    free(*link);
+    *link = NULL;
+}
+
+int amqp_link_fd(const struct amqp_link *link)
+{
+    return amqp_get_sockfd(link->state);
+}
+
+const char *amqp_link_why(const struct amqp_link *link)
+{
+    return link->why;
+}
+
+enum err amqp_link_confirm(struct amqp_link *link)
+{
+    if (link->dead)
+        return ERR_CLOSED;
+    amqp_confirm_select(link->state, AMQP_CHANNEL);
+    enum err err = amqp_link_check_reply(link, "confirm", amqp_get_rpc_reply(link->state));
+    if (!err)
+        link->confirms = true;
+    return err;
+}
+
+static amqp_table_entry_t stream_offset(int64_t since_s, int64_t from_offset, char text[32])
+{
+    if (from_offset >= 0)
+        return number_entry("x-stream-offset", from_offset);
+    if (since_s <= 0)
+        return text_entry("x-stream-offset", "next");
+    snprintf(text, 32, "%llds", (long long)since_s);
+    return text_entry("x-stream-offset", text);
+}
+
+enum err amqp_link_consume(struct amqp_link *link, int64_t since_s, int64_t from_offset, int prefetch)
+{
+    char interval[32];
+    amqp_table_entry_t entry = stream_offset(since_s, from_offset, interval);
+    amqp_table_t arguments = {.num_entries = 1, .entries = &entry};
+
+    if (link->dead)
+        return ERR_CLOSED;
+    amqp_basic_qos(link->state, AMQP_CHANNEL, 0, (uint16_t)prefetch, false);
+    enum err err = amqp_link_check_reply(link, "prefetch", amqp_get_rpc_reply(link->state));
+    if (err)
+        return err;
+    amqp_basic_consume(link->state, AMQP_CHANNEL, amqp_text(link->queue), amqp_empty_bytes, false, false,
+                       false, arguments);
+    return amqp_link_check_reply(link, "consume", amqp_get_rpc_reply(link->state));
+}
+
+enum err amqp_link_ack(struct amqp_link *link, uint64_t tag)
+{
+    if (link->dead)
+        return ERR_CLOSED;
+    int status = amqp_basic_ack(link->state, AMQP_CHANNEL, tag, true);
+    return status == AMQP_STATUS_OK ? ERR_OK : amqp_link_fail(link, status);
+}

@@ -1,0 +1,12 @@
+/* The handlers, as the route table names them; see router.h for what they may expect. */
+#ifndef CARILLON_API_HANDLERS_H
+#define CARILLON_API_HANDLERS_H
+
+#include "fcgi-api/http/router.h"
+
+route_handler handle_task_list, handle_task_create, handle_task_get, handle_task_update, handle_task_delete;
+route_handler handle_user_list, handle_user_get;
+route_handler handle_event_list;
+route_handler handle_alive, handle_ready, handle_metrics;
+
+#endif

@@ -1,0 +1,15 @@
+/* Idempotency-Key: the name a client gives to a POST, so that sending it again does not do it again. */
+#ifndef CARILLON_API_IDEMPOTENCY_H
+#define CARILLON_API_IDEMPOTENCY_H
+
+#include "common/err.h"
+#include "fcgi-api/http/request.h"
+#include "fcgi-api/store/store.h"
+
+#define IDEMPOTENCY_KEY_MAX 255
+
+/* Reads the key and hashes the request (method, path, body). A key of NULL: the request has none.
+ * ERR_INVALID: the key is not 1..255 visible ASCII characters. */
+MUST_CHECK enum err idempotency_read(const struct request *request, struct store_idempotency *idempotency);
+
+#endif

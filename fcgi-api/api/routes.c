@@ -1,0 +1,19 @@
+/* Every call the API has. To add one: a row here, its handler in handle_*.c, a line in handlers.h. */
+#include "fcgi-api/api/handlers.h"
+#include "fcgi-api/http/router.h"
+
+const struct route routes[] = {
+    {METHOD_GET, "/tasks", handle_task_list, NEEDS_IDENTITY | TAKES_QUERY},
+    {METHOD_POST, "/tasks", handle_task_create, NEEDS_IDENTITY | NEEDS_JSON},
+    {METHOD_GET, "/tasks/{id}", handle_task_get, NEEDS_IDENTITY | NEEDS_TASK_ID},
+    {METHOD_PATCH, "/tasks/{id}", handle_task_update, NEEDS_IDENTITY | NEEDS_TASK_ID | NEEDS_JSON},
+    {METHOD_DELETE, "/tasks/{id}", handle_task_delete, NEEDS_IDENTITY | NEEDS_TASK_ID},
+    {METHOD_GET, "/users", handle_user_list, NEEDS_IDENTITY | TAKES_QUERY},
+    {METHOD_GET, "/users/{id}", handle_user_get, NEEDS_IDENTITY | NEEDS_USER_ID},
+    {METHOD_GET, "/users/{id}/events", handle_event_list, NEEDS_IDENTITY | NEEDS_USER_ID | TAKES_QUERY},
+    {METHOD_GET, "/healthz", handle_alive, IGNORES_QUERY},
+    {METHOD_GET, "/readyz", handle_ready, IGNORES_QUERY},
+    {METHOD_GET, "/metrics", handle_metrics, IGNORES_QUERY},
+};
+
+const size_t route_count = sizeof routes / sizeof routes[0];

@@ -1,0 +1,12 @@
+/* Pages of other origins: the headers by which a browser lets those of ALLOWED_ORIGINS use the API. */
+#ifndef CARILLON_HTTP_CORS_H
+#define CARILLON_HTTP_CORS_H
+
+#include "fcgi-api/app.h"
+#include "fcgi-api/http/request.h"
+#include "fcgi-api/http/response.h"
+
+/* Adds them to a finished answer, refusals too, for a page must be able to read why. */
+void cors_allow(const struct app *app, const struct request *request, struct response *response);
+
+#endif

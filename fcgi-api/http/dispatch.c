@@ -1,0 +1,58 @@
+/* Dispatching a request. */
+#include "fcgi-api/http/dispatch.h"
+
+#include "common/log.h"
+#include "fcgi-api/api_metrics.h"
+#include "fcgi-api/http/cors.h"
+#include "fcgi-api/http/gates.h"
+#include "fcgi-api/http/router.h"
+
+#define LOGGED_URI 200 /* bytes of an address that a log line shows */
+
+static void count(struct app *app, int status, int64_t elapsed_us)
+{
+    size_t counter = API_REQUESTS_5XX;
+    if (status < 300)
+        counter = API_REQUESTS_2XX;
+    else if (status < 400)
+        counter = API_REQUESTS_3XX;
+    else if (status < 500)
+        counter = API_REQUESTS_4XX;
+    metrics_add(app->metrics, counter, 1);
+    metrics_observe_us(app->metrics, API_REQUEST_SECONDS, elapsed_us);
+}
+
+/* What went well is the metrics' to tell; a refused request is worth a line, a failed one a look. */
+static enum log_level level_of(int status)
+{
+    if (status < 400)
+        return LOG_DEBUG;
+    if (status < 500)
+        return LOG_INFO;
+    return status == 503 ? LOG_WARN : LOG_ERROR;
+}
+
+static void log_answer(const struct request *request, const struct response *response, int64_t elapsed_us)
+{
+    enum log_level level = level_of(response->status);
+    if (!log_enabled(level))
+        return;
+    log_line(level, "%.32s %.*s answered with %d%s%s in %.1f ms", request->method_text, LOGGED_URI,
+             request->uri, response->status, response->problem != NULL ? " " : "",
+             response->problem != NULL ? response->problem : "", (double)elapsed_us / 1000);
+}
+
+void dispatch(struct app *app, struct request *request, struct response *response)
+{
+    log_set_request_id(request->id);
+    response_begin(response);
+    if (gates_pass(app, request, response))
+        request->route->handle(app, request, response);
+    response_header(response, "X-Request-Id", request->id);
+    cors_allow(app, request, response);
+
+    int64_t elapsed_us = request_elapsed_us(request);
+    count(app, response->status, elapsed_us);
+    log_answer(request, response, elapsed_us);
+    log_set_request_id(NULL);
+}

@@ -1,0 +1,217 @@
+/* The gates, in the order a request passes them. */
+#include "fcgi-api/http/gates.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/json.h"
+#include "common/token.h"
+#include "fcgi-api/api_metrics.h"
+#include "fcgi-api/http/media_type.h"
+#include "fcgi-api/http/problem.h"
+#include "fcgi-api/http/query.h"
+#include "fcgi-api/http/router.h"
+
+typedef bool gate(struct app *app, struct request *request, struct response *response);
+
+/* nginx gives up on a request after REQUEST_MAX_AGE_MS but cannot take it back: done then, it would be a
+ * change after the client was told 504. So one is begun only while there is time for the database, too. */
+static int64_t longest_wait_ms(const struct config *config)
+{
+    int64_t rest_ms = config->request_max_age_ms - config->db_timeout_ms;
+    int64_t half_ms = config->request_max_age_ms / 2;
+    return rest_ms > half_ms ? rest_ms : half_ms;
+}
+
+static bool is_fresh(struct app *app, struct request *request, struct response *response)
+{
+    if (request->sent_at_ms == 0)
+        return true;
+    int64_t age_ms = clock_wall_ms() - request->sent_at_ms;
+    if (age_ms <= longest_wait_ms(app->config))
+        return true;
+    metrics_add(app->metrics, API_REQUESTS_STALE, 1);
+    problem_answer(response, request, PROBLEM_TIMEOUT,
+                   "The request waited %" PRId64 " ms for a worker. It had no effect: send it again.",
+                   age_ms);
+    return false;
+}
+
+static bool is_sound(struct app *app, struct request *request, struct response *response)
+{
+    switch (request->fault) {
+    case REQUEST_SOUND:
+        return true;
+    case REQUEST_URI_TOO_LONG:
+        problem_answer(response, request, PROBLEM_URI_TOO_LONG, "The address may have at most %d bytes.",
+                       URI_MAX);
+        break;
+    case REQUEST_URI_MALFORMED:
+        problem_answer(response, request, PROBLEM_BAD_REQUEST, "The path is not percent-encoded UTF-8.");
+        break;
+    case REQUEST_HEADER_TWICE:
+        problem_answer(response, request, PROBLEM_BAD_REQUEST,
+                       "If-Match, Idempotency-Key and Authorization can be given only once.");
+        break;
+    case REQUEST_BODY_TOO_LARGE:
+        problem_answer(response, request, PROBLEM_PAYLOAD_TOO_LARGE,
+                       "The body may have at most %" PRId64 " bytes.", app->config->max_body_bytes);
+        break;
+    case REQUEST_BODY_CUT:
+        problem_answer(response, request, PROBLEM_BAD_REQUEST,
+                       "The body is not as long as its Content-Length says.");
+        break;
+    }
+    return false;
+}
+
+static void refuse_method(struct request *request, struct response *response)
+{
+    struct strbuf allowed = {0};
+    char method[EXCERPT_SIZE];
+
+    router_add_allowed(request->path, &allowed);
+    if (request->method == METHOD_OPTIONS) {
+        response->status = 204;
+    } else {
+        excerpt(method, request->method_text, strlen(request->method_text));
+        problem_answer(response, request, PROBLEM_METHOD_NOT_ALLOWED, "%s is not possible here; allowed: %s.",
+                       method, allowed.text);
+    }
+    response_header(response, "Allow", allowed.text);
+    strbuf_free(&allowed);
+}
+
+static void refuse_id(const char *noun, const char *id, size_t length, const struct request *request,
+                      struct response *response)
+{
+    char shown[EXCERPT_SIZE];
+    excerpt(shown, id, length);
+    problem_answer(response, request, PROBLEM_NOT_FOUND, "There is no %s \"%s\".", noun, shown);
+}
+
+static bool has_route(struct app *app, struct request *request, struct response *response)
+{
+    struct route_match match;
+
+    (void)app;
+    if (router_find(request->method, request->path, &match) != ERR_OK) {
+        problem_answer(response, request, PROBLEM_NOT_FOUND, "There is nothing at this address.");
+        return false;
+    }
+    if (match.route == NULL) {
+        refuse_method(request, response);
+        return false;
+    }
+    request->route = match.route;
+    request->target = match.id;
+    request->target_length = match.id_length;
+    return true;
+}
+
+/* 401; the header tells a client's library which kind of proof is wanted (RFC 6750). */
+static void refuse_identity(const struct request *request, struct response *response, const char *why)
+{
+    if (why == NULL)
+        problem_answer(response, request, PROBLEM_UNAUTHENTICATED,
+                       "Send the header Authorization: Bearer, with a token.");
+    else
+        problem_answer(response, request, PROBLEM_UNAUTHENTICATED, "The token %s.", why);
+    response_header(response, "WWW-Authenticate",
+                    why == NULL ? "Bearer realm=\"carillon\""
+                                : "Bearer realm=\"carillon\", error=\"invalid_token\"");
+}
+
+/* While the service is open everybody may do everything: the identity stays the empty one. */
+static bool has_identity(struct app *app, struct request *request, struct response *response)
+{
+    struct token token;
+    const char *text = token_in_header(request->authorization), *why = NULL;
+
+    if (app->token_keys == NULL || !(request->route->needs & NEEDS_IDENTITY))
+        return true;
+    if (text == NULL || token_verify(app->token_keys, text, clock_wall_ms() / 1000, &token, &why) != ERR_OK) {
+        refuse_identity(request, response, why);
+        return false;
+    }
+    request->identity =
+        (struct identity){.owner_id = token.user_id, .only_user = token.admin ? 0 : token.user_id};
+    return true;
+}
+
+/* Reads the id in the path: what cannot be one is an id nobody has. Who names another user is told off
+ * before anybody looks whether there is such a user. */
+static bool has_target(struct app *app, struct request *request, struct response *response)
+{
+    unsigned needs = request->route->needs;
+    uint32_t only_user = request->identity.only_user;
+    int64_t id = 0;
+
+    (void)app;
+    if (!(needs & (NEEDS_TASK_ID | NEEDS_USER_ID)))
+        return true;
+    if (!query_parse_number(request->target, request->target_length, 1, TASK_ID_MAX, &id)) {
+        const char *noun = needs & NEEDS_TASK_ID ? "task" : "user";
+        refuse_id(noun, request->target, request->target_length, request, response);
+        return false;
+    }
+    request->target_id = (uint32_t)id;
+    if (!(needs & NEEDS_USER_ID) || only_user == 0 || request->target_id == only_user)
+        return true;
+    problem_answer_forbidden(response, request);
+    return false;
+}
+
+static bool has_no_stray_query(struct app *app, struct request *request, struct response *response)
+{
+    struct query query;
+    (void)app;
+    if (request->query[0] == '\0' || request->route->needs & (TAKES_QUERY | IGNORES_QUERY))
+        return true;
+    query_begin(&query, request->query, &request->errors);
+    query_end(&query, &request->errors);
+    if (request->errors.count == 0)
+        return true;
+    problem_answer_fields(response, request);
+    return false;
+}
+
+static bool has_media_type(struct app *app, struct request *request, struct response *response)
+{
+    (void)app;
+    if (!(request->route->needs & NEEDS_JSON))
+        return true;
+    if (!media_type_may_be_json(request->content_type))
+        problem_answer(response, request, PROBLEM_UNSUPPORTED_MEDIA_TYPE,
+                       "Send the body as application/json.");
+    else if (!media_type_is_plain(request->content_encoding))
+        problem_answer(response, request, PROBLEM_UNSUPPORTED_MEDIA_TYPE,
+                       "Send the body without Content-Encoding.");
+    else
+        return true;
+    response_header(response, "Accept", "application/json");
+    return false;
+}
+
+static bool has_json(struct app *app, struct request *request, struct response *response)
+{
+    const char *why = NULL;
+    (void)app;
+    if (!(request->route->needs & NEEDS_JSON))
+        return true;
+    if (json_parse_object(request->body.text, request->body.length, &request->json, &why) == ERR_OK)
+        return true;
+    problem_answer(response, request, PROBLEM_NOT_JSON, "The body %s.", why);
+    return false;
+}
+
+bool gates_pass(struct app *app, struct request *request, struct response *response)
+{
+    static gate *const gates[] = {is_fresh,   is_sound,           has_route,      has_identity,
+                                  has_target, has_no_stray_query, has_media_type, has_json};
+    for (size_t i = 0; i < sizeof gates / sizeof gates[0]; i++)
+        if (!gates[i](app, request, response))
+            return false;
+    return true;
+}

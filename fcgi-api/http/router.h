@@ -1,0 +1,48 @@
+/* Which handler a method and a path lead to. The table itself is routes.c. */
+#ifndef CARILLON_HTTP_ROUTER_H
+#define CARILLON_HTTP_ROUTER_H
+
+#include <stddef.h>
+
+#include "common/strbuf.h"
+#include "fcgi-api/app.h"
+#include "fcgi-api/http/request.h"
+#include "fcgi-api/http/response.h"
+
+/* Answers one request that has passed the gates. The response is an empty 200 to begin with. */
+typedef void route_handler(struct app *app, struct request *request, struct response *response);
+
+/* What the gates have to see to before the handler runs. */
+enum route_needs {
+    NEEDS_NOTHING = 0,
+    NEEDS_IDENTITY = 1 << 0, /* somebody who may ask: everyone, while the service is open */
+    NEEDS_TASK_ID = 1 << 1,  /* the {id} in the path can be a task's */
+    NEEDS_USER_ID = 1 << 2,  /* or a user's */
+    NEEDS_JSON = 1 << 3,     /* the body is a JSON object */
+    TAKES_QUERY = 1 << 4,    /* the handler reads the query; without this, one is refused */
+    IGNORES_QUERY = 1 << 5,  /* for probes and scrapers */
+};
+
+struct route { /* NOLINT(clang-analyzer-optin.performance.Padding): in the order the table is read */
+    enum method method;
+    const char *pattern; /* segments, one of which may be {id} */
+    route_handler *handle;
+    unsigned needs;
+};
+
+extern const struct route routes[];
+extern const size_t route_count;
+
+struct route_match {
+    const struct route *route; /* NULL: the method is not possible there */
+    const char *id;            /* the {id} segment in the path given, NULL when the pattern has none */
+    size_t id_length;
+};
+
+/* ERR_NOT_FOUND: no route has this path. A HEAD is answered by the GET. */
+MUST_CHECK enum err router_find(enum method method, const char *path, struct route_match *match);
+
+/* Adds the methods the path has: "GET, HEAD, POST, OPTIONS". */
+void router_add_allowed(const char *path, struct strbuf *out);
+
+#endif

@@ -1,0 +1,269 @@
+/* The publisher thread: from the outbox to the broker. Each worker has one, and one of a pool is at work: the
+ * others wait for its death (pool.h), or until it has shown no life for long: a process that is stopped
+ * keeps what it has. When it goes on there are two of them, which costs work and no order.
+ *
+ * The prefix rule: an event of a user is never published while a lower one of his is still in the outbox
+ * and has not been published before it on this connection. Numbers rise in commit order, so whoever sees
+ * event n sees all before it: reading a user's outbox from the lowest row up, by a plain read that skips
+ * nothing, keeps the rule however many publishers there are and wherever one of them dies. Readers drop
+ * what they have seen, so publishing twice does no harm; publishing out of order would. An event whose
+ * predecessor went out on this connection keeps the rule without a look into the outbox, so hints carry
+ * their events (flight_place(); docs/models/outbox.pml has all of it).
+ *
+ * And a rule beside it: nothing is published that could still be lost. InnoDB shows a commit to other
+ * connections before its log is on disk. An event that the broker had and a crashed database then had
+ * not would leave its number to another event, which readers would drop. So a hint carries the number of
+ * an event whose commit has returned, and the outbox is read up to that; what the sweeper finds is made
+ * durable by a commit of our own first (store_barrier). */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "fcgi-api/publisher/internal.h"
+
+#define TODO_MAX      4096
+#define WAIT_MOST_MS  1000
+#define BACKOFF_FIRST 200
+#define BACKOFF_MOST  3000
+#define NUDGE         SIGURG /* interrupts the wait for our turn */
+#define NUDGE_MS      20
+#define LOOK_MS       100  /* whether it is our turn */
+#define STUCK_MS      8000 /* no call of ours takes so long */
+
+/* ---- hints --------------------------------------------------------------------------------------- */
+
+void publisher_hint(struct publisher *publisher, const struct outbox_event *event)
+{
+    (void)pool_hint(publisher->pool, &event->meta, event->queued_at_ms, event->payload, event->length);
+}
+
+static bool takes_hints(const struct publisher *publisher)
+{
+    /* Otherwise they wait in the pipe. One who leaves takes what is there, and no more. */
+    return publisher->state == LINK_READY && !publisher->hints_closed &&
+           worklist_count(&publisher->todo) + PUBLISHER_HINTS <= TODO_MAX;
+}
+
+static void take_hint(struct publisher *publisher, struct pool_hint *hint)
+{
+    if (hint->meta.user_id == 0 || publisher_send_hinted(publisher, hint))
+        return;
+    if (publisher->state == LINK_READY) /* else it has just been lost, and the outbox is what counts */
+        (void)worklist_add(&publisher->todo, hint->meta.user_id, hint->meta.seq);
+}
+
+static void take_hints(struct publisher *publisher)
+{
+    bool last = atomic_load(&publisher->stopping);
+
+    while (takes_hints(publisher)) {
+        size_t count = pool_take_hints(publisher->pool, publisher->hints, PUBLISHER_HINTS);
+        for (size_t i = 0; i < count; i++)
+            take_hint(publisher, &publisher->hints[i]);
+        if (count < PUBLISHER_HINTS) {
+            publisher->hints_closed = last;
+            return;
+        }
+    }
+}
+
+/* ---- the loop ------------------------------------------------------------------------------------ */
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t wake_time(const struct publisher *publisher, int64_t now)
+{
+    int64_t wake = earlier(now + WAIT_MOST_MS, publisher->sweep_at);
+    if (publisher->state == LINK_DOWN)
+        return earlier(wake, publisher->retry_at);
+    /* Heartbeats are sent inside calls of the link only. */
+    wake = earlier(wake, now + publisher->config->amqp_heartbeat_s * 1000 / 3);
+    if (publisher->state == LINK_UNHEALED)
+        return earlier(wake, publisher->healing.next_at);
+    if (publisher->flight.landed_count > 0)
+        wake = earlier(wake, publisher->delete_at);
+    if (publisher_gathers(publisher))
+        wake = earlier(wake, pace_next(&publisher->pace));
+    else if (publisher_may_send(publisher))
+        wake = earlier(wake, publisher->db_retry_at);
+    if (atomic_load(&publisher->stopping))
+        wake = earlier(wake, atomic_load(&publisher->stop_at));
+    return wake;
+}
+
+static void wait_for_something(struct publisher *publisher)
+{
+    int64_t now = clock_monotonic_ms(), wait = wake_time(publisher, now) - now;
+    struct pollfd fds[2] = {{.fd = -1, .events = POLLIN}, {.fd = -1, .events = POLLIN}};
+
+    if (wait <= 0)
+        return;
+    if (takes_hints(publisher) && !publisher_gathers(publisher))
+        fds[0].fd = pool_fd(publisher->pool);
+    if (publisher->link)
+        fds[1].fd = amqp_link_fd(publisher->link);
+    if (publisher->no_room && !publisher->blocked)
+        fds[1].events |= POLLOUT;
+    log_flush();
+    (void)poll(fds, 2, (int)wait);
+    publisher->no_room = false;
+}
+
+/* What was hinted is out, or there is no time or no broker left: the outbox keeps the rest. */
+static bool finished(struct publisher *publisher)
+{
+    if (!atomic_load(&publisher->stopping))
+        return false;
+    if (publisher->state != LINK_READY || clock_monotonic_ms() >= atomic_load(&publisher->stop_at))
+        return true;
+    return publisher_idle(publisher) && publisher->hints_closed;
+}
+
+static void show_up(struct publisher *publisher)
+{
+    metrics_set(publisher->metrics, API_PUBLISHER_SEEN_MS, clock_monotonic_ms());
+}
+
+static bool wait_for_turn(struct publisher *publisher)
+{
+    const struct timespec pause = {.tv_nsec = LOOK_MS * 1000000L};
+    int64_t seen = metrics_get(publisher->metrics, API_PUBLISHER_SEEN_MS), since = clock_monotonic_ms();
+
+    while (!atomic_load(&publisher->stopping) && pool_take_turn(publisher->pool) != ERR_OK) {
+        int64_t now = clock_monotonic_ms(), last = metrics_get(publisher->metrics, API_PUBLISHER_SEEN_MS);
+        if (last != seen) {
+            seen = last;
+            since = now;
+        } else if (now - since >= STUCK_MS) {
+            log_warn("the pool's publisher has not been seen for %d s: publishing beside it",
+                     STUCK_MS / 1000);
+            break;
+        }
+        (void)nanosleep(&pause, NULL);
+    }
+    atomic_store(&publisher->waiting, false);
+    if (atomic_load(&publisher->stopping))
+        return false;
+    show_up(publisher); /* at once, or another one would come, too */
+    return true;
+}
+
+static void *run(void *argument)
+{
+    struct publisher *publisher = argument;
+    if (!wait_for_turn(publisher))
+        return NULL;
+    log_keep(true);
+    metrics_set(publisher->metrics, API_BROKER_CONNECTED, 0);
+    while (!finished(publisher)) {
+        show_up(publisher);
+        publisher_link_step(publisher);
+        if (!publisher_gathers(publisher)) {
+            take_hints(publisher);
+            publisher_drain(publisher);
+        }
+        publisher_delete_confirmed(publisher);
+        publisher_sweep(publisher);
+        wait_for_something(publisher);
+    }
+    publisher_forget_batch(publisher);
+    amqp_link_close(&publisher->link);
+    store_free(&publisher->store); /* and with it the locks */
+    log_keep(false);
+    return NULL;
+}
+
+/* ---- start and stop ------------------------------------------------------------------------------ */
+
+static void free_publisher(struct publisher *publisher)
+{
+    store_free(&publisher->store);
+    worklist_free(&publisher->todo);
+    flight_free(&publisher->flight);
+    free(publisher);
+}
+
+static void ignore(int signal_number)
+{
+    (void)signal_number;
+}
+
+/* Signals are the request thread's business, except the one its own calls raise (common/sandbox.h) and the
+ * one that ends its wait. */
+static int start_thread(struct publisher *publisher)
+{
+    struct sigaction nudge = {.sa_handler = ignore}; /* no SA_RESTART */
+    sigset_t all, before;
+    sigemptyset(&nudge.sa_mask);
+    sigaction(NUDGE, &nudge, NULL);
+    sigfillset(&all);
+    sigdelset(&all, SIGSYS);
+    sigdelset(&all, NUDGE);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failed = pthread_create(&publisher->thread, NULL, run, publisher);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return failed;
+}
+
+enum err publisher_start(const struct config *config, struct metrics *metrics, struct pool *pool,
+                         struct publisher **out)
+{
+    struct publisher *publisher = calloc(1, sizeof *publisher);
+    if (!publisher)
+        abort();
+    publisher->config = config;
+    publisher->metrics = metrics;
+    publisher->pool = pool;
+    publisher->store = store_new(config);
+    store_use_metrics(publisher->store, metrics);
+    publisher->backoff = (struct backoff)BACKOFF_INIT(BACKOFF_FIRST, BACKOFF_MOST);
+    worklist_init(&publisher->todo, TODO_MAX);
+    flight_init(&publisher->flight);
+    atomic_store(&publisher->waiting, true);
+    if (start_thread(publisher) != 0) {
+        free_publisher(publisher);
+        return ERR_SYSTEM;
+    }
+    *out = publisher;
+    return ERR_OK;
+}
+
+bool publisher_connected(const struct publisher *publisher)
+{
+    return metrics_get(publisher->metrics, API_BROKER_CONNECTED) != 0;
+}
+
+/* A nudge that comes before the wait has begun is lost: therefore more than one. */
+static void join(struct publisher *publisher)
+{
+    struct timespec until;
+    do {
+        if (atomic_load(&publisher->waiting))
+            (void)pthread_kill(publisher->thread, NUDGE);
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += NUDGE_MS * 1000000L;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+    } while (pthread_clockjoin_np(publisher->thread, NULL, CLOCK_MONOTONIC, &until) == ETIMEDOUT);
+}
+
+void publisher_stop(struct publisher **publisher, int deadline_ms)
+{
+    struct publisher *self = *publisher;
+
+    if (!self)
+        return;
+    atomic_store(&self->stop_at, clock_monotonic_ms() + deadline_ms);
+    atomic_store(&self->stopping, true);
+    (void)pool_wake(self->pool); /* in case it sleeps */
+    join(self);
+    free_publisher(self);
+    *publisher = NULL;
+}

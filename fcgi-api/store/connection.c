@@ -1,0 +1,261 @@
+/* The connection to MariaDB, and what its errors mean.
+ *
+ * The library is used in its non-blocking form, because its own timeouts are whole seconds and a
+ * statement: here every wait ends at one deadline for the whole call. When it passes, the socket is shut
+ * down and the library finds out by itself; the server's max_statement_time ends what still runs there. */
+#include <errmsg.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/metrics.h"
+#include "fcgi-api/api_metrics.h"
+#include "fcgi-api/store/internal.h"
+
+#define IDLE_MARGIN_S    2 /* a process that is stopped in a transaction keeps its rows no longer */
+#define HANDSHAKE_READ_S 1
+#define COROUTINE_STACK  262144 /* name resolution needs more than the library's default */
+
+/* ---- what an error means ------------------------------------------------------------------------- */
+
+static const struct {
+    unsigned error;
+    enum store_failure failure;
+} meanings[] = {
+    {ER_LOCK_DEADLOCK, FAILURE_CONFLICT},
+    {ER_LOCK_WAIT_TIMEOUT, FAILURE_CONFLICT},
+    {ER_CHECKREAD, FAILURE_CONFLICT},
+    {ER_TABLE_DEF_CHANGED, FAILURE_CONFLICT},
+    {ER_DUP_ENTRY, FAILURE_DUPLICATE},
+    {ER_SERVER_SHUTDOWN, FAILURE_LOST},
+    {ER_CONNECTION_KILLED, FAILURE_LOST},
+    {ER_NET_READ_ERROR, FAILURE_LOST},
+    {ER_NET_READ_INTERRUPTED, FAILURE_LOST},
+    {ER_NET_ERROR_ON_WRITE, FAILURE_LOST},
+    {ER_NET_WRITE_INTERRUPTED, FAILURE_LOST},
+    {ER_UNKNOWN_STMT_HANDLER, FAILURE_LOST},
+    {ER_NEED_REPREPARE, FAILURE_LOST},
+    {ER_CON_COUNT_ERROR, FAILURE_REFUSED},
+    {ER_TOO_MANY_USER_CONNECTIONS, FAILURE_REFUSED},
+    {ER_USER_LIMIT_REACHED, FAILURE_REFUSED},
+    {ER_OPTION_PREVENTS_STATEMENT, FAILURE_REFUSED}, /* --read-only */
+    {ER_READ_ONLY_MODE, FAILURE_REFUSED},
+    {ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION, FAILURE_REFUSED},
+    {ER_STATEMENT_TIMEOUT, FAILURE_REFUSED},
+    {ER_QUERY_INTERRUPTED, FAILURE_REFUSED},
+    {ER_DISK_FULL, FAILURE_REFUSED},
+    {ER_RECORD_FILE_FULL, FAILURE_REFUSED},
+    {ER_GET_ERRNO, FAILURE_REFUSED},
+    {ER_OUTOFMEMORY, FAILURE_REFUSED},
+    {ER_OUT_OF_RESOURCES, FAILURE_REFUSED},
+    {ER_ERROR_DURING_COMMIT, FAILURE_REFUSED},
+    {ER_NO_SUCH_TABLE, FAILURE_REFUSED},            /* not migrated yet, or a backup being restored */
+    {ER_TABLEACCESS_DENIED_ERROR, FAILURE_REFUSED}, /* the rights come with the migrations */
+    {ER_COLUMNACCESS_DENIED_ERROR, FAILURE_REFUSED},
+};
+
+static enum store_failure meaning_of(unsigned error)
+{
+    for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++)
+        if (meanings[i].error == error)
+            return meanings[i].failure;
+    /* The library's own errors: apart from a misuse of it, all are about the connection. */
+    bool of_library = (error >= CR_MIN_ERROR && error <= CR_MAX_ERROR) || error >= CER_MIN_ERROR;
+    return of_library ? FAILURE_LOST : FAILURE_BUG;
+}
+
+static void note_why(struct store *store, unsigned error, const char *text)
+{
+    if (store->late)
+        snprintf(store->why, sizeof store->why, "no answer within %d ms", (int)store->config->db_timeout_ms);
+    else
+        snprintf(store->why, sizeof store->why, "%s (%u)", text, error);
+}
+
+enum err store_fail(struct store *store, unsigned error, const char *text)
+{
+    store->failure = meaning_of(error);
+    note_why(store, error, text);
+    if (store->failure == FAILURE_LOST)
+        store_disconnect(store);
+    if (store->failure == FAILURE_DUPLICATE)
+        return ERR_MISMATCH;
+    if (store->failure != FAILURE_BUG)
+        return ERR_UNAVAILABLE;
+    log_error("database: %s", store->why);
+    return ERR_INTERNAL;
+}
+
+/* ---- waiting ------------------------------------------------------------------------------------- */
+
+int store_wait(struct store *store, int wanted)
+{
+    struct pollfd socket = {.fd = mysql_get_socket(store->mysql)};
+    if (wanted & MYSQL_WAIT_READ)
+        socket.events |= POLLIN;
+    if (wanted & MYSQL_WAIT_WRITE)
+        socket.events |= POLLOUT;
+    if (wanted & MYSQL_WAIT_EXCEPT)
+        socket.events |= POLLPRI;
+
+    for (;;) {
+        int64_t left = store->deadline - clock_monotonic_ms();
+        int ready = poll(&socket, 1, left > 0 ? (int)left : 0);
+        if (ready < 0 && errno == EINTR)
+            continue;
+        if (ready > 0)
+            break;
+        store->late = true;
+        shutdown(socket.fd, SHUT_RDWR);
+        break;
+    }
+    /* More than happened does no harm: the library then asks again. */
+    return wanted & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE | MYSQL_WAIT_EXCEPT);
+}
+
+enum err store_command(struct store *store, const char *sql)
+{
+    int failed = 0;
+    int wanted = mysql_real_query_start(&failed, store->mysql, sql, strlen(sql));
+    while (wanted != 0)
+        wanted = mysql_real_query_cont(&failed, store->mysql, store_wait(store, wanted));
+    return failed ? store_fail(store, mysql_errno(store->mysql), mysql_error(store->mysql)) : ERR_OK;
+}
+
+/* ---- connecting ---------------------------------------------------------------------------------- */
+
+/* The handshake of TLS is the one thing that the library does not do in its non-blocking form: on a socket
+ * that it has made blocking again it waits in the kernel, for ever, so we take that back wherever it lets us.
+ * On one that does not block it waits in a hook of ours, which is not told for whom. When the server's
+ * greeting was there at once we were not let in between, and HANDSHAKE_READ_S is what ends each read. */
+static _Thread_local struct store *connecting;
+
+static void unblock(const struct store *store)
+{
+    int fd = mysql_get_socket(store->mysql), flags = fcntl(fd, F_GETFL);
+    if (store->config->db_tls_ca[0] != '\0' && flags >= 0)
+        (void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+}
+
+static int wait_in_handshake(my_socket handle, my_bool is_read, int timeout)
+{
+    (void)handle, (void)timeout; /* its unit changes from one version to the next */
+    if (connecting)
+        store_wait(connecting, is_read ? MYSQL_WAIT_READ : MYSQL_WAIT_WRITE);
+    return connecting && !connecting->late;
+}
+
+/* Who asks for TLS gets it or no connection, and to nobody but the host of the certificate: before that not
+ * even the user's name is sent. */
+static void set_tls(MYSQL *mysql, const struct config *config)
+{
+    static const my_bool on = 1, off = 0;
+    static const unsigned read_s = HANDSHAKE_READ_S;
+    bool wanted = config->db_tls_ca[0] != '\0', shown = config->db_tls_cert[0] != '\0';
+
+    /* Newer ones insist on it by default, also where nobody asked for TLS. */
+    mysql_options(mysql, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, wanted ? &on : &off);
+    if (!wanted)
+        return;
+    mysql_ssl_set(mysql, shown ? config->db_tls_key : NULL, shown ? config->db_tls_cert : NULL,
+                  config->db_tls_ca, NULL, NULL);
+    mysql_options(mysql, MYSQL_OPT_SSL_ENFORCE, &on);
+    mysql_options(mysql, MARIADB_OPT_TLS_VERSION, "TLSv1.2,TLSv1.3");
+    mysql_options(mysql, MYSQL_OPT_CONNECT_TIMEOUT, &read_s);
+    mysql_optionsv(mysql, MARIADB_OPT_IO_WAIT, wait_in_handshake);
+}
+
+static void set_options(MYSQL *mysql, const struct config *config)
+{
+    static const my_bool off = 0;
+    static const unsigned no = 0, tcp = MYSQL_PROTOCOL_TCP;
+    size_t stack = COROUTINE_STACK;
+    char session[256];
+
+    mysql_options(mysql, MYSQL_OPT_NONBLOCK, &stack);
+    mysql_options(mysql, MYSQL_OPT_RECONNECT, &off);
+    mysql_options(mysql, MYSQL_OPT_LOCAL_INFILE, &no);
+    mysql_options(mysql, MYSQL_SET_CHARSET_NAME, "utf8mb4");
+    set_tls(mysql, config);
+    if (config->db_socket[0] == '\0')
+        mysql_options(mysql, MYSQL_OPT_PROTOCOL, &tcp);
+
+    /* READ COMMITTED locks rows, never the gaps between them: no writer waits for another user's. */
+    mysql_options(mysql, MYSQL_INIT_COMMAND, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED");
+    snprintf(session, sizeof session,
+             "SET time_zone = '+00:00', sql_mode = 'TRADITIONAL', max_statement_time = %.3f, "
+             "innodb_lock_wait_timeout = 1, idle_transaction_timeout = %d",
+             (double)config->db_timeout_ms / 1000, (int)(config->db_timeout_ms / 1000) + IDLE_MARGIN_S);
+    mysql_options(mysql, MYSQL_INIT_COMMAND, session);
+}
+
+static bool open_connection(struct store *store)
+{
+    const struct config *config = store->config;
+    const char *socket = config->db_socket[0] != '\0' ? config->db_socket : NULL;
+    MYSQL *connected = NULL;
+
+    connecting = store;
+    int wanted = mysql_real_connect_start(&connected, store->mysql, socket ? NULL : config->db_host,
+                                          config->db_user, config->db_password, config->db_name,
+                                          socket ? 0 : (unsigned)config->db_port, socket, CLIENT_FOUND_ROWS);
+    while (wanted != 0) {
+        int happened = store_wait(store, wanted);
+        unblock(store);
+        wanted = mysql_real_connect_cont(&connected, store->mysql, happened);
+    }
+    if (connected)
+        unblock(store);
+    connecting = NULL;
+    return connected != NULL;
+}
+
+static void start_library(void)
+{
+    if (mysql_library_init(0, NULL, NULL) != 0)
+        abort();
+}
+
+enum err store_connect(struct store *store)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    if (store->mysql)
+        return ERR_OK;
+    if (clock_monotonic_ms() < store->retry_at) {
+        store->failure = FAILURE_REFUSED; /* `why` still says what the last attempt met */
+        return ERR_UNAVAILABLE;
+    }
+    pthread_once(&once, start_library);
+    store->mysql = mysql_init(NULL);
+    if (!store->mysql)
+        abort();
+    set_options(store->mysql, store->config);
+    if (open_connection(store)) {
+        backoff_reset(&store->backoff);
+        store->short_lived = false;
+        if (store->metrics)
+            metrics_add(store->metrics, API_DB_CONNECTS, 1);
+        return ERR_OK;
+    }
+    note_why(store, mysql_errno(store->mysql), mysql_error(store->mysql));
+    store_disconnect(store);
+    store->failure = FAILURE_REFUSED; /* whatever it was, trying at once again would not help */
+    store->retry_at = clock_monotonic_ms() + backoff_next_ms(&store->backoff);
+    return ERR_UNAVAILABLE;
+}
+
+void store_disconnect(struct store *store)
+{
+    if (!store->mysql)
+        return;
+    /* In this order the statements only free their memory, without a word to the server. */
+    mysql_close(store->mysql);
+    store->mysql = NULL;
+    store_forget_statements(store);
+}

@@ -1,0 +1,137 @@
+/* The journal: what happened, per user, in commit order, without gaps. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/clock.h"
+#include "fcgi-api/api_metrics.h"
+#include "fcgi-api/store/internal.h"
+
+/* ---- writing ------------------------------------------------------------------------------------- */
+
+void store_make_event(struct store *store, const struct store_new_event *event)
+{
+    struct outbox_event *made = &store->last_event;
+    struct event_meta *meta = &made->meta;
+
+    free(made->payload);
+    *made = (struct outbox_event){
+        .meta = {.user_id = event->task->user_id, .seq = event->at->seq, .created_at_ms = event->now_ms},
+        .queued_at_ms = event->now_ms,
+    };
+    snprintf(meta->epoch, sizeof meta->epoch, "%s", event->at->epoch);
+    snprintf(meta->type, sizeof meta->type, "%s", event_type_key(event->type));
+    snprintf(meta->request_id, sizeof meta->request_id, "%s", event->origin->request_id);
+    snprintf(meta->traceparent, sizeof meta->traceparent, "%s", event->origin->traceparent);
+    made->payload = event_format_body(event->type, event->at, event->task->id, event->now_ms,
+                                      event->task_json, &made->length);
+}
+
+enum err store_event_add(struct store *store, const struct store_new_event *event)
+{
+    const struct outbox_event *made = &store->last_event;
+    store_make_event(store, event);
+    enum err err =
+        store_execute(store, SQL_EVENT_INSERT, STORE_IN(STORE_EVENT_VALUES(made, event->task->id)), NULL);
+    if (err)
+        return err;
+    return store_execute(store, SQL_OUTBOX_INSERT, STORE_IN(STORE_OUTBOX_VALUES(made)), NULL);
+}
+
+void store_count_event(struct store *store)
+{
+    if (store->metrics)
+        metrics_add(store->metrics, API_EVENTS_COMMITTED, 1);
+}
+
+const struct outbox_event *store_last_event(const struct store *store)
+{
+    return &store->last_event;
+}
+
+/* ---- reading ------------------------------------------------------------------------------------- */
+
+struct kept_event {
+    uint64_t seq;
+    char *payload;
+    size_t length;
+};
+
+struct events_call {
+    uint32_t user_id;
+    const struct cursor *since;
+    int limit;
+    struct kept_event *events; /* limit + 1 */
+    size_t count;
+    struct cursor now; /* the user's position in the snapshot */
+};
+
+static void forget_events(struct events_call *call)
+{
+    for (size_t i = 0; i < call->count; i++)
+        free(call->events[i].payload);
+    call->count = 0;
+}
+
+static enum err collect(struct store *store, struct events_call *call)
+{
+    struct strbuf payload = {0};
+    uint64_t seq;
+    enum err err = store_select(
+        store, SQL_EVENTS_SINCE,
+        STORE_IN(of_number(call->user_id), of_number(call->since->seq), of_number((uint64_t)call->limit + 1)),
+        STORE_OUT(to_u64(&seq), to_strbuf(&payload)));
+    while (!err && (err = store_fetch(store)) == ERR_OK) {
+        char *text = strndup(payload.text, payload.length);
+        if (!text)
+            abort();
+        call->events[call->count++] =
+            (struct kept_event){.seq = seq, .payload = text, .length = payload.length};
+    }
+    strbuf_free(&payload);
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+static enum err events_work(struct store *store, void *context)
+{
+    struct events_call *call = context;
+    bool known;
+
+    forget_events(call);
+    enum err err = store_user_position(store, call->user_id, &known, &call->now);
+    if (err)
+        return err;
+    if (!known)
+        return ERR_NOT_FOUND;
+    if (strcmp(call->since->epoch, call->now.epoch) != 0 || call->since->seq > call->now.seq)
+        return ERR_GONE;
+    err = collect(store, call);
+    if (err || call->since->seq == call->now.seq)
+        return err;
+    /* There are newer ones: the next and all after it, or the journal has been cut in between. */
+    bool whole = call->count > 0 && call->events[call->count - 1].seq == call->since->seq + call->count;
+    return whole ? ERR_OK : ERR_GONE;
+}
+
+enum err store_event_list(struct store *store, uint32_t user_id, const struct cursor *since, int limit,
+                          store_event_visit *visit, void *context, bool *more, struct cursor *last)
+{
+    struct events_call call = {.user_id = user_id, .since = since, .limit = limit};
+    call.events = calloc((size_t)limit + 1, sizeof *call.events);
+    if (!call.events)
+        abort();
+
+    int64_t before_ms = clock_wall_ms(); /* see store_task_list() */
+    enum err err = store_run(store, STORE_SNAPSHOT, events_work, &call);
+    if (!err) {
+        size_t shown = call.count > (size_t)limit ? (size_t)limit : call.count;
+        *more = call.count > shown;
+        *last = call.now;
+        last->seq = shown > 0 ? call.events[shown - 1].seq : since->seq;
+        last->time_s = *more ? 0 : before_ms / 1000;
+        for (size_t i = 0; i < shown; i++)
+            visit(context, call.events[i].seq, call.events[i].payload, call.events[i].length);
+    }
+    forget_events(&call);
+    free(call.events);
+    return err;
+}

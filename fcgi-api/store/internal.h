@@ -1,0 +1,239 @@
+/* What the files behind store.h share; the only header that includes mysql.h.
+ *
+ *   store.c             a unit of work: transaction, retries, deadline, what is logged
+ *   connection.c  the connection: connect, wait with a deadline, what an error means
+ *   statement.c   prepared statements: values in, columns out
+ *   tasks.c, create.c, users.c, events.c, outbox.c, upkeep.c
+ *                       the functions of store.h, each a few statements of statements.h */
+#ifndef CARILLON_STORE_INTERNAL_H
+#define CARILLON_STORE_INTERNAL_H
+
+#include <mysql.h>
+#include <mysqld_error.h>
+#include <string.h>
+
+#include "common/backoff.h"
+#include "common/strbuf.h"
+#include "fcgi-api/store/statements.h"
+#include "fcgi-api/store/store.h"
+
+/* What the last error means for the unit of work it happened in. */
+enum store_failure {
+    FAILURE_NONE,
+    FAILURE_CONFLICT,  /* deadlock or lock wait: the whole transaction may be repeated */
+    FAILURE_DUPLICATE, /* the row is already there */
+    FAILURE_LOST,      /* the connection is gone */
+    FAILURE_REFUSED,   /* read-only, too many connections, too slow, shutting down... */
+    FAILURE_BUG,       /* our SQL or our data */
+};
+
+#define STORE_COLUMNS_MAX 9
+#define STORE_VALUES_MAX  49    /* OUTBOX_USERS_MAX ranges and a limit */
+#define STORE_TEXT_MAX    65535 /* a TEXT column, in bytes */
+
+/* A column of the row being read: where its value goes. */
+struct store_column {
+    enum { TO_U32, TO_U64, TO_TEXT, TO_BYTES, TO_TIME, TO_STRBUF } kind;
+    void *to;
+    size_t size; /* TO_TEXT, TO_BYTES: bytes at `to` */
+};
+
+/* A value of a statement: what a question mark stands for. */
+struct store_value {
+    enum { OF_NUMBER, OF_TEXT, OF_BYTES, OF_TIME } kind;
+    uint64_t number;
+    int64_t time_ms; /* -1: NULL */
+    const void *bytes;
+    size_t length;
+};
+
+/* The row that mysql_stmt_fetch() fills. */
+struct store_row {
+    enum store_statement statement;
+    bool open;
+    size_t count;
+    struct store_column columns[STORE_COLUMNS_MAX];
+    MYSQL_TIME times[STORE_COLUMNS_MAX];
+    unsigned long lengths[STORE_COLUMNS_MAX];
+    my_bool nulls[STORE_COLUMNS_MAX];
+    char text[STORE_TEXT_MAX + 1]; /* the one TO_STRBUF column */
+};
+
+struct store {
+    const struct config *config;
+    struct metrics *metrics; /* may be NULL */
+    MYSQL *mysql;            /* NULL: not connected */
+    MYSQL_STMT *statements[STORE_STATEMENT_COUNT];
+    int64_t deadline; /* of the call that is running, monotonic ms */
+    bool late;        /* it has passed, and the connection was cut */
+    enum store_failure failure;
+    char why[512];
+    bool commit_sent;
+    bool reads_fail, writes_fail; /* as logged */
+    struct backoff backoff;
+    int64_t retry_at; /* not before: no connection is tried, monotonic ms */
+    bool short_lived; /* the server ends this connection when it is silent: see store_lock() */
+    struct outbox_event last_event;
+    struct store_row row;
+};
+
+/* ---- store.c ----------------------------------------------------------------------------------- */
+
+enum store_mode {
+    STORE_READ,     /* each statement by itself */
+    STORE_SNAPSHOT, /* all statements see the same moment */
+    STORE_WRITE,    /* one transaction */
+    STORE_CHANGE,   /* the same, and the work's first statement begins it */
+};
+
+typedef enum err store_work(struct store *store, void *context);
+
+/* Runs the work within DB_TIMEOUT_MS, perhaps more than once: it must begin from its arguments each
+ * time. What it returns ends the transaction: ERR_OK commits, anything else rolls back. */
+MUST_CHECK enum err store_run(struct store *store, enum store_mode mode, store_work *work, void *context);
+
+/* ---- connection.c -------------------------------------------------------------------------------- */
+
+MUST_CHECK enum err store_connect(struct store *store);
+void store_disconnect(struct store *store);
+
+/* Waits for what the library asks for, at most until the deadline; then cuts the connection, so that
+ * the library's call comes back with an error. */
+int store_wait(struct store *store, int wanted);
+
+/* Notes what went wrong; returns what a store function answers: ERR_UNAVAILABLE, or ERR_MISMATCH for a
+ * duplicate, or ERR_INTERNAL (logged). */
+enum err store_fail(struct store *store, unsigned error, const char *text);
+
+/* A statement without values, not prepared: BEGIN, COMMIT... */
+MUST_CHECK enum err store_command(struct store *store, const char *sql);
+
+/* ---- statement.c --------------------------------------------------------------------------------- */
+
+struct store_outcome {
+    uint64_t rows; /* found, also when nothing changed in them */
+    uint64_t insert_id;
+};
+
+#define STORE_LIST(type, ...) (const type[]){__VA_ARGS__}, sizeof((const type[]){__VA_ARGS__}) / sizeof(type)
+#define STORE_IN(...)         STORE_LIST(struct store_value, __VA_ARGS__)
+#define STORE_OUT(...)        STORE_LIST(struct store_column, __VA_ARGS__)
+
+/* For statements without rows; ends a result that is still open. `outcome` may be NULL. */
+MUST_CHECK enum err store_execute(struct store *store, enum store_statement statement,
+                                  const struct store_value *values, size_t count,
+                                  struct store_outcome *outcome);
+
+/* The same statement for many rows in one packet: `rows` times `count` whole numbers. */
+MUST_CHECK enum err store_execute_many(struct store *store, enum store_statement statement,
+                                       const uint64_t *numbers, size_t rows, size_t count);
+
+/* For statements with rows: store_select(), then store_fetch() until ERR_NOT_FOUND. One at a time. */
+MUST_CHECK enum err store_select(struct store *store, enum store_statement statement,
+                                 const struct store_value *values, size_t value_count,
+                                 const struct store_column *columns, size_t column_count);
+MUST_CHECK enum err store_fetch(struct store *store);
+
+/* Ends a result that has not been read to its end; what a statement of several says after it is read, too. */
+MUST_CHECK enum err store_end_result(struct store *store);
+
+/* One row, or ERR_NOT_FOUND. */
+MUST_CHECK enum err store_select_one(struct store *store, enum store_statement statement,
+                                     const struct store_value *values, size_t value_count,
+                                     const struct store_column *columns, size_t column_count);
+
+void store_forget_statements(struct store *store); /* the connection is gone */
+
+static inline struct store_value of_number(uint64_t number)
+{
+    return (struct store_value){.kind = OF_NUMBER, .number = number};
+}
+static inline struct store_value of_bytes(const void *bytes, size_t length)
+{
+    return (struct store_value){.kind = OF_BYTES, .bytes = bytes, .length = length};
+}
+static inline struct store_value of_text(const char *text)
+{
+    return (struct store_value){.kind = OF_TEXT, .bytes = text, .length = strlen(text)};
+}
+static inline struct store_value of_time(int64_t wall_ms)
+{
+    return (struct store_value){.kind = OF_TIME, .time_ms = wall_ms};
+}
+
+static inline struct store_column to_u32(uint32_t *number)
+{
+    return (struct store_column){.kind = TO_U32, .to = number};
+}
+static inline struct store_column to_u64(uint64_t *number)
+{
+    return (struct store_column){.kind = TO_U64, .to = number};
+}
+/* NUL-terminated; a value that does not fit is a bug of ours. */
+static inline struct store_column to_text(char *text, size_t size)
+{
+    return (struct store_column){.kind = TO_TEXT, .to = text, .size = size};
+}
+static inline struct store_column to_bytes(void *bytes, size_t size)
+{
+    return (struct store_column){.kind = TO_BYTES, .to = bytes, .size = size};
+}
+/* -1 for NULL. */
+static inline struct store_column to_time(int64_t *wall_ms)
+{
+    return (struct store_column){.kind = TO_TIME, .to = wall_ms};
+}
+/* A text of any length; at most one such column in a row. */
+static inline struct store_column to_strbuf(struct strbuf *text)
+{
+    return (struct store_column){.kind = TO_STRBUF, .to = text};
+}
+
+/* ---- shared by the files of functions ------------------------------------------------------------ */
+
+/* The user's counter and the epoch, as the current snapshot has them. */
+MUST_CHECK enum err store_user_position(struct store *store, uint32_t user_id, bool *known,
+                                        struct cursor *cursor);
+
+/* Increments and holds the user's counter until the end of the transaction. ERR_NOT_FOUND: no such user. */
+MUST_CHECK enum err store_next_seq(struct store *store, uint32_t user_id, uint64_t *seq);
+
+/* What a write, in its transaction, says of its event. */
+struct store_new_event {
+    enum event_type type;
+    const struct task *task;
+    const char *task_json;
+    const struct cursor *at; /* epoch and number */
+    int64_t now_ms;
+    const struct store_origin *origin;
+};
+
+/* Makes the event's text and keeps it with all the rest for store_last_event(). */
+void store_make_event(struct store *store, const struct store_new_event *event);
+/* It has been committed. */
+void store_count_event(struct store *store);
+
+/* The values of its journal row and of its outbox row, in the statements' order. */
+#define STORE_EVENT_VALUES(made, task_id)                                                                    \
+    of_number((made)->meta.user_id), of_number((made)->meta.seq), of_text((made)->meta.type),                \
+        of_number(task_id), of_text((made)->meta.request_id), of_text((made)->meta.traceparent),             \
+        of_bytes((made)->payload, (made)->length), of_time((made)->meta.created_at_ms)
+#define STORE_OUTBOX_VALUES(made)                                                                            \
+    of_number((made)->meta.user_id), of_number((made)->meta.seq), of_time((made)->queued_at_ms)
+
+/* Inside a transaction that holds the user's counter: makes the event, its journal row and its outbox row. */
+MUST_CHECK enum err store_event_add(struct store *store, const struct store_new_event *event);
+
+MUST_CHECK enum err store_read_epoch(struct store *store, char epoch[CURSOR_EPOCH_MAX + 1]);
+
+/* The schema is not complete: as bad as a missing table. */
+static inline enum err store_no_epoch(struct store *store)
+{
+    return store_fail(store, ER_NO_SUCH_TABLE, "table meta has no epoch");
+}
+
+/* Makes all that this connection has seen so far durable: InnoDB shows a commit to others before its log
+ * is on disk, and only a later commit that has returned proves that the earlier one will survive. */
+MUST_CHECK enum err store_settle(struct store *store);
+
+#endif

@@ -1,0 +1,224 @@
+/* The database, in our words: what the HTTP handlers and the publisher may ask of it.
+ *
+ * A struct store is one connection, used by one thread. It connects when first asked, and again after
+ * a loss; no function waits longer than about DB_TIMEOUT_MS in all. Each write is one transaction:
+ * task row locked, user's event counter incremented, rows changed, event and outbox inserted, commit
+ * (always in that order). Deadlocks and lock waits (1213, 1205) are retried inside, a lost connection
+ * only when no COMMIT had been sent.
+ *
+ * Every function can return ERR_UNAVAILABLE (database away, read-only, or too many connections: nothing
+ * happened; the caller answers 503) and ERR_INTERNAL (a bug, already logged), each that writes also
+ * ERR_UNCERTAIN (the connection broke after COMMIT was sent: 504); the others are named at each.
+ * Only fcgi-api/store*.c include mysql.h. */
+#ifndef CARILLON_STORE_H
+#define CARILLON_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/config.h"
+#include "common/cursor.h"
+#include "common/err.h"
+#include "common/event.h"
+#include "common/metrics.h"
+#include "fcgi-api/task/task.h"
+
+struct store; /* opaque */
+
+struct store *store_new(const struct config *config);
+void store_free(struct store **store);
+
+/* Connections made, transactions repeated and events committed are counted there from now on. */
+void store_use_metrics(struct store *store, struct metrics *metrics);
+
+/* Does the database answer? For readiness. */
+MUST_CHECK enum err store_ping(struct store *store);
+
+/* ---- events ------------------------------------------------------------------------------------- */
+
+struct outbox_event {
+    struct event_meta meta;
+    int64_t queued_at_ms; /* when it came into the outbox */
+    char *payload;
+    size_t length;
+};
+
+/* The event of this store's last write that returned ERR_OK: what publisher_hint() wants to know. Good until
+ * the next write. */
+const struct outbox_event *store_last_event(const struct store *store);
+
+/* ---- tasks ------------------------------------------------------------------------------------- */
+
+/* What travels with a write into its event. */
+struct store_origin {
+    const char *request_id;  /* "" when none */
+    const char *traceparent; /* "" when none */
+    uint32_t only_user;      /* 0: may touch everyone's; else others' tasks are ERR_NOT_FOUND */
+};
+
+/* A POST that carried an Idempotency-Key. key NULL: none. */
+struct store_idempotency {
+    uint32_t owner_id;
+    const char *key;
+    unsigned char request_hash[32];
+};
+
+/* The answer to a POST: made now, or remembered from the first time. */
+struct store_created {
+    bool repeated;    /* answered from the remembered one: no new row, no event */
+    struct task task; /* when repeated only its id, user_id and version (as first answered) are set */
+    char *body;       /* the task's JSON text, to free() */
+};
+
+/* ERR_NOT_FOUND: no such user. ERR_MISMATCH: the key was used for another request. */
+MUST_CHECK enum err store_task_insert(struct store *store, uint32_t user_id, const char *content,
+                                      const struct store_origin *origin,
+                                      const struct store_idempotency *idempotency,
+                                      struct store_created *created);
+
+/* ERR_NOT_FOUND. */
+MUST_CHECK enum err store_task_get(struct store *store, uint32_t id, uint32_t only_user, struct task *task);
+
+/* The versions an If-Match header accepts. */
+struct store_match {
+    bool any; /* no header, or "*" */
+    size_t count;
+    uint32_t versions[16];
+};
+
+/* ERR_NOT_FOUND; ERR_STALE: the version is none of the accepted ones. *task is the new row. */
+MUST_CHECK enum err store_task_update(struct store *store, uint32_t id, const struct task_patch *patch,
+                                      const struct store_match *match, const struct store_origin *origin,
+                                      struct task *task);
+
+/* ERR_NOT_FOUND, ERR_STALE. *task is the row as it was. */
+MUST_CHECK enum err store_task_delete(struct store *store, uint32_t id, const struct store_match *match,
+                                      const struct store_origin *origin, struct task *task);
+
+struct store_task_filter {
+    uint32_t user_id; /* 0: everyone's */
+    int status;       /* -1: both */
+    uint32_t after;   /* rows with a greater id */
+    int limit;
+};
+
+typedef void store_task_visit(void *context, const struct task *task);
+
+/* Rows ordered by id, at most limit; *more tells whether there are further ones. With a user_id and a
+ * `cursor`, the user's cursor (long form) is read in the same snapshot; an unknown user has seq 0. */
+MUST_CHECK enum err store_task_list(struct store *store, const struct store_task_filter *filter,
+                                    store_task_visit *visit, void *context, bool *more,
+                                    struct cursor *cursor);
+
+/* ---- users ------------------------------------------------------------------------------------- */
+
+struct user {
+    uint32_t id;
+    char name[100 * 4 + 1];
+    int64_t created_at_ms;
+};
+typedef void store_user_visit(void *context, const struct user *user);
+
+/* Users ordered by id, ids greater than `after`. */
+MUST_CHECK enum err store_user_list(struct store *store, uint32_t only_user, uint32_t after, int limit,
+                                    store_user_visit *visit, void *context, bool *more);
+/* ERR_NOT_FOUND. */
+MUST_CHECK enum err store_user_get(struct store *store, uint32_t id, struct user *user);
+
+/* ---- journal ----------------------------------------------------------------------------------- */
+
+typedef void store_event_visit(void *context, uint64_t seq, const char *payload, size_t length);
+
+/* The user's events after `since`, oldest first, at most limit. *last is the cursor after the last
+ * one visited (long form when nothing more is to come). ERR_NOT_FOUND: no such user. ERR_GONE: another
+ * epoch, ahead of the journal, or older than it reaches back. */
+MUST_CHECK enum err store_event_list(struct store *store, uint32_t user_id, const struct cursor *since,
+                                     int limit, store_event_visit *visit, void *context, bool *more,
+                                     struct cursor *last);
+
+/* ---- outbox: for the publisher ------------------------------------------------------------------ */
+
+struct outbox_batch {
+    struct outbox_event *events;
+    size_t count;
+};
+
+void outbox_batch_free(struct outbox_batch *batch);
+
+#define OUTBOX_USERS_MAX 16
+
+struct outbox_range {
+    uint32_t user_id;
+    uint64_t after, upto; /* after < seq <= upto */
+};
+
+/* Some users' unconfirmed events, user by user in the order of their ids and each from the lowest seq up, at
+ * most limit in all; at most OUTBOX_USERS_MAX ranges, each user once. A plain read: never skips. What it
+ * shows may not be durable yet: see store_barrier(). */
+MUST_CHECK enum err store_outbox_read(struct store *store, const struct outbox_range *ranges, size_t count,
+                                      int limit, struct outbox_batch *batch);
+
+/* Returns once everything that was visible before the call is durable. InnoDB shows a commit to others
+ * before its log is on disk; an event published in between and then lost in a crash would leave its number
+ * to another event. Needless for events up to one whose own commit has returned. */
+MUST_CHECK enum err store_barrier(struct store *store);
+
+struct outbox_key {
+    uint64_t user_id;
+    uint64_t seq;
+};
+
+/* Users with an unconfirmed event older than min_age_ms, each with the highest such one, at most limit,
+ * those waiting longest first. Out of a long backlog only the oldest events are looked at. */
+MUST_CHECK enum err store_outbox_users(struct store *store, int64_t min_age_ms, struct outbox_key *users,
+                                       size_t limit, size_t *count);
+
+/* Removes confirmed events, those that are still there as they were read: one that a heal has put back since
+ * stays, for the broker that confirmed it may have lost it (docs/models/outbox.pml, DELETE_HEALED). */
+struct outbox_row {
+    uint64_t user_id;
+    uint64_t seq;
+    uint64_t queued_at_ms;
+};
+MUST_CHECK enum err store_outbox_delete(struct store *store, const struct outbox_row *rows, size_t count);
+
+/* Puts the journal's events from since_ms (0: all) to until_ms back into the outbox, user by user and in
+ * order, at most `limit` events a call. Begin with the other fields 0, call until `done`. */
+#define OUTBOX_REFILL_USERS 256
+struct outbox_refill {
+    int64_t since_ms, until_ms;
+    uint64_t added; /* events so far */
+    bool done;
+    struct {
+        uint32_t user_id;
+        uint64_t first, last;
+    } ranges[OUTBOX_REFILL_USERS]; /* those of some users at a time */
+    size_t next, count;
+    uint32_t last_user;
+};
+MUST_CHECK enum err store_outbox_refill(struct store *store, struct outbox_refill *refill, int limit);
+
+/* How many there are (counted up to 100,000), and the age of the oldest, 0 when there is none. */
+MUST_CHECK enum err store_outbox_depth(struct store *store, uint64_t *rows, int64_t *oldest_age_ms);
+
+MUST_CHECK enum err store_epoch(struct store *store, char epoch[CURSOR_EPOCH_MAX + 1]);
+
+/* An advisory lock of this connection (GET_LOCK): taken, or held already; *held false: another has it.
+ * Lost with the connection, so ask again before relying on it. */
+MUST_CHECK enum err store_lock(struct store *store, const char *name, int timeout_s, bool *held);
+MUST_CHECK enum err store_unlock(struct store *store, const char *name);
+
+/* The database's clock, and moments of it that publishers leave each other under a name; -1: none yet. */
+MUST_CHECK enum err store_clock(struct store *store, int64_t *wall_ms);
+MUST_CHECK enum err store_moment(struct store *store, const char *name, int64_t *wall_ms);
+MUST_CHECK enum err store_set_moment(struct store *store, const char *name, int64_t wall_ms);
+
+/* ---- upkeep ------------------------------------------------------------------------------------- */
+
+/* Deletes at most `limit` journal rows older than the retention that are no longer in the outbox, and
+ * as many expired idempotency keys; *deleted: rows in all. Call again while it deletes. */
+MUST_CHECK enum err store_purge(struct store *store, int64_t event_age_s, int64_t idempotency_age_s,
+                                int limit, uint64_t *deleted);
+
+#endif

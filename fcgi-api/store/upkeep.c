@@ -1,0 +1,228 @@
+/* What keeps the database in order: the epoch, locks and notes between publishers, purging. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/clock.h"
+#include "fcgi-api/store/internal.h"
+
+/* ---- the epoch ----------------------------------------------------------------------------------- */
+
+enum err store_read_epoch(struct store *store, char epoch[CURSOR_EPOCH_MAX + 1])
+{
+    enum err err =
+        store_select_one(store, SQL_EPOCH, NULL, 0, STORE_OUT(to_text(epoch, CURSOR_EPOCH_MAX + 1)));
+    return err == ERR_NOT_FOUND ? store_no_epoch(store) : err;
+}
+
+static enum err epoch_work(struct store *store, void *epoch)
+{
+    return store_read_epoch(store, epoch);
+}
+
+enum err store_epoch(struct store *store, char epoch[CURSOR_EPOCH_MAX + 1])
+{
+    return store_run(store, STORE_READ, epoch_work, epoch);
+}
+
+enum err store_ping(struct store *store)
+{
+    char epoch[CURSOR_EPOCH_MAX + 1];
+    enum err err = store_epoch(store, epoch); /* also tells whether the schema is there */
+    return err == ERR_OK ? ERR_OK : ERR_UNAVAILABLE;
+}
+
+/* ---- durability ---------------------------------------------------------------------------------- */
+
+enum err store_settle(struct store *store)
+{
+    return store_execute(store, SQL_SETTLE, NULL, 0, NULL);
+}
+
+static enum err settle_work(struct store *store, void *context)
+{
+    (void)context;
+    return store_settle(store);
+}
+
+enum err store_barrier(struct store *store)
+{
+    return store_run(store, STORE_WRITE, settle_work, NULL);
+}
+
+/* ---- locks and notes ----------------------------------------------------------------------------- */
+
+struct note_call {
+    const char *name;
+    int timeout_s;
+    uint32_t held;
+    int64_t wall_ms;
+};
+
+/* A process that is stopped keeps its connection, and with it its locks: the server is told to end a
+ * connection that holds any and has been silent for some sweeps. */
+static enum err limit_silence(struct store *store)
+{
+    char sql[64];
+    if (store->short_lived)
+        return ERR_OK;
+    store->short_lived = true;
+    snprintf(sql, sizeof sql, "SET SESSION wait_timeout = %d",
+             (int)(5 + 5 * store->config->sweep_interval_ms / 1000));
+    return store_command(store, sql);
+}
+
+static enum err lock_work(struct store *store, void *context)
+{
+    struct note_call *call = context;
+    enum err err = limit_silence(store);
+    if (err)
+        return err;
+    return store_select_one(
+        store, SQL_LOCK,
+        STORE_IN(of_text(call->name), of_text(call->name), of_number((uint64_t)call->timeout_s)),
+        STORE_OUT(to_u32(&call->held)));
+}
+
+enum err store_lock(struct store *store, const char *name, int timeout_s, bool *held)
+{
+    struct note_call call = {.name = name, .timeout_s = timeout_s};
+    enum err err = store_run(store, STORE_READ, lock_work, &call);
+    *held = !err && call.held != 0;
+    return err;
+}
+
+static enum err unlock_work(struct store *store, void *context)
+{
+    struct note_call *call = context;
+    return store_execute(store, SQL_UNLOCK, STORE_IN(of_text(call->name)), NULL);
+}
+
+enum err store_unlock(struct store *store, const char *name)
+{
+    struct note_call call = {.name = name};
+    return store_run(store, STORE_READ, unlock_work, &call);
+}
+
+static enum err clock_work(struct store *store, void *context)
+{
+    struct note_call *call = context;
+    uint64_t wall_ms;
+    enum err err = store_select_one(store, SQL_CLOCK, NULL, 0, STORE_OUT(to_u64(&wall_ms)));
+    if (!err)
+        call->wall_ms = (int64_t)wall_ms;
+    return err;
+}
+
+enum err store_clock(struct store *store, int64_t *wall_ms)
+{
+    struct note_call call = {0};
+    enum err err = store_run(store, STORE_READ, clock_work, &call);
+    if (!err)
+        *wall_ms = call.wall_ms;
+    return err;
+}
+
+static enum err moment_work(struct store *store, void *context)
+{
+    struct note_call *call = context;
+    char text[256];
+    enum err err = store_select_one(store, SQL_NOTE_GET, STORE_IN(of_text(call->name)),
+                                    STORE_OUT(to_text(text, sizeof text)));
+    call->wall_ms = err ? -1 : strtoll(text, NULL, 10);
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+enum err store_moment(struct store *store, const char *name, int64_t *wall_ms)
+{
+    struct note_call call = {.name = name};
+    enum err err = store_run(store, STORE_READ, moment_work, &call);
+    *wall_ms = err ? -1 : call.wall_ms;
+    return err;
+}
+
+static enum err set_moment_work(struct store *store, void *context)
+{
+    struct note_call *call = context;
+    char text[32];
+    snprintf(text, sizeof text, "%lld", (long long)call->wall_ms);
+    return store_execute(store, SQL_NOTE_SET, STORE_IN(of_text(call->name), of_text(text)), NULL);
+}
+
+enum err store_set_moment(struct store *store, const char *name, int64_t wall_ms)
+{
+    struct note_call call = {.name = name, .wall_ms = wall_ms};
+    return store_run(store, STORE_WRITE, set_moment_work, &call);
+}
+
+/* ---- purging ------------------------------------------------------------------------------------- */
+
+/* Rows are looked up by a plain read and then deleted by their keys, so a purge locks nothing that a
+ * writer could want. */
+struct purge_call {
+    int64_t before_ms;
+    int limit;
+    struct outbox_key *keys;
+    size_t count;
+    uint64_t deleted;
+};
+
+static enum err find_events_work(struct store *store, void *context)
+{
+    struct purge_call *call = context;
+    struct outbox_key key;
+    call->count = 0;
+    enum err err = store_select(store, SQL_OLD_EVENTS,
+                                STORE_IN(of_time(call->before_ms), of_number((uint64_t)call->limit)),
+                                STORE_OUT(to_u64(&key.user_id), to_u64(&key.seq)));
+    while (!err && (err = store_fetch(store)) == ERR_OK)
+        call->keys[call->count++] = key;
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+static enum err delete_events_work(struct store *store, void *context)
+{
+    struct purge_call *call = context;
+    return store_execute_many(store, SQL_EVENT_DELETE, &call->keys->user_id, call->count, 2);
+}
+
+static enum err delete_keys_work(struct store *store, void *context)
+{
+    struct purge_call *call = context;
+    struct store_outcome outcome;
+    enum err err =
+        store_execute(store, SQL_OLD_KEYS_DELETE,
+                      STORE_IN(of_time(call->before_ms), of_number((uint64_t)call->limit)), &outcome);
+    if (!err)
+        call->deleted = outcome.rows;
+    return err;
+}
+
+static enum err purge_events(struct store *store, int64_t before_ms, int limit, uint64_t *deleted)
+{
+    struct purge_call call = {.before_ms = before_ms, .limit = limit};
+    call.keys = calloc((size_t)limit, sizeof *call.keys);
+    if (!call.keys)
+        abort();
+    enum err err = store_run(store, STORE_READ, find_events_work, &call);
+    if (!err && call.count > 0)
+        err = store_run(store, STORE_WRITE, delete_events_work, &call);
+    free(call.keys);
+    if (!err)
+        *deleted += call.count;
+    return err;
+}
+
+enum err store_purge(struct store *store, int64_t event_age_s, int64_t idempotency_age_s, int limit,
+                     uint64_t *deleted)
+{
+    int64_t now_ms = clock_wall_ms();
+    struct purge_call keys = {.before_ms = now_ms - idempotency_age_s * 1000, .limit = limit};
+
+    *deleted = 0;
+    enum err err = purge_events(store, now_ms - event_age_s * 1000, limit, deleted);
+    if (!err)
+        err = store_run(store, STORE_WRITE, delete_keys_work, &keys);
+    if (!err)
+        *deleted += keys.deleted;
+    return err;
+}
