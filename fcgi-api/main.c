@@ -14,6 +14,7 @@
 #include "common/log.h"
 #include "common/sandbox.h"
 #include "common/tls_files.h"
+#include "fcgi-api/api/handlers.h"
 #include "fcgi-api/api_metrics.h"
 #include "fcgi-api/app.h"
 #include "fcgi-api/http/drain.h"
@@ -65,7 +66,8 @@ static int give_up(const char *why)
 int main(int count, char **arguments)
 {
     struct config config;
-    struct app app = {.config = &config};
+    struct http_service service = {.config = &config, .calls = api_calls};
+    struct app app = {.service = &service};
     struct pool *pool;
     char why[256];
 
@@ -77,7 +79,7 @@ int main(int count, char **arguments)
     log_init("fcgi-api", (enum log_format)config.log_format, least_level(&config));
     if (!fcgi_server_has_socket())
         return give_up("descriptor 0 is no listening socket: use spawn-fcgi");
-    if (metrics_open(config.stats_file, api_metric_defs, API_METRIC_COUNT, &app.metrics) != ERR_OK) {
+    if (metrics_open(config.stats_file, api_metric_defs, API_METRIC_COUNT, &service.metrics) != ERR_OK) {
         snprintf(why, sizeof why, "API_STATS_FILE cannot be used: %s", strerror(errno));
         return give_up(why);
     }
@@ -86,7 +88,7 @@ int main(int count, char **arguments)
         snprintf(why, sizeof why, "no publisher's lock and pipe beside API_STATS_FILE: %s", strerror(errno));
         return give_up(why);
     }
-    if (token_keys_new(&config, &app.token_keys, why, sizeof why) != ERR_OK)
+    if (token_keys_new(&config, &service.token_keys, why, sizeof why) != ERR_OK)
         return give_up(why);
 
     if (tls_files_check(CONFIG_FOR_API, &config, why, sizeof why) != ERR_OK)
@@ -95,20 +97,21 @@ int main(int count, char **arguments)
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     drain_install(fcgi_server_wake);
     app.store = store_new(&config);
-    store_use_metrics(app.store, app.metrics);
+    store_use_metrics(app.store, service.metrics);
     if (sandbox_enter((enum sandbox_mode)config.seccomp, why, sizeof why) != ERR_OK)
         return give_up(why);
-    if (publisher_start(&config, app.metrics, pool, &app.publisher) != ERR_OK)
+    if (publisher_start(&config, service.metrics, pool, &app.publisher) != ERR_OK)
         return give_up("no thread for the publisher");
-    if (metrics_count(app.metrics, API_WORKER_STARTS) == 1 && app.token_keys == NULL) /* once a pool */
+    if (metrics_count(service.metrics, API_WORKER_STARTS) == 1 &&
+        service.token_keys == NULL) /* once a pool */
         log_warn("no key for tokens is set: everybody who reaches this service may do everything");
 
-    enum err err = fcgi_server_run(&app);
+    enum err err = fcgi_server_run(&service, &app);
     publisher_stop(&app.publisher, PUBLISHER_DEADLINE_MS);
     pool_close(&pool);
     store_free(&app.store);
-    metrics_close(&app.metrics);
-    token_keys_free(&app.token_keys);
+    metrics_close(&service.metrics);
+    token_keys_free(&service.token_keys);
     config_free(&config);
     return err == ERR_OK ? EXIT_SUCCESS : fail_slowly();
 }

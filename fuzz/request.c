@@ -14,6 +14,7 @@
 #include "common/log.h"
 #include "common/origin.h"
 #include "common/utf8.h"
+#include "fcgi-api/api/handlers.h"
 #include "fcgi-api/api_metrics.h"
 #include "fcgi-api/http/dispatch.h"
 #include "fcgi-api/task/task_json.h"
@@ -23,7 +24,8 @@
 #define MAX_BODY       2048
 #define SECRET         "0123456789abcdef0123456789abcdef"
 
-static struct app app;
+static struct http_service service;
+static struct app app = {.service = &service};
 static struct request request;
 
 /* ---- the database --------------------------------------------------------------------------------- */
@@ -65,7 +67,7 @@ enum err store_epoch(struct store *store, char epoch[CURSOR_EPOCH_MAX + 1])
 {
     (void)store;
     CHECK(request.fault == REQUEST_SOUND && request.errors.count == 0);
-    CHECK(app.token_keys == NULL || request.identity.owner_id != 0);
+    CHECK(service.token_keys == NULL || request.identity.owner_id != 0);
     strcpy(epoch, "k3");
     return stub.err; /* the epoch is nobody's */
 }
@@ -217,10 +219,11 @@ static struct strbuf wire;
 static void start(void)
 {
     char why[256];
-    app.config = &config;
+    service.config = &config;
+    service.calls = api_calls;
     log_init("fuzz", LOG_TEXT, LOG_ERROR);
     CHECK(token_keys_new(&config, &keys, why, sizeof why) == ERR_OK);
-    CHECK(metrics_open("", api_metric_defs, API_METRIC_COUNT, &app.metrics) == ERR_OK);
+    CHECK(metrics_open("", api_metric_defs, API_METRIC_COUNT, &service.metrics) == ERR_OK);
 }
 
 struct body {
@@ -246,7 +249,7 @@ static void check_identity(void)
 {
     struct token token;
     const char *why = NULL, *text = token_in_header(request.authorization);
-    if (app.token_keys == NULL || stub.calls == 0)
+    if (service.token_keys == NULL || stub.calls == 0)
         return;
     CHECK(text != NULL && token_verify(keys, text, clock_wall_ms() / 1000, &token, &why) == ERR_OK);
     if (!token.admin)
@@ -282,7 +285,7 @@ static void exchange(char *const *parameters, struct body body, struct answer *a
     stub.calls = 0;
     request_begin(&request, parameters);
     request_read_body(&request, MAX_BODY, give, &body);
-    dispatch(&app, &request, &response);
+    dispatch(&service, &app, &request, &response);
     strbuf_clear(&wire);
     response_render(&response, request.method == METHOD_HEAD, &wire);
     check_exchange(answer);
@@ -305,9 +308,9 @@ static void check_page(const char *origin, const char *host)
     size_t own = strlen(host), all = strlen(origin);
     bool listed = strcmp(list, "*") == 0 || strcasestr(list, origin) != NULL;
 
-    if (!origin_welcome(list, app.token_keys == NULL, origin, host))
-        CHECK(all > 0 && strcmp(list, "*") != 0 && (list[0] != '\0' || app.token_keys != NULL));
-    else if (list[0] != '\0' ? !listed : app.token_keys != NULL)
+    if (!origin_welcome(list, service.token_keys == NULL, origin, host))
+        CHECK(all > 0 && strcmp(list, "*") != 0 && (list[0] != '\0' || service.token_keys != NULL));
+    else if (list[0] != '\0' ? !listed : service.token_keys != NULL)
         CHECK(all == 0 || (own > 0 && all > own && strcasecmp(origin + all - own, host) == 0));
 }
 
@@ -349,7 +352,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     stub.more = data[2] & 1;
     stub.repeated = data[2] & 2;
     stub.broker = data[2] & 4;
-    app.token_keys = data[0] == 'k' ? keys : NULL;
+    service.token_keys = data[0] == 'k' ? keys : NULL;
     config.allowed_origins = data[2] & 8    ? "https://a.example, http://b.example:81"
                              : data[2] & 16 ? "*"
                                             : NULL;

@@ -28,5 +28,5 @@ void handle_metrics(struct app *app, struct request *request, struct response *r
 {
     (void)request;
     response->content_type = "text/plain; version=0.0.4; charset=utf-8";
-    metrics_render(app->metrics, &response->body);
+    metrics_render(app->service->metrics, &response->body);
 }

@@ -196,11 +196,16 @@ void handle_task_get(struct app *app, struct request *request, struct response *
 /* False: the response says what is wrong with the header. */
 static bool read_if_match(const struct request *request, struct store_match *match, struct response *response)
 {
-    if (etag_read_if_match(request->if_match, match) == ERR_OK)
+    struct etag_match read;
+    if (etag_read_if_match(request->if_match, &read) == ERR_OK) {
+        _Static_assert(sizeof read.versions == sizeof match->versions, "the store takes as many");
+        *match = (struct store_match){.any = read.any, .count = read.count};
+        memcpy(match->versions, read.versions, sizeof match->versions);
         return true;
+    }
     problem_answer(response, request, PROBLEM_BAD_REQUEST,
                    "If-Match must be * or a list of at most %zu entity tags in quotes, such as \"3\".",
-                   sizeof match->versions / sizeof match->versions[0]);
+                   sizeof read.versions / sizeof read.versions[0]);
     return false;
 }
 

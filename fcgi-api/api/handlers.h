@@ -2,7 +2,10 @@
 #ifndef CARILLON_API_HANDLERS_H
 #define CARILLON_API_HANDLERS_H
 
+#include "fcgi-api/app.h"
 #include "fcgi-api/http/router.h"
+
+extern const struct route_table api_calls; /* every call the API has: routes.c */
 
 route_handler handle_task_list, handle_task_create, handle_task_get, handle_task_update, handle_task_delete;
 route_handler handle_user_list, handle_user_get;

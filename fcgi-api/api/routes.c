@@ -2,7 +2,7 @@
 #include "fcgi-api/api/handlers.h"
 #include "fcgi-api/http/router.h"
 
-const struct route routes[] = {
+static const struct route routes[] = {
     {METHOD_GET, "/tasks", handle_task_list, NEEDS_IDENTITY | TAKES_QUERY},
     {METHOD_POST, "/tasks", handle_task_create, NEEDS_IDENTITY | NEEDS_JSON},
     {METHOD_GET, "/tasks/{id}", handle_task_get, NEEDS_IDENTITY | NEEDS_TASK_ID},
@@ -16,4 +16,4 @@ const struct route routes[] = {
     {METHOD_GET, "/metrics", handle_metrics, IGNORES_QUERY},
 };
 
-const size_t route_count = sizeof routes / sizeof routes[0];
+const struct route_table api_calls = {routes, sizeof routes / sizeof routes[0]};

@@ -11,19 +11,20 @@
     "ETag, Event-Cursor, Idempotency-Replayed, Link, Location, Retry-After, WWW-Authenticate, X-Request-Id"
 #define REMEMBERED_S "600" /* a browser asks again after */
 
-static void allow_call(const struct request *request, struct response *response)
+static void allow_call(const struct http_service *service, const struct request *request,
+                       struct response *response)
 {
     struct strbuf methods = {0};
-    router_add_allowed(request->path, &methods);
+    router_add_allowed(&service->calls, request->path, &methods);
     response_header(response, "Access-Control-Allow-Methods", methods.text);
     response_header(response, "Access-Control-Allow-Headers", ALLOWED_HEADERS);
     response_header(response, "Access-Control-Max-Age", REMEMBERED_S);
     strbuf_free(&methods);
 }
 
-void cors_allow(const struct app *app, const struct request *request, struct response *response)
+void cors_allow(const struct http_service *service, const struct request *request, struct response *response)
 {
-    const char *list = app->config->allowed_origins;
+    const char *list = service->config->allowed_origins;
     if (list == NULL || list[0] == '\0')
         return;
     response_header(response, "Vary", "Origin");
@@ -34,5 +35,5 @@ void cors_allow(const struct app *app, const struct request *request, struct res
                     origin_listed(list, "*") ? "*" : request->origin);
     response_header(response, "Access-Control-Expose-Headers", EXPOSED_HEADERS);
     if (request->method == METHOD_OPTIONS && request->requested_method != NULL)
-        allow_call(request, response);
+        allow_call(service, request, response);
 }

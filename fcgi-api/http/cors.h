@@ -2,11 +2,11 @@
 #ifndef CARILLON_HTTP_CORS_H
 #define CARILLON_HTTP_CORS_H
 
-#include "fcgi-api/app.h"
 #include "fcgi-api/http/request.h"
 #include "fcgi-api/http/response.h"
+#include "fcgi-api/http/service.h"
 
 /* Adds them to a finished answer, refusals too, for a page must be able to read why. */
-void cors_allow(const struct app *app, const struct request *request, struct response *response);
+void cors_allow(const struct http_service *service, const struct request *request, struct response *response);
 
 #endif

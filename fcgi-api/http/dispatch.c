@@ -9,7 +9,7 @@
 
 #define LOGGED_URI 200 /* bytes of an address that a log line shows */
 
-static void count(struct app *app, int status, int64_t elapsed_us)
+static void count(const struct http_service *service, int status, int64_t elapsed_us)
 {
     size_t counter = API_REQUESTS_5XX;
     if (status < 300)
@@ -18,8 +18,8 @@ static void count(struct app *app, int status, int64_t elapsed_us)
         counter = API_REQUESTS_3XX;
     else if (status < 500)
         counter = API_REQUESTS_4XX;
-    metrics_add(app->metrics, counter, 1);
-    metrics_observe_us(app->metrics, API_REQUEST_SECONDS, elapsed_us);
+    metrics_add(service->metrics, counter, 1);
+    metrics_observe_us(service->metrics, API_REQUEST_SECONDS, elapsed_us);
 }
 
 /* What went well is the metrics' to tell; a refused request is worth a line, a failed one a look. */
@@ -42,17 +42,18 @@ static void log_answer(const struct request *request, const struct response *res
              response->problem != NULL ? response->problem : "", (double)elapsed_us / 1000);
 }
 
-void dispatch(struct app *app, struct request *request, struct response *response)
+void dispatch(const struct http_service *service, struct app *app, struct request *request,
+              struct response *response)
 {
     log_set_request_id(request->id);
     response_begin(response);
-    if (gates_pass(app, request, response))
+    if (gates_pass(service, request, response))
         request->route->handle(app, request, response);
     response_header(response, "X-Request-Id", request->id);
-    cors_allow(app, request, response);
+    cors_allow(service, request, response);
 
     int64_t elapsed_us = request_elapsed_us(request);
-    count(app, response->status, elapsed_us);
+    count(service, response->status, elapsed_us);
     log_answer(request, response, elapsed_us);
     log_set_request_id(NULL);
 }

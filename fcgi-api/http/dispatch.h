@@ -2,11 +2,12 @@
 #ifndef CARILLON_HTTP_DISPATCH_H
 #define CARILLON_HTTP_DISPATCH_H
 
-#include "fcgi-api/app.h"
 #include "fcgi-api/http/request.h"
 #include "fcgi-api/http/response.h"
+#include "fcgi-api/http/service.h"
 
-/* The request has been read; the response is ready to be written out. */
-void dispatch(struct app *app, struct request *request, struct response *response);
+/* The request has been read; the response is ready to be written out. `app` goes to the handler. */
+void dispatch(const struct http_service *service, struct app *app, struct request *request,
+              struct response *response);
 
 #endif

@@ -43,13 +43,13 @@ static enum err next_tag(const char **at, struct tag *tag)
     return **at == ',' || **at == '\0' ? ERR_OK : ERR_INVALID;
 }
 
-enum err etag_read_if_match(const char *header, struct store_match *match)
+enum err etag_read_if_match(const char *header, struct etag_match *match)
 {
     struct tag tag;
     size_t tags = 0;
     enum err err;
 
-    *match = (struct store_match){.any = header == NULL || strcmp(header, "*") == 0};
+    *match = (struct etag_match){.any = header == NULL || strcmp(header, "*") == 0};
     if (match->any)
         return ERR_OK;
     while ((err = next_tag(&header, &tag)) == ERR_OK) {

@@ -44,11 +44,12 @@ struct exchange {
     struct strbuf wire;
 };
 
-static void serve(struct app *app, FCGX_Request *fcgi, struct exchange *exchange)
+static void serve(const struct http_service *service, struct app *app, FCGX_Request *fcgi,
+                  struct exchange *exchange)
 {
     request_begin(&exchange->request, fcgi->envp);
-    request_read_body(&exchange->request, (size_t)app->config->max_body_bytes, read_piece, fcgi->in);
-    dispatch(app, &exchange->request, &exchange->response);
+    request_read_body(&exchange->request, (size_t)service->config->max_body_bytes, read_piece, fcgi->in);
+    dispatch(service, app, &exchange->request, &exchange->response);
 
     strbuf_clear(&exchange->wire);
     response_render(&exchange->response, exchange->request.method == METHOD_HEAD, &exchange->wire);
@@ -97,7 +98,7 @@ static enum err accept_next(FCGX_Request *fcgi)
     return ERR_SYSTEM;
 }
 
-enum err fcgi_server_run(struct app *app)
+enum err fcgi_server_run(const struct http_service *service, struct app *app)
 {
     static struct exchange exchange;
     FCGX_Request fcgi;
@@ -113,7 +114,7 @@ enum err fcgi_server_run(struct app *app)
         err = accept_next(&fcgi);
         if (err != ERR_OK)
             continue;
-        serve(app, &fcgi, &exchange);
+        serve(service, app, &fcgi, &exchange);
         finish(&fcgi, local);
     }
     FCGX_Free(&fcgi, 1);

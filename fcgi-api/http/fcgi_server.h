@@ -6,7 +6,7 @@
 #include <stdbool.h>
 
 #include "common/err.h"
-#include "fcgi-api/app.h"
+#include "fcgi-api/http/service.h"
 
 /* Whether descriptor 0 is a listening socket, as spawn-fcgi leaves it. */
 bool fcgi_server_has_socket(void);
@@ -15,6 +15,6 @@ bool fcgi_server_has_socket(void);
 void fcgi_server_wake(void);
 
 /* Serves until drain_asked(). ERR_SYSTEM: nothing more can be accepted, which is logged. */
-MUST_CHECK enum err fcgi_server_run(struct app *app);
+MUST_CHECK enum err fcgi_server_run(const struct http_service *service, struct app *app);
 
 #endif

@@ -13,7 +13,7 @@
 #include "fcgi-api/http/query.h"
 #include "fcgi-api/http/router.h"
 
-typedef bool gate(struct app *app, struct request *request, struct response *response);
+typedef bool gate(const struct http_service *service, struct request *request, struct response *response);
 
 /* nginx gives up on a request after REQUEST_MAX_AGE_MS but cannot take it back: done then, it would be a
  * change after the client was told 504. So one is begun only while there is time for the database, too. */
@@ -24,21 +24,21 @@ static int64_t longest_wait_ms(const struct config *config)
     return rest_ms > half_ms ? rest_ms : half_ms;
 }
 
-static bool is_fresh(struct app *app, struct request *request, struct response *response)
+static bool is_fresh(const struct http_service *service, struct request *request, struct response *response)
 {
     if (request->sent_at_ms == 0)
         return true;
     int64_t age_ms = clock_wall_ms() - request->sent_at_ms;
-    if (age_ms <= longest_wait_ms(app->config))
+    if (age_ms <= longest_wait_ms(service->config))
         return true;
-    metrics_add(app->metrics, API_REQUESTS_STALE, 1);
+    metrics_add(service->metrics, API_REQUESTS_STALE, 1);
     problem_answer(response, request, PROBLEM_TIMEOUT,
                    "The request waited %" PRId64 " ms for a worker. It had no effect: send it again.",
                    age_ms);
     return false;
 }
 
-static bool is_sound(struct app *app, struct request *request, struct response *response)
+static bool is_sound(const struct http_service *service, struct request *request, struct response *response)
 {
     switch (request->fault) {
     case REQUEST_SOUND:
@@ -56,7 +56,7 @@ static bool is_sound(struct app *app, struct request *request, struct response *
         break;
     case REQUEST_BODY_TOO_LARGE:
         problem_answer(response, request, PROBLEM_PAYLOAD_TOO_LARGE,
-                       "The body may have at most %" PRId64 " bytes.", app->config->max_body_bytes);
+                       "The body may have at most %" PRId64 " bytes.", service->config->max_body_bytes);
         break;
     case REQUEST_BODY_CUT:
         problem_answer(response, request, PROBLEM_BAD_REQUEST,
@@ -66,12 +66,13 @@ static bool is_sound(struct app *app, struct request *request, struct response *
     return false;
 }
 
-static void refuse_method(struct request *request, struct response *response)
+static void refuse_method(const struct http_service *service, struct request *request,
+                          struct response *response)
 {
     struct strbuf allowed = {0};
     char method[EXCERPT_SIZE];
 
-    router_add_allowed(request->path, &allowed);
+    router_add_allowed(&service->calls, request->path, &allowed);
     if (request->method == METHOD_OPTIONS) {
         response->status = 204;
     } else {
@@ -91,17 +92,16 @@ static void refuse_id(const char *noun, const char *id, size_t length, const str
     problem_answer(response, request, PROBLEM_NOT_FOUND, "There is no %s \"%s\".", noun, shown);
 }
 
-static bool has_route(struct app *app, struct request *request, struct response *response)
+static bool has_route(const struct http_service *service, struct request *request, struct response *response)
 {
     struct route_match match;
 
-    (void)app;
-    if (router_find(request->method, request->path, &match) != ERR_OK) {
+    if (router_find(&service->calls, request->method, request->path, &match) != ERR_OK) {
         problem_answer(response, request, PROBLEM_NOT_FOUND, "There is nothing at this address.");
         return false;
     }
     if (match.route == NULL) {
-        refuse_method(request, response);
+        refuse_method(service, request, response);
         return false;
     }
     request->route = match.route;
@@ -124,14 +124,16 @@ static void refuse_identity(const struct request *request, struct response *resp
 }
 
 /* While the service is open everybody may do everything: the identity stays the empty one. */
-static bool has_identity(struct app *app, struct request *request, struct response *response)
+static bool has_identity(const struct http_service *service, struct request *request,
+                         struct response *response)
 {
     struct token token;
     const char *text = token_in_header(request->authorization), *why = NULL;
 
-    if (app->token_keys == NULL || !(request->route->needs & NEEDS_IDENTITY))
+    if (service->token_keys == NULL || !(request->route->needs & NEEDS_IDENTITY))
         return true;
-    if (text == NULL || token_verify(app->token_keys, text, clock_wall_ms() / 1000, &token, &why) != ERR_OK) {
+    if (text == NULL ||
+        token_verify(service->token_keys, text, clock_wall_ms() / 1000, &token, &why) != ERR_OK) {
         refuse_identity(request, response, why);
         return false;
     }
@@ -142,16 +144,16 @@ static bool has_identity(struct app *app, struct request *request, struct respon
 
 /* Reads the id in the path: what cannot be one is an id nobody has. Who names another user is told off
  * before anybody looks whether there is such a user. */
-static bool has_target(struct app *app, struct request *request, struct response *response)
+static bool has_target(const struct http_service *service, struct request *request, struct response *response)
 {
     unsigned needs = request->route->needs;
     uint32_t only_user = request->identity.only_user;
     int64_t id = 0;
 
-    (void)app;
+    (void)service;
     if (!(needs & (NEEDS_TASK_ID | NEEDS_USER_ID)))
         return true;
-    if (!query_parse_number(request->target, request->target_length, 1, TASK_ID_MAX, &id)) {
+    if (!query_parse_number(request->target, request->target_length, 1, QUERY_ID_MAX, &id)) {
         const char *noun = needs & NEEDS_TASK_ID ? "task" : "user";
         refuse_id(noun, request->target, request->target_length, request, response);
         return false;
@@ -163,10 +165,11 @@ static bool has_target(struct app *app, struct request *request, struct response
     return false;
 }
 
-static bool has_no_stray_query(struct app *app, struct request *request, struct response *response)
+static bool has_no_stray_query(const struct http_service *service, struct request *request,
+                               struct response *response)
 {
     struct query query;
-    (void)app;
+    (void)service;
     if (request->query[0] == '\0' || request->route->needs & (TAKES_QUERY | IGNORES_QUERY))
         return true;
     query_begin(&query, request->query, &request->errors);
@@ -177,9 +180,10 @@ static bool has_no_stray_query(struct app *app, struct request *request, struct 
     return false;
 }
 
-static bool has_media_type(struct app *app, struct request *request, struct response *response)
+static bool has_media_type(const struct http_service *service, struct request *request,
+                           struct response *response)
 {
-    (void)app;
+    (void)service;
     if (!(request->route->needs & NEEDS_JSON))
         return true;
     if (!media_type_may_be_json(request->content_type))
@@ -194,10 +198,10 @@ static bool has_media_type(struct app *app, struct request *request, struct resp
     return false;
 }
 
-static bool has_json(struct app *app, struct request *request, struct response *response)
+static bool has_json(const struct http_service *service, struct request *request, struct response *response)
 {
     const char *why = NULL;
-    (void)app;
+    (void)service;
     if (!(request->route->needs & NEEDS_JSON))
         return true;
     if (json_parse_object(request->body.text, request->body.length, &request->json, &why) == ERR_OK)
@@ -206,12 +210,12 @@ static bool has_json(struct app *app, struct request *request, struct response *
     return false;
 }
 
-bool gates_pass(struct app *app, struct request *request, struct response *response)
+bool gates_pass(const struct http_service *service, struct request *request, struct response *response)
 {
     static gate *const gates[] = {is_fresh,   is_sound,           has_route,      has_identity,
                                   has_target, has_no_stray_query, has_media_type, has_json};
     for (size_t i = 0; i < sizeof gates / sizeof gates[0]; i++)
-        if (!gates[i](app, request, response))
+        if (!gates[i](service, request, response))
             return false;
     return true;
 }

@@ -5,11 +5,11 @@
 
 #include <stdbool.h>
 
-#include "fcgi-api/app.h"
 #include "fcgi-api/http/request.h"
 #include "fcgi-api/http/response.h"
+#include "fcgi-api/http/service.h"
 
 /* True: request->route is set and its needs are met. False: the response says why not. */
-bool gates_pass(struct app *app, struct request *request, struct response *response);
+bool gates_pass(const struct http_service *service, struct request *request, struct response *response);
 
 #endif

@@ -19,6 +19,9 @@ struct query_pair {
     bool known;
 };
 
+/* Ids are at most what a signed 32-bit number holds, so that any client can read them. */
+#define QUERY_ID_MAX 2147483647
+
 struct query {
     size_t count;
     struct query_pair pairs[QUERY_PAIRS_MAX];

@@ -25,31 +25,32 @@ static bool matches(const char *pattern, const char *path, struct route_match *m
     return *path == '\0';
 }
 
-enum err router_find(enum method method, const char *path, struct route_match *match)
+enum err router_find(const struct route_table *table, enum method method, const char *path,
+                     struct route_match *match)
 {
     bool known = false;
     if (method == METHOD_HEAD)
         method = METHOD_GET;
-    for (size_t i = 0; i < route_count; i++) {
-        if (!matches(routes[i].pattern, path, match))
+    for (size_t i = 0; i < table->count; i++) {
+        if (!matches(table->routes[i].pattern, path, match))
             continue;
         known = true;
-        match->route = &routes[i];
-        if (routes[i].method == method)
+        match->route = &table->routes[i];
+        if (table->routes[i].method == method)
             return ERR_OK;
     }
     match->route = NULL;
     return known ? ERR_OK : ERR_NOT_FOUND;
 }
 
-void router_add_allowed(const char *path, struct strbuf *out)
+void router_add_allowed(const struct route_table *table, const char *path, struct strbuf *out)
 {
     struct route_match match;
-    for (size_t i = 0; i < route_count; i++) {
-        if (!matches(routes[i].pattern, path, &match))
+    for (size_t i = 0; i < table->count; i++) {
+        if (!matches(table->routes[i].pattern, path, &match))
             continue;
-        strbuf_add_text(out, method_name(routes[i].method));
-        strbuf_add_text(out, routes[i].method == METHOD_GET ? ", HEAD, " : ", ");
+        strbuf_add_text(out, method_name(table->routes[i].method));
+        strbuf_add_text(out, table->routes[i].method == METHOD_GET ? ", HEAD, " : ", ");
     }
     strbuf_add_text(out, "OPTIONS");
 }

@@ -1,13 +1,13 @@
-/* Which handler a method and a path lead to. The table itself is routes.c. */
+/* Which handler a method and a path lead to. The table itself is api/routes.c, handed in. */
 #ifndef CARILLON_HTTP_ROUTER_H
 #define CARILLON_HTTP_ROUTER_H
 
 #include <stddef.h>
 
 #include "common/strbuf.h"
-#include "fcgi-api/app.h"
 #include "fcgi-api/http/request.h"
 #include "fcgi-api/http/response.h"
+#include "fcgi-api/http/service.h"
 
 /* Answers one request that has passed the gates. The response is an empty 200 to begin with. */
 typedef void route_handler(struct app *app, struct request *request, struct response *response);
@@ -30,9 +30,6 @@ struct route { /* NOLINT(clang-analyzer-optin.performance.Padding): in the order
     unsigned needs;
 };
 
-extern const struct route routes[];
-extern const size_t route_count;
-
 struct route_match {
     const struct route *route; /* NULL: the method is not possible there */
     const char *id;            /* the {id} segment in the path given, NULL when the pattern has none */
@@ -40,9 +37,10 @@ struct route_match {
 };
 
 /* ERR_NOT_FOUND: no route has this path. A HEAD is answered by the GET. */
-MUST_CHECK enum err router_find(enum method method, const char *path, struct route_match *match);
+MUST_CHECK enum err router_find(const struct route_table *table, enum method method, const char *path,
+                                struct route_match *match);
 
 /* Adds the methods the path has: "GET, HEAD, POST, OPTIONS". */
-void router_add_allowed(const char *path, struct strbuf *out);
+void router_add_allowed(const struct route_table *table, const char *path, struct strbuf *out);
 
 #endif

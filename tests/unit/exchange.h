@@ -10,12 +10,14 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "fcgi-api/api/handlers.h"
 #include "fcgi-api/api_metrics.h"
 #include "fcgi-api/http/dispatch.h"
 
 static const struct config usual_config = {
     .max_body_bytes = 65536, .request_max_age_ms = 10000, .db_timeout_ms = 1500};
-static struct app app = {.config = &usual_config};
+static struct http_service service = {.config = &usual_config};
+static struct app app = {.service = &service};
 static struct request request;
 static struct response response;
 static struct strbuf wire;
@@ -41,7 +43,7 @@ static inline int send_with(const char *method, const char *uri, const char *bod
 
     request_begin(&request, (char *const *)parameters);
     request_read_body(&request, 65536, give_text, &body);
-    dispatch(&app, &request, &response);
+    dispatch(&service, &app, &request, &response);
     strbuf_clear(&wire);
     response_render(&response, request.method == METHOD_HEAD, &wire);
     request_end(&request);
@@ -75,7 +77,8 @@ static inline int exchange_set_up(void **state)
 {
     (void)state;
     log_init("test", LOG_TEXT, LOG_ERROR + 1);
-    return metrics_open("", api_metric_defs, API_METRIC_COUNT, &app.metrics) == ERR_OK ? 0 : -1;
+    service.calls = api_calls;
+    return metrics_open("", api_metric_defs, API_METRIC_COUNT, &service.metrics) == ERR_OK ? 0 : -1;
 }
 
 static inline int exchange_tear_down(void **state)
@@ -84,7 +87,7 @@ static inline int exchange_tear_down(void **state)
     request_free(&request);
     response_free(&response);
     strbuf_free(&wire);
-    metrics_close(&app.metrics);
+    metrics_close(&service.metrics);
     return 0;
 }
 

@@ -10,14 +10,14 @@
 
 static int close_doors(void **state)
 {
-    app.token_keys = tokens_keys();
+    service.token_keys = tokens_keys();
     return reset(state);
 }
 
 static int open_doors(void **state)
 {
     (void)state;
-    token_keys_free(&app.token_keys);
+    token_keys_free(&service.token_keys);
     return 0;
 }
 
@@ -96,7 +96,7 @@ static void test_keys_belong_to_who_sent_them(void **state)
         const char *body = "{\"user_id\":1,\"content\":\"a\"}";
         request_begin(&request, (char *const *)parameters);
         request_read_body(&request, 65536, give_text, &body);
-        dispatch(&app, &request, &response);
+        dispatch(&service, &app, &request, &response);
         request_end(&request);
         assert_int_equal(response.status, 201);
         assert_int_equal(fake.owner_id, owners[i]);
@@ -116,7 +116,7 @@ static void test_origins(void **state)
     assert_false(has("Access-Control"));
     assert_false(has("Vary"));
 
-    app.config = &listed;
+    service.config = &listed;
     send_with("GET", "/tasks/1", "", "HTTP_ORIGIN=https://b.example:8443");
     assert_true(has("Access-Control-Allow-Origin: https://b.example:8443\r\n"));
     assert_true(has("Vary: Origin\r\n"));
@@ -133,14 +133,14 @@ static void test_origins(void **state)
                                 "HTTP_ORIGIN=https://a.example", "HTTP_ACCESS_CONTROL_REQUEST_METHOD=PATCH",
                                 NULL};
     request_begin(&request, (char *const *)parameters);
-    dispatch(&app, &request, &response);
+    dispatch(&service, &app, &request, &response);
     strbuf_clear(&wire);
     response_render(&response, false, &wire);
     request_end(&request);
     assert_int_equal(response.status, 204);
     assert_true(has("Access-Control-Allow-Methods: GET, HEAD, PATCH, DELETE, OPTIONS\r\n"));
     assert_true(has("Access-Control-Allow-Headers: Authorization, "));
-    app.config = &usual_config;
+    service.config = &usual_config;
 }
 
 #define OPEN(function)   cmocka_unit_test_setup(function, reset)

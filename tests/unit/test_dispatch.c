@@ -248,11 +248,11 @@ static void test_waited_too_long(void **state)
     char start[64];
     (void)state;
     snprintf(start, sizeof start, "REQUEST_START=%lld.000", (long long)(clock_wall_ms() / 1000 - 9));
-    int64_t before = metrics_get(app.metrics, API_REQUESTS_STALE);
+    int64_t before = metrics_get(service.metrics, API_REQUESTS_STALE);
     assert_int_equal(send_with("DELETE", "/tasks/1", "", start), 503);
     assert_true(has("/problems/timeout"));
     assert_int_equal(fake.hints, 0);
-    assert_int_equal(metrics_get(app.metrics, API_REQUESTS_STALE), before + 1);
+    assert_int_equal(metrics_get(service.metrics, API_REQUESTS_STALE), before + 1);
     snprintf(start, sizeof start, "REQUEST_START=%lld.000", (long long)(clock_wall_ms() / 1000 - 2));
     assert_int_equal(send_with("DELETE", "/tasks/1", "", start), 204);
 }
@@ -260,9 +260,9 @@ static void test_waited_too_long(void **state)
 static void test_counts(void **state)
 {
     (void)state;
-    int64_t before = metrics_get(app.metrics, API_REQUESTS_4XX);
+    int64_t before = metrics_get(service.metrics, API_REQUESTS_4XX);
     send("GET", "/nowhere", "");
-    assert_int_equal(metrics_get(app.metrics, API_REQUESTS_4XX), before + 1);
+    assert_int_equal(metrics_get(service.metrics, API_REQUESTS_4XX), before + 1);
     assert_int_equal(send("GET", "/metrics", ""), 200);
     assert_true(has("Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"));
     assert_true(has("carillon_api_requests_total{code=\"4xx\"}"));

@@ -211,7 +211,7 @@ static void test_body_cut(void **state)
 
 static void test_if_match(void **state)
 {
-    struct store_match match;
+    struct etag_match match;
     (void)state;
     assert_int_equal(etag_read_if_match(NULL, &match), ERR_OK);
     assert_true(match.any);
@@ -237,7 +237,7 @@ static void test_if_match_malformed(void **state)
 {
     static const char *const wrong[] = {"",        "3",      "\"3", "\"3\" \"4\"", "**",     "*, \"3\"",
                                         "w/\"3\"", "\"3\"x", ", ,", "W/",          MANY_TAGS};
-    struct store_match match;
+    struct etag_match match;
     (void)state;
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         assert_int_equal(etag_read_if_match(wrong[i], &match), ERR_INVALID);

@@ -1,0 +1,27 @@
+/* What this room is told of the program around it: its settings, its counters, the keys for tokens, and its
+ * calls. Made once by main(), shared by all threads, read only. */
+#ifndef CARILLON_HTTP_SERVICE_H
+#define CARILLON_HTTP_SERVICE_H
+
+#include <stddef.h>
+
+#include "common/config.h"
+#include "common/metrics.h"
+#include "common/token.h"
+
+struct app; /* what the handlers of one thread work with: handed through, unknown here */
+struct route;
+
+struct route_table {
+    const struct route *routes;
+    size_t count;
+};
+
+struct http_service {
+    const struct config *config;
+    struct metrics *metrics;
+    struct token_keys *token_keys; /* NULL: the service is open */
+    struct route_table calls;
+};
+
+#endif
