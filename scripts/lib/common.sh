@@ -2,6 +2,9 @@
 # What every script needs: the checkout's root, a line for people, the end with a reason, --help.
 # Depends on nothing but bash and coreutils, so that scripts/migrate also runs in a small container.
 
+# With it `cd scripts` can go somewhere else, and says so into what should be a path.
+unset CDPATH
+
 # shellcheck disable=SC2034 # for the scripts
 ROOT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd -P)
 

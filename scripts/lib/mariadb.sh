@@ -39,7 +39,7 @@ tls_version = TLSv1.2,TLSv1.3
 CONFIG
     (
         umask 077
-        printf '[client]\nsocket = %s\nuser = %s\ndefault-character-set = utf8mb4\n' "$DB_SOCKET" "$user" >"$ETC_DIR/mariadb-admin.cnf"
+        database_address "$user" "$DB_SOCKET" >"$ETC_DIR/mariadb-admin.cnf"
         mariadb_init_sql >"$ETC_DIR/mariadb-init.sql"
     )
     service_make mariadb mariadb "MARIADB_CONFIG=$ETC_DIR/mariadb.cnf" "MARIADB_ADMIN_CONFIG=$ETC_DIR/mariadb-admin.cnf"
@@ -62,8 +62,9 @@ mariadb_install() {
     [ ! -d "$RUN_DIR/mariadb/mysql" ] || return 0
     rm -rf "$new"
     mkdir -m 700 "$new"
-    TMPDIR=$RUN_DIR/tmp mariadb-install-db --no-defaults --datadir="$new" --user="$(id -un)" --auth-root-authentication-method=socket \
-        --auth-root-socket-user="$(id -un)" --skip-test-db --skip-name-resolve >"$log" 2>&1 || {
+    (clean_environment TMPDIR="$RUN_DIR/tmp" mariadb-install-db --no-defaults --datadir="$new" --user="$(id -un)" \
+        --auth-root-authentication-method=socket --auth-root-socket-user="$(id -un)" --skip-test-db \
+        --skip-name-resolve) >"$log" 2>&1 || {
         grep ERROR "$log" >&2 || tail -n 20 "$log" >&2
         die "MariaDB could not make its data directory; all it said is in $log"
     }

@@ -11,7 +11,8 @@ PORTS_TLS='TLS_PORT=443 AMQPS_PORT=5674'
 
 # Prints free, busy or forbidden for a port of this machine, by either of its names.
 ports_probe() {
-    perl -MSocket=:all -MErrno=EACCES -e '
+    # shellcheck disable=SC2016 # of perl
+    (clean_environment perl -MSocket=:all -MErrno=EACCES -e '
         sub probe {
             my ($family, $address) = @_;
             socket(my $s, $family, SOCK_STREAM, 0) or return 1;
@@ -22,7 +23,7 @@ ports_probe() {
         }
         probe(PF_INET, pack_sockaddr_in($ARGV[0], INADDR_LOOPBACK));
         probe(PF_INET6, pack_sockaddr_in6($ARGV[0], IN6ADDR_LOOPBACK)) if $ARGV[1];
-        print "free\n";' "$1" "$(! ipv6_loopback || echo 6)"
+        print "free\n";' "$1" "$(! ipv6_loopback || echo 6)")
 }
 
 ipv6_loopback() { grep -qs '^00000000000000000000000000000001 ' /proc/net/if_inet6; }

@@ -61,7 +61,7 @@ CONFIG
 # Definitions only add: the account that both programs shared once goes here.
 rabbitmq_dismiss() {
     local status
-    status=$(clean_environment curl --silent --config "$ETC_DIR/rabbitmq/admin.curl" --request DELETE --output /dev/null \
+    status=$(clean_environment curl --disable --silent --config "$ETC_DIR/rabbitmq/admin.curl" --request DELETE --output /dev/null \
         --write-out '%{http_code}' "http://127.0.0.1:$MANAGEMENT_PORT/api/users/carillon" || true)
     case $status in 204 | 404) ;; *) die "cannot remove RabbitMQ's old user carillon ($status); see scripts/logs rabbitmq" ;; esac
 }

@@ -33,10 +33,6 @@ supervisor_start() {
     wait_until 10000 supervisor_complete || die "the supervisor did not start: $(tail -n 1 "$log/current")"
 }
 
-# For a subshell: becomes the command. The shell makes what it starts in the background deaf to Ctrl-C's
-# signals; that must not go down to the parts.
-clean_environment() { exec env -i --default-signal PATH="$PATH" LANG=C.UTF-8 HOME="$RUN_DIR" "$@"; }
-
 # s6-svscan answers a moment before the s6-supervise of each part does.
 supervisor_complete() {
     local folder

@@ -10,14 +10,14 @@ TLS_RENEW_DAYS=30
 tls_configure() {
     (umask 077 && mkdir -p "$TLS_DIR/acme")
     tls_lasts ca || tls_make_ca
-    { tls_lasts server && openssl verify -CAfile "$TLS_DIR/ca.pem" "$TLS_DIR/server.pem" >/dev/null 2>&1; } || tls_make_server
+    { tls_lasts server && call_openssl verify -CAfile "$TLS_DIR/ca.pem" "$TLS_DIR/server.pem" >/dev/null 2>&1; } || tls_make_server
 }
 
 # There, with its key, and not near its end.
 tls_lasts() {
     [ -s "$TLS_DIR/$1.key" ] &&
-        openssl x509 -in "$TLS_DIR/$1.pem" -noout -checkend $((TLS_RENEW_DAYS * 86400)) >/dev/null 2>&1 &&
-        [ "$(openssl x509 -in "$TLS_DIR/$1.pem" -noout -pubkey)" = "$(openssl pkey -in "$TLS_DIR/$1.key" -pubout 2>/dev/null)" ]
+        call_openssl x509 -in "$TLS_DIR/$1.pem" -noout -checkend $((TLS_RENEW_DAYS * 86400)) >/dev/null 2>&1 &&
+        [ "$(call_openssl x509 -in "$TLS_DIR/$1.pem" -noout -pubkey)" = "$(call_openssl pkey -in "$TLS_DIR/$1.key" -pubout 2>/dev/null)" ]
 }
 
 tls_make_ca() {
@@ -65,5 +65,8 @@ tls_key() { (umask 077 && tls_openssl genpkey -algorithm EC -pkeyopt ec_paramgen
 
 tls_openssl() {
     local problem
-    problem=$(openssl "$@" 2>&1) || die "openssl $1 failed: ${problem##*$'\n'}"
+    problem=$(call_openssl "$@" 2>&1) || die "openssl $1 failed: ${problem##*$'\n'}"
 }
+
+# Without the caller's OPENSSL_CONF.
+call_openssl() { (clean_environment openssl "$@"); }

@@ -201,7 +201,7 @@ def certificates(tmp_path):
     """certificates() does what each start does, in a directory of its own: (CA, certificate) as they are then."""
 
     def make():
-        script = f'set -eu; . {ROOT}/scripts/lib/common.sh; . {ROOT}/scripts/lib/tls.sh; TLS_DIR={tmp_path}; tls_configure'
+        script = f'set -eu; for lib in common clients tls; do . {ROOT}/scripts/lib/$lib.sh; done; TLS_DIR={tmp_path}; tls_configure'
         subprocess.run(["bash", "-c", script], check=True, timeout=30)
         openssl("verify", "-CAfile", tmp_path / "ca.pem", tmp_path / "server.pem")
         return (tmp_path / "ca.pem").read_text(), (tmp_path / "server.pem").read_text()
