@@ -9,7 +9,7 @@
     X(ERR_NOT_FOUND, "not found")     /* no such row, user or route */                                       \
     X(ERR_STALE, "stale")             /* If-Match names another version */                                   \
     X(ERR_MISMATCH, "mismatch")       /* Idempotency-Key with another request */                             \
-    X(ERR_GONE, "gone")               /* the journal no longer reaches back */                               \
+    X(ERR_GONE, "gone")               /* the journal no longer reaches back; a token is over */              \
     X(ERR_TOO_LARGE, "too large")     /* over a configured limit */                                          \
     X(ERR_UNAVAILABLE, "unavailable") /* database or broker away: try again */                               \
     X(ERR_UNCERTAIN, "uncertain")     /* cut off on the way: it may have had its effect or not */            \

@@ -361,7 +361,7 @@ enum err token_verify(const struct token_keys *keys, const char *text, int64_t n
     if (fault == TOKEN_FINE)
         return ERR_OK;
     *token = (struct token){0};
-    return ERR_INVALID;
+    return fault == TOKEN_EXPIRED ? ERR_GONE : ERR_INVALID;
 }
 
 const char *token_in_header(const char *authorization)

@@ -48,7 +48,8 @@ MUST_CHECK enum err token_keys_new(const struct config *config, struct token_key
                                    size_t size);
 void token_keys_free(struct token_keys **keys);
 
-/* ERR_INVALID: *why is a static text from the list above. */
+/* ERR_GONE: it was valid once and has expired. ERR_INVALID: anything else is wrong. *why is a static text
+ * from the list above. */
 MUST_CHECK enum err token_verify(const struct token_keys *keys, const char *text, int64_t now_s,
                                  struct token *token, const char **why);
 

@@ -6,8 +6,9 @@ enum admission admission_take(const struct token_keys *keys, struct client_ident
 {
     struct token claims;
 
-    if (token_verify(keys, token, now_ms / 1000, &claims, why) != ERR_OK)
-        return ADMISSION_UNAUTHENTICATED;
+    enum err err = token_verify(keys, token, now_ms / 1000, &claims, why);
+    if (err != ERR_OK)
+        return err == ERR_GONE ? ADMISSION_TOKEN_EXPIRED : ADMISSION_TOKEN_INVALID;
     if (identity->user_id != 0 && identity->user_id != claims.user_id) {
         *why = "is not of the user whom this connection belongs to: open another one";
         return ADMISSION_FORBIDDEN;
@@ -29,11 +30,11 @@ enum admission admission_to_hear(const struct client_identity *identity, uint32_
 {
     if (identity->user_id == 0) {
         *why = "is missing: subscribe with a \"token\"";
-        return ADMISSION_UNAUTHENTICATED;
+        return ADMISSION_TOKEN_MISSING;
     }
     if (now_ms >= identity->valid_until_ms) {
         *why = "has expired";
-        return ADMISSION_UNAUTHENTICATED;
+        return ADMISSION_TOKEN_EXPIRED;
     }
     if (!identity->admin && identity->user_id != user_id) {
         *why = "is for another user";

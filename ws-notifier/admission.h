@@ -11,7 +11,13 @@
 /* A socket has so long to say who it is. */
 #define ADMISSION_PATIENCE_MS 10000
 
-enum admission { ADMISSION_GRANTED, ADMISSION_UNAUTHENTICATED, ADMISSION_FORBIDDEN };
+enum admission {
+    ADMISSION_GRANTED,
+    ADMISSION_TOKEN_MISSING,
+    ADMISSION_TOKEN_INVALID,
+    ADMISSION_TOKEN_EXPIRED,
+    ADMISSION_FORBIDDEN
+};
 
 /* Takes a token over into the identity. When it is not granted, the identity stays as it was and *why is a
  * static sentence for the client's author, without subject. */

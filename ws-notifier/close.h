@@ -1,5 +1,6 @@
 /* Why a socket is closed by us: one table. Beyond the protocol's own codes the status is 4000 + the HTTP
- * status that says the same. */
+ * status that says the same. Clients tell causes with one status apart by the reason: docs/protocol.md lists
+ * them, and they do not change. */
 #ifndef CARILLON_CLOSE_H
 #define CARILLON_CLOSE_H
 
@@ -11,8 +12,11 @@
 #define CLOSE_CODES(X)                                                                                       \
     X(CLOSE_TOO_BIG, 1009, "message too big", NOTIFIER_CLOSED_TOO_BIG, false)                                \
     X(CLOSE_RESTART, 1012, "service restart", NOTIFIER_CLOSED_RESTART, true)                                 \
-    X(CLOSE_UNAUTHENTICATED, 4401, "a valid token is needed", NOTIFIER_CLOSED_UNAUTHENTICATED, true)         \
-    X(CLOSE_FORBIDDEN, 4403, "forbidden", NOTIFIER_CLOSED_FORBIDDEN, true)                                   \
+    X(CLOSE_TOKEN_MISSING, 4401, "token missing", NOTIFIER_CLOSED_UNAUTHENTICATED, true)                     \
+    X(CLOSE_TOKEN_INVALID, 4401, "token not valid", NOTIFIER_CLOSED_UNAUTHENTICATED, true)                   \
+    X(CLOSE_TOKEN_EXPIRED, 4401, "token expired", NOTIFIER_CLOSED_UNAUTHENTICATED, true)                     \
+    X(CLOSE_ORIGIN, 4403, "origin not allowed", NOTIFIER_CLOSED_ORIGIN, true)                                \
+    X(CLOSE_FORBIDDEN, 4403, "user not allowed", NOTIFIER_CLOSED_FORBIDDEN, true)                            \
     X(CLOSE_TOO_SLOW, 4408, "too slow", NOTIFIER_CLOSED_SLOW, false)                                         \
     X(CLOSE_SILENT, 4408, "nothing was subscribed", NOTIFIER_CLOSED_SILENT, false)
 

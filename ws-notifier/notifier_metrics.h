@@ -30,6 +30,8 @@
       "reason=\"unauthenticated\"", "Sockets closed by the notifier")                                        \
     X(NOTIFIER_CLOSED_FORBIDDEN, METRIC_COUNTER, "carillon_notifier_closed_total", "reason=\"forbidden\"",   \
       "Sockets closed by the notifier")                                                                      \
+    X(NOTIFIER_CLOSED_ORIGIN, METRIC_COUNTER, "carillon_notifier_closed_total", "reason=\"origin\"",         \
+      "Sockets closed by the notifier")                                                                      \
     X(NOTIFIER_CLOSED_RESTART, METRIC_COUNTER, "carillon_notifier_closed_total", "reason=\"restart\"",       \
       "Sockets closed by the notifier")                                                                      \
     X(NOTIFIER_CLOSED_SILENT, METRIC_COUNTER, "carillon_notifier_closed_total", "reason=\"silent\"",         \

@@ -12,17 +12,20 @@
 
 /* ---- in ------------------------------------------------------------------------------------------ */
 
+static const char *const kinds[] = {
+    [PROTOCOL_SUBSCRIBE] = "subscribe", [PROTOCOL_UNSUBSCRIBE] = "unsubscribe", [PROTOCOL_PING] = "ping"};
+
 static const char *parse_kind(const cJSON *item, struct protocol_message *message)
 {
     if (!cJSON_IsString(item))
         return "\"type\" must be a string";
-    if (strcmp(item->valuestring, "subscribe") == 0)
-        message->kind = PROTOCOL_SUBSCRIBE;
-    else if (strcmp(item->valuestring, "unsubscribe") == 0)
-        message->kind = PROTOCOL_UNSUBSCRIBE;
-    else
-        return "\"type\" must be \"subscribe\" or \"unsubscribe\"";
-    return NULL;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        if (strcmp(item->valuestring, kinds[i]) != 0)
+            continue;
+        message->kind = (enum protocol_kind)i;
+        return NULL;
+    }
+    return "\"type\" must be \"subscribe\", \"unsubscribe\" or \"ping\"";
 }
 
 static const char *parse_user_id(const cJSON *item, struct protocol_message *message)
@@ -57,15 +60,19 @@ static const char *parse_token(const cJSON *item, struct protocol_message *messa
     return NULL;
 }
 
+#define IN(kind) (1u << (kind))
+
+/* Which kinds of messages need a field, and which take it. */
 static const struct {
     const char *name;
-    bool required, only_subscribe;
+    unsigned needed, taken;
     const char *(*parse)(const cJSON *item, struct protocol_message *message);
 } fields[] = {
-    {"type", true, false, parse_kind}, /* first: the others depend on it */
-    {"user_id", true, false, parse_user_id},
-    {"since", false, true, parse_since},
-    {"token", false, true, parse_token},
+    {"type", ~0u, ~0u, parse_kind}, /* first: the others depend on it */
+    {"user_id", IN(PROTOCOL_SUBSCRIBE) | IN(PROTOCOL_UNSUBSCRIBE),
+     IN(PROTOCOL_SUBSCRIBE) | IN(PROTOCOL_UNSUBSCRIBE), parse_user_id},
+    {"since", 0, IN(PROTOCOL_SUBSCRIBE), parse_since},
+    {"token", 0, IN(PROTOCOL_SUBSCRIBE), parse_token},
 };
 #define FIELDS (sizeof fields / sizeof *fields)
 
@@ -89,20 +96,15 @@ static enum err parse_fields(const cJSON *object, struct protocol_message *messa
     for (size_t i = 0; i < FIELDS; i++) {
         const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, fields[i].name);
         const char *wrong = NULL;
-        if (!item) {
-            if (!fields[i].required)
-                continue;
+        if (!item && (fields[i].needed & IN(message->kind)))
             snprintf(why, PROTOCOL_WHY_SIZE, "\"%s\" is missing", fields[i].name);
-            return ERR_INVALID;
-        }
-        if (fields[i].only_subscribe && message->kind != PROTOCOL_SUBSCRIBE)
-            wrong = "only \"subscribe\" takes \"since\" and \"token\"";
-        else
-            wrong = fields[i].parse(item, message);
-        if (wrong) {
+        else if (item && !(fields[i].taken & IN(message->kind)))
+            snprintf(why, PROTOCOL_WHY_SIZE, "\"%s\" takes no \"%s\"", kinds[message->kind], fields[i].name);
+        else if (item && (wrong = fields[i].parse(item, message)) != NULL)
             snprintf(why, PROTOCOL_WHY_SIZE, "%s", wrong);
-            return ERR_INVALID;
-        }
+        else
+            continue;
+        return ERR_INVALID;
     }
     return check_known(object, why);
 }

@@ -11,12 +11,12 @@
 #include "common/err.h"
 #include "common/strbuf.h"
 
-enum protocol_kind { PROTOCOL_SUBSCRIBE, PROTOCOL_UNSUBSCRIBE };
+enum protocol_kind { PROTOCOL_SUBSCRIBE, PROTOCOL_UNSUBSCRIBE, PROTOCOL_PING };
 enum protocol_since { SINCE_ABSENT, SINCE_NULL, SINCE_CURSOR };
 
 struct protocol_message {
     enum protocol_kind kind;
-    uint32_t user_id;
+    uint32_t user_id; /* 0 in a ping */
     enum protocol_since since_kind;
     struct cursor since; /* SINCE_CURSOR */
     char *text;          /* the object as it came, compact, without its token: for the log and the echo */
@@ -24,6 +24,7 @@ struct protocol_message {
 };
 
 #define PROTOCOL_WHY_SIZE 160
+#define PROTOCOL_PONG     "{\"type\":\"pong\"}" /* the answer to a ping */
 
 /* ERR_INVALID: `why` says what is wrong, for the browser's author. */
 MUST_CHECK enum err protocol_parse(const char *text, size_t length, struct protocol_message *message,

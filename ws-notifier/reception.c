@@ -85,11 +85,14 @@ bool reception_is_open(const struct reception *reception)
 static void turn_away(struct reception *reception, struct client *client, enum admission admission,
                       const char *why)
 {
+    static const enum close_code codes[] = {[ADMISSION_TOKEN_MISSING] = CLOSE_TOKEN_MISSING,
+                                            [ADMISSION_TOKEN_INVALID] = CLOSE_TOKEN_INVALID,
+                                            [ADMISSION_TOKEN_EXPIRED] = CLOSE_TOKEN_EXPIRED,
+                                            [ADMISSION_FORBIDDEN] = CLOSE_FORBIDDEN};
     char text[160];
-    bool forbidden = admission == ADMISSION_FORBIDDEN;
     snprintf(text, sizeof text, "the token %s", why);
-    refuse(reception, client, forbidden ? "forbidden" : "unauthenticated", text);
-    client_close(client, forbidden ? CLOSE_FORBIDDEN : CLOSE_UNAUTHENTICATED);
+    refuse(reception, client, admission == ADMISSION_FORBIDDEN ? "forbidden" : "unauthenticated", text);
+    client_close(client, codes[admission]);
 }
 
 /* Of a client that is known: has its user room for it? False: closed. */
@@ -138,7 +141,7 @@ enum admission reception_judge(const struct reception *reception, const char *au
         return ADMISSION_GRANTED;
     if (!token) {
         *why = "is missing: send the header Authorization: Bearer";
-        return ADMISSION_UNAUTHENTICATED;
+        return ADMISSION_TOKEN_MISSING;
     }
     enum admission admission = admission_take(reception->keys, &identity, token, now_ms, why);
     return admission == ADMISSION_GRANTED ? admission_to_hear(&identity, user_id, now_ms, why) : admission;
@@ -146,8 +149,9 @@ enum admission reception_judge(const struct reception *reception, const char *au
 
 void reception_check(const struct reception *reception, struct client *client)
 {
-    if (reception->keys && clock_wall_ms() >= client_identity(client)->valid_until_ms)
-        client_close(client, CLOSE_UNAUTHENTICATED);
+    const struct client_identity *identity = client_identity(client);
+    if (reception->keys && clock_wall_ms() >= identity->valid_until_ms)
+        client_close(client, identity->user_id == 0 ? CLOSE_TOKEN_MISSING : CLOSE_TOKEN_EXPIRED);
 }
 
 /* The gate of every message. False: turned away. */
@@ -155,7 +159,7 @@ static bool may_say(struct reception *reception, struct client *client,
                     const struct protocol_message *message)
 {
     const char *why = "";
-    if (!reception->keys)
+    if (!reception->keys || message->kind == PROTOCOL_PING)
         return true;
     if (message->token && !take_token(reception, client, message->token))
         return false;
@@ -330,6 +334,9 @@ void reception_take(struct reception *reception, struct client *client, const ch
         hub_unsubscribe(reception->hub, client, message.user_id);
         (void)count_subscriptions(reception, client);
         send_text(client, message.text, strlen(message.text));
+        break;
+    case PROTOCOL_PING:
+        send_text(client, PROTOCOL_PONG, strlen(PROTOCOL_PONG));
         break;
     }
     protocol_clear(&message);

@@ -165,7 +165,7 @@ static int refuse_stranger(struct server *server, struct lws *wsi, struct sessio
         page_problem(&page, 403, "forbidden", detail, "/events");
     else
         page_problem(&page, 401, "unauthenticated", detail, "/events");
-    page.bearer = admission == ADMISSION_UNAUTHENTICATED;
+    page.bearer = admission != ADMISSION_FORBIDDEN;
     return send_page(wsi, session, &page);
 }
 

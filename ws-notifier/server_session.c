@@ -76,7 +76,7 @@ void session_open(struct server *server, struct lws *wsi, struct session *sessio
     if (over != CLOSE_NOT)
         client_close(session->client, over);
     else if (!session_origin_welcome(server, wsi))
-        client_close(session->client, CLOSE_FORBIDDEN);
+        client_close(session->client, CLOSE_ORIGIN);
     else
         welcome(server, wsi, session);
 }

@@ -85,6 +85,8 @@ BAD_TEXTS = [
     '{"type":"unsubscribe"}',
     '{"type":"unsubscribe","user_id":"1"}',
     '{"type":"subscribe\\u0000","user_id":1}',
+    '{"type":"ping","user_id":1}',
+    '{"type":"pong"}',
     "[" * 8000,
     '{"a":' * 1500,
 ]

@@ -184,6 +184,12 @@ def test_subscribe_answers_exactly_that_object(sockets):
         assert socket.recv_text() == text
 
 
+def test_a_ping_is_answered(ws):
+    """A page cannot see the protocol's own pings, and after a sleep it wants to know at once."""
+    ws.send('{"type":"ping"}')
+    assert ws.recv_text() == '{"type":"pong"}'
+
+
 def test_event_arrives_within_milliseconds(stack, http, ws, task):
     """Loose on purpose: it finds a poll where there should be a wake-up."""
     import time

@@ -100,14 +100,14 @@ static void test_with_a_bad_header(void **state)
 {
     (void)state;
     reception_welcome(reception, browser.client, "Bearer " TOKEN_EXPIRED);
-    is_closed(CLOSE_UNAUTHENTICATED, "\"code\":\"unauthenticated\",\"message\":\"the token has expired\"");
+    is_closed(CLOSE_TOKEN_EXPIRED, "\"code\":\"unauthenticated\",\"message\":\"the token has expired\"");
 }
 
 static void test_with_another_scheme(void **state)
 {
     (void)state;
     reception_welcome(reception, browser.client, "Basic YTpi");
-    is_closed(CLOSE_UNAUTHENTICATED, "is not a compact JWT");
+    is_closed(CLOSE_TOKEN_INVALID, "is not a compact JWT");
 }
 
 static void test_without(void **state)
@@ -115,7 +115,7 @@ static void test_without(void **state)
     (void)state;
     reception_welcome(reception, browser.client, NULL);
     say(SUBSCRIBE_1);
-    is_closed(CLOSE_UNAUTHENTICATED, "the token is missing");
+    is_closed(CLOSE_TOKEN_MISSING, "the token is missing");
     assert_int_equal(metrics_get(metrics, NOTIFIER_SUBSCRIPTIONS), 0);
 }
 
@@ -124,7 +124,7 @@ static void test_unsubscribe_without(void **state)
     (void)state;
     reception_welcome(reception, browser.client, NULL);
     say("{\"type\":\"unsubscribe\",\"user_id\":1}");
-    is_closed(CLOSE_UNAUTHENTICATED, "the token is missing");
+    is_closed(CLOSE_TOKEN_MISSING, "the token is missing");
 }
 
 static void test_with_a_bad_one(void **state)
@@ -132,7 +132,7 @@ static void test_with_a_bad_one(void **state)
     (void)state;
     reception_welcome(reception, browser.client, NULL);
     say("{\"type\":\"subscribe\",\"user_id\":1,\"token\":\"\"}");
-    is_closed(CLOSE_UNAUTHENTICATED, "is not a compact JWT");
+    is_closed(CLOSE_TOKEN_INVALID, "is not a compact JWT");
     say(SUBSCRIBE(1, TOKEN_OF_1));
     hears("");
 }
@@ -143,7 +143,7 @@ static void test_a_bad_one_later(void **state)
     (void)state;
     reception_welcome(reception, browser.client, "Bearer " TOKEN_OF_1);
     say(SUBSCRIBE(1, TOKEN_EXPIRED));
-    is_closed(CLOSE_UNAUTHENTICATED, "has expired");
+    is_closed(CLOSE_TOKEN_EXPIRED, "has expired");
 }
 
 static void test_another_user(void **state)
@@ -203,7 +203,7 @@ static void test_time(void **state)
 
     identity->valid_until_ms = clock_wall_ms();
     say(SUBSCRIBE_1);
-    is_closed(CLOSE_UNAUTHENTICATED, "has expired");
+    is_closed(CLOSE_TOKEN_EXPIRED, "has expired");
 }
 
 static void test_end(void **state)
@@ -214,8 +214,7 @@ static void test_end(void **state)
     client_identity(browser.client)->valid_until_ms = clock_wall_ms();
     reception_check(reception, browser.client);
     hears(SUBSCRIBE_1); /* what was his is still his */
-    assert_int_equal(client_closing(browser.client), CLOSE_UNAUTHENTICATED);
-    assert_string_equal(close_reason(CLOSE_UNAUTHENTICATED), "a valid token is needed");
+    assert_int_equal(client_closing(browser.client), CLOSE_TOKEN_EXPIRED);
 }
 
 static void test_silence(void **state)
@@ -226,7 +225,32 @@ static void test_silence(void **state)
     is_open();
     client_identity(browser.client)->valid_until_ms -= ADMISSION_PATIENCE_MS + 1;
     reception_check(reception, browser.client);
-    assert_int_equal(client_closing(browser.client), CLOSE_UNAUTHENTICATED);
+    assert_int_equal(client_closing(browser.client), CLOSE_TOKEN_MISSING);
+}
+
+/* The texts are a part of the contract: a page tells causes apart by them. */
+static void test_reasons(void **state)
+{
+    (void)state;
+    assert_string_equal(close_reason(CLOSE_TOKEN_MISSING), "token missing");
+    assert_string_equal(close_reason(CLOSE_TOKEN_INVALID), "token not valid");
+    assert_string_equal(close_reason(CLOSE_TOKEN_EXPIRED), "token expired");
+    assert_string_equal(close_reason(CLOSE_ORIGIN), "origin not allowed");
+    assert_string_equal(close_reason(CLOSE_FORBIDDEN), "user not allowed");
+    for (int code = CLOSE_TOKEN_MISSING; code <= CLOSE_TOKEN_EXPIRED; code++)
+        assert_int_equal(close_status((enum close_code)code), 4401);
+    assert_int_equal(close_status(CLOSE_ORIGIN), 4403);
+    assert_int_equal(close_status(CLOSE_FORBIDDEN), 4403);
+}
+
+/* It says nothing of anybody: a socket that has not said yet who it is may ask. */
+static void test_ping(void **state)
+{
+    (void)state;
+    reception_welcome(reception, browser.client, NULL);
+    say("{\"type\":\"ping\"}");
+    hears("{\"type\":\"pong\"}");
+    is_open();
 }
 
 static void test_over_http(void **state)
@@ -236,8 +260,8 @@ static void test_over_http(void **state)
     assert_int_equal(reception_judge(reception, "Bearer " TOKEN_OF_1, 1, &why), ADMISSION_GRANTED);
     assert_int_equal(reception_judge(reception, "Bearer " TOKEN_OF_9_ADMIN, 1, &why), ADMISSION_GRANTED);
     assert_int_equal(reception_judge(reception, "Bearer " TOKEN_OF_1, 2, &why), ADMISSION_FORBIDDEN);
-    assert_int_equal(reception_judge(reception, "", 1, &why), ADMISSION_UNAUTHENTICATED);
-    assert_int_equal(reception_judge(reception, "Bearer " TOKEN_EXPIRED, 1, &why), ADMISSION_UNAUTHENTICATED);
+    assert_int_equal(reception_judge(reception, "", 1, &why), ADMISSION_TOKEN_MISSING);
+    assert_int_equal(reception_judge(reception, "Bearer " TOKEN_EXPIRED, 1, &why), ADMISSION_TOKEN_EXPIRED);
     assert_string_equal(why, "has expired");
 }
 
@@ -358,6 +382,8 @@ int main(void)
         TEST(test_time),
         TEST(test_end),
         TEST(test_silence),
+        TEST(test_reasons),
+        TEST(test_ping),
         TEST(test_over_http),
         TEST(test_open_takes_anything),
         TEST(test_origins),

@@ -38,6 +38,15 @@ static void test_subscribe(void **state)
     protocol_clear(&message);
 }
 
+static void test_ping(void **state)
+{
+    (void)state;
+    struct protocol_message message = parse("{\"type\":\"ping\"}");
+    assert_int_equal(message.kind, PROTOCOL_PING);
+    assert_int_equal(message.user_id, 0);
+    protocol_clear(&message);
+}
+
 /* The echo keeps the order of the keys and loses the white space; a token is never repeated or logged. */
 static void test_echo(void **state)
 {
@@ -89,6 +98,10 @@ static void test_refused(void **state)
         "{\"type\":\"subscribe\",\"user_id\":1,\"token\":1}",
         "{\"type\":\"subscribe\",\"user_id\":1,\"sinse\":null}",
         "{\"type\":\"unsubscribe\",\"user_id\":1,\"since\":null}",
+        "{\"type\":\"ping\",\"user_id\":1}",
+        "{\"type\":\"ping\",\"token\":\"x\"}",
+        "{\"type\":\"ping\",\"id\":1}",
+        "{\"type\":\"pong\"}",
         "{\"type\":\"subscribe\",\"user_id\":1}}",
         "{\"type\":\"subscribe\",\"user_id\":1} {}",
         "{\"type\":\"subscribe\\u0000\",\"user_id\":1}",
@@ -175,8 +188,8 @@ static void test_adopt(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_subscribe), cmocka_unit_test(test_echo),  cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_texts),     cmocka_unit_test(test_adopt),
+        cmocka_unit_test(test_subscribe), cmocka_unit_test(test_ping),  cmocka_unit_test(test_echo),
+        cmocka_unit_test(test_refused),   cmocka_unit_test(test_texts), cmocka_unit_test(test_adopt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
