@@ -7,6 +7,10 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON tasks TO :api;
 GRANT SELECT, INSERT, DELETE ON events TO :api;
 GRANT SELECT, INSERT, UPDATE, DELETE ON outbox TO :api;
 GRANT SELECT, INSERT, UPDATE, DELETE ON idempotency_keys TO :api;
+GRANT SELECT ON epoch TO :api;
+GRANT SELECT, INSERT, UPDATE ON notes TO :api;
+GRANT SELECT, INSERT, UPDATE ON settled TO :api;
+-- For programs of before sql/002_owners.sql, as long as they run beside newer ones.
 GRANT SELECT, INSERT, UPDATE ON meta TO :api;
 
 -- A person's eyes (and hands, for users and tasks): SELECT on everything is the server's configuration to give.

@@ -98,7 +98,7 @@ class Carillon:
         self.crowd = count
 
     def epoch(self):
-        return self.sql("SELECT value FROM meta WHERE name = 'epoch'").strip()
+        return self.sql("SELECT value FROM epoch").strip()
 
     def outbox_empty(self, seconds=30):
         deadline = time.monotonic() + seconds

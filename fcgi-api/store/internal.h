@@ -229,7 +229,7 @@ MUST_CHECK enum err store_read_epoch(struct store *store, char epoch[CURSOR_EPOC
 /* The schema is not complete: as bad as a missing table. */
 static inline enum err store_no_epoch(struct store *store)
 {
-    return store_fail(store, ER_NO_SUCH_TABLE, "table meta has no epoch");
+    return store_fail(store, ER_NO_SUCH_TABLE, "table epoch is empty");
 }
 
 /* Makes all that this connection has seen so far durable: InnoDB shows a commit to others before its log

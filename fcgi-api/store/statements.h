@@ -8,9 +8,9 @@
  * known: the server would ask three of them how many rows they have. */
 #define TASKS_OF_USER(index)                                                                                 \
     "SELECT t.id, t.user_id, t.status, t.content, t.created_at, t.completed_at, t.version, "                 \
-    "m.value, u.event_seq FROM meta m STRAIGHT_JOIN users u "                                                \
+    "m.value, u.event_seq FROM epoch m STRAIGHT_JOIN users u "                                               \
     "STRAIGHT_JOIN tasks t FORCE INDEX (" index ") ON t.user_id = u.id "                                     \
-    "WHERE m.name = 'epoch' AND u.id = ? AND t.id > ? "
+    "WHERE m.id = 1 AND u.id = ? AND t.id > ? "
 
 /* Advisory locks are the server's, not the database's: two stacks on one server must not share them. */
 #define LOCK_NAME "CONCAT(LEFT(DATABASE(), 32), '.', ?)"
@@ -40,7 +40,7 @@
     X(SQL_CHANGE_BEGIN,                                                                                      \
       TOGETHER("START TRANSACTION; "                                                                         \
                "SELECT t.id, t.user_id, t.status, t.content, t.created_at, t.completed_at, t.version, "      \
-               "u.event_seq + 1, (SELECT value FROM meta WHERE name = 'epoch') "                             \
+               "u.event_seq + 1, (SELECT value FROM epoch WHERE id = 1) "                                    \
                "FROM tasks t STRAIGHT_JOIN users u ON u.id = t.user_id WHERE t.id = ? FOR UPDATE;"))         \
     X(SQL_TASK_INSERT,                                                                                       \
       "INSERT INTO tasks (user_id, status, content, created_at, version) VALUES (?, 0, ?, ?, 1)")            \
@@ -79,10 +79,10 @@
       "UPDATE users SET event_seq = LAST_INSERT_ID(event_seq + 1) WHERE id = ?")                             \
     X(SQL_USER_POSITION,                                                                                     \
       "SELECT m.value, u.id IS NOT NULL, COALESCE(u.event_seq, 0) "                                          \
-      "FROM meta m LEFT JOIN users u ON u.id = ? WHERE m.name = 'epoch'")                                    \
+      "FROM epoch m LEFT JOIN users u ON u.id = ? WHERE m.id = 1")                                           \
     /* the journal */                                                                                        \
     X(SQL_EPOCH,                                                                                             \
-      "SELECT value FROM meta WHERE name = 'epoch'")                                                         \
+      "SELECT value FROM epoch WHERE id = 1")                                                                \
     X(SQL_EVENT_INSERT,                                                                                      \
       EVENT_INSERT)                                                                                          \
     X(SQL_EVENTS_SINCE,                                                                                      \
@@ -93,7 +93,7 @@
     X(SQL_OUTBOX_READ,                                                                                       \
       "SELECT o.user_id, o.seq, o.created_at, e.type, e.request_id, e.traceparent, e.payload, e.created_at, m.value "   \
       "FROM outbox o FORCE INDEX (PRIMARY) STRAIGHT_JOIN events e ON e.user_id = o.user_id AND e.seq = o.seq "                     \
-      "JOIN meta m ON m.name = 'epoch' "                                                                     \
+      "JOIN epoch m ON m.id = 1 "                                                                            \
       "WHERE " OUTBOX_RANGES " ORDER BY o.user_id, o.seq LIMIT ?")                                           \
     X(SQL_OUTBOX_USERS,                                                                                      \
       "SELECT user_id, MAX(seq) FROM (SELECT user_id, seq, created_at FROM outbox "                          \
@@ -135,11 +135,11 @@
     X(SQL_CLOCK,                                                                                             \
       "SELECT CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS UNSIGNED)")                                              \
     X(SQL_NOTE_GET,                                                                                          \
-      "SELECT value FROM meta WHERE name = ?")                                                               \
+      "SELECT value FROM notes WHERE name = ?")                                                              \
     X(SQL_NOTE_SET,                                                                                          \
-      "INSERT INTO meta (name, value) VALUES (?, ?) ON DUPLICATE KEY UPDATE value = VALUES(value)")          \
+      "INSERT INTO notes (name, value) VALUES (?, ?) ON DUPLICATE KEY UPDATE value = VALUES(value)")         \
     X(SQL_SETTLE,                                                                                            \
-      "INSERT INTO meta (name, value) VALUES ('settled', '1') ON DUPLICATE KEY UPDATE value = value + 1")
+      "INSERT INTO settled (id, times) VALUES (CONNECTION_ID() MOD 16, 1) ON DUPLICATE KEY UPDATE times = times + 1")
 /* clang-format on */
 
 enum store_statement {

@@ -301,7 +301,7 @@ class Stack:
         return int(self.sql(query)[0][0])
 
     def epoch(self):
-        return self.sql("SELECT value FROM meta WHERE name = 'epoch'")[0][0]
+        return self.sql("SELECT value FROM epoch")[0][0]
 
     def new_users(self, count=1):
         """Users nobody else in the tests uses: their ids."""

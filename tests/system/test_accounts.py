@@ -14,6 +14,7 @@ import pymysql
 import pytest
 
 from lib.amqp import EXCHANGE, QUEUE, Publisher
+from lib.database import Database
 from lib.stack import ROOT
 from lib.wait import eventually
 
@@ -179,14 +180,14 @@ def test_a_marker_by_another_way_is_none(stack, publisher, sockets, user):
 
 # ---- MariaDB -----------------------------------------------------------------------------------------
 
-TABLES = ("users", "tasks", "events", "outbox", "idempotency_keys", "meta", "schema_migrations")
+TABLES = ("users", "tasks", "events", "outbox", "idempotency_keys", "meta", "epoch", "notes", "settled", "schema_migrations")
 VERBS = {
     "SELECT": "SELECT 1 FROM {} LIMIT 1",
     "INSERT": "INSERT INTO {} SELECT * FROM {} WHERE FALSE",
     "UPDATE": "UPDATE {} SET {column} = {column} WHERE FALSE",
     "DELETE": "DELETE FROM {} WHERE FALSE",
 }
-COLUMN = {"tasks": "content", "events": "payload", "outbox": "created_at", "users": "name", "meta": "value"}
+COLUMN = {"tasks": "content", "events": "payload", "outbox": "created_at", "users": "name", "meta": "value", "epoch": "value", "notes": "value", "settled": "times"}
 API_MAY = {
     "users": "SELECT",
     "tasks": "SELECT INSERT UPDATE DELETE",
@@ -194,9 +195,12 @@ API_MAY = {
     "outbox": "SELECT INSERT UPDATE DELETE",
     "idempotency_keys": "SELECT INSERT UPDATE DELETE",
     "meta": "SELECT INSERT UPDATE",
+    "epoch": "SELECT",
+    "notes": "SELECT INSERT UPDATE",
+    "settled": "SELECT INSERT UPDATE",
     "schema_migrations": "",
 }
-REFUSED = (1044, 1045, 1142, 1143, 1227, 1370, 1410)
+REFUSED = (1044, 1045, 1142, 1143, 1227, 1370, 1410, 1644)
 
 
 @pytest.fixture(scope="module")
@@ -208,10 +212,12 @@ def api_account(stack):
     connection.close()
 
 
-def may(connection, statement):
+def may(connection, statement, keep=False):
     with connection.cursor() as cursor:
         try:
             cursor.execute(statement)
+            if keep:
+                connection.commit()
             return True
         except pymysql.Error as error:
             assert error.args[0] in REFUSED, f"{statement}: {error}"
@@ -280,6 +286,28 @@ def test_the_api_counts_events(api_account):
     assert may(api_account, "UPDATE users SET event_seq = event_seq WHERE id = 0")
 
 
+EPOCHS = "SELECT (SELECT value FROM epoch), (SELECT value FROM meta WHERE name = 'epoch')"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE epoch SET value = 'mine'",
+        "INSERT INTO epoch (id, value) VALUES (1, 'mine') ON DUPLICATE KEY UPDATE value = 'mine'",
+        "REPLACE INTO epoch (id, value) VALUES (1, 'mine')",
+        "UPDATE meta SET value = 'mine' WHERE name = 'epoch'",
+        "UPDATE meta SET name = 'mine' WHERE name = 'epoch'",
+        "INSERT INTO meta (name, value) VALUES ('epoch', 'mine') ON DUPLICATE KEY UPDATE value = VALUES(value)",
+        "REPLACE INTO meta (name, value) VALUES ('epoch', 'mine')",
+    ],
+)
+def test_the_api_makes_no_epoch(stack, api_account, statement):
+    """Nor does it change the one that programs of before sql/002_owners.sql read."""
+    before = stack.sql(EPOCHS)
+    assert not may(api_account, statement, keep=True)
+    assert stack.sql(EPOCHS) == before
+
+
 def test_the_databases_accounts(stack):
     """No password-less one, none that was there before, and nobody but the administrator has rights in all databases."""
     found = {(user, host): plugin for user, host, plugin in stack.sql("SELECT user, host, plugin FROM mysql.user WHERE is_role = 'N'")}
@@ -308,9 +336,6 @@ def test_nobody_comes_in_by_another_door(stack, user, secret):
 
 # ---- scripts/accounts --------------------------------------------------------------------------------
 
-ANYWHERE_HERE = "127.0.0.0/255.0.0.0"  # nobody else's place
-
-
 def accounts(stack, server, directory, **more):
     stack.environment.update(more)
     try:
@@ -320,39 +345,17 @@ def accounts(stack, server, directory, **more):
             del stack.environment[name]
 
 
-@pytest.fixture
-def another_database(stack):
-    yield "another_one"
-    users = ", ".join(f"'carillon-{name}'@'{ANYWHERE_HERE}'" for name in ("api", "migrate", "adminer"))
-    stack.sql(f"DROP USER IF EXISTS {users}; DROP DATABASE IF EXISTS another_one")
-
-
-def test_accounts_of_a_database_elsewhere(stack, another_database, tmp_path):
+def test_accounts_of_a_database_elsewhere(stack, tmp_path):
     """As docs/deploy.md has it: the accounts, then the tables and the rights in them, by the account for that."""
-    for _ in range(2):  # the second time changes nothing
-        sql = accounts(stack, "database", tmp_path, DB_NAME=another_database, ACCOUNT_HOST=ANYWHERE_HERE)
-        stack.script("sql", input=sql)
-    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
-    subprocess.run(
-        [ROOT / "scripts" / "migrate", "--quiet"],
-        env={
-            **stack.environment,
-            "DB_HOST": "127.0.0.1",
-            "DB_PORT": str(stack.port("DB_PORT")),
-            "DB_NAME": another_database,
-            "DB_USER": "carillon-migrate",
-            "DB_PASSWORD_FILE": str(tmp_path / "db_migrate_password"),
-            "API_ACCOUNT": f"'{API}'@'{ANYWHERE_HERE}'",
-        },
-        check=True,
-    )
-    password = (tmp_path / "db_api_password").read_text().strip()
-    connection = pymysql.connect(
-        host="127.0.0.1", port=stack.port("DB_PORT"), user=API, password=password, database=another_database
-    )
-    assert may(connection, "SELECT 1 FROM tasks") and not may(connection, "DROP TABLE tasks")
-    assert not may(connection, "SELECT 1 FROM carillon.tasks")
-    connection.close()
+    database = Database(stack, tmp_path, "another_one")
+    try:
+        assert {path.stat().st_mode & 0o777 for path in database.secrets.iterdir()} == {0o600}
+        database.migrate("--quiet")
+        with database.connect("api") as connection:
+            assert may(connection, "SELECT 1 FROM tasks") and not may(connection, "DROP TABLE tasks")
+            assert not may(connection, "SELECT 1 FROM carillon.tasks")
+    finally:
+        database.drop()
 
 
 def test_accounts_of_a_broker_elsewhere(stack):

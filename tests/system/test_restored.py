@@ -21,7 +21,7 @@ def test_the_first_event_of_another_epoch_is_announced(own_stack):
     for epoch in ("restored1", "restored2"):
         http.patch(f"/tasks/{task}", {"content": "before"})
         assert socket.notification()["task"]["content"] == "before"
-        own_stack.sql(f"UPDATE meta SET value = '{epoch}' WHERE name = 'epoch'")
+        own_stack.sql(f"UPDATE epoch SET value = '{epoch}'")
         texts = [f"{epoch} {number}" for number in range(10)]
         for text in texts:
             assert http.patch(f"/tasks/{task}", {"content": text}).status == 200
