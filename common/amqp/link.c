@@ -6,6 +6,7 @@
  * two comes later (mark.c). */
 #include "common/amqp/internal.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -279,14 +280,24 @@ const char *amqp_link_why(const struct amqp_link *link)
     return link->why;
 }
 
+/* On a channel that has carried a message before, RabbitMQ 3.10 loses and reorders what it has confirmed:
+ * when a stream changes its leader, it sends again what is unconfirmed by the numbers of the confirms, and
+ * those are the stream's own numbers only where nothing was published before the confirms. So the channel is
+ * a new one. */
 enum err amqp_link_confirm(struct amqp_link *link)
 {
     if (link->dead)
         return ERR_CLOSED;
-    amqp_confirm_select(link->state, AMQP_CHANNEL);
-    enum err err = amqp_link_check_reply(link, "confirm", amqp_get_rpc_reply(link->state));
+    assert(!link->confirms && link->reading == READING_METHOD);
+    enum err err = amqp_link_check_reply(link, "channel",
+                                         amqp_channel_close(link->state, AMQP_CHANNEL, AMQP_REPLY_SUCCESS));
     if (!err)
-        link->confirms = true;
+        err = open_channel(link);
+    if (err)
+        return err;
+    amqp_confirm_select(link->state, AMQP_CHANNEL);
+    err = amqp_link_check_reply(link, "confirm", amqp_get_rpc_reply(link->state));
+    link->confirms = !err;
     return err;
 }
 

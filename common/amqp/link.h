@@ -86,8 +86,10 @@ int amqp_link_fd(const struct amqp_link *link);
 MUST_CHECK enum err amqp_link_poll(struct amqp_link *link, int timeout_ms, struct amqp_event *event);
 const char *amqp_link_why(const struct amqp_link *link);
 
-/* Publisher side. amqp_link_confirm() first; then each publish counts one tag from 1.
- * ERR_AGAIN: the broker has asked not to publish (AMQP_BLOCKED), or the socket cannot take more now.
+/* Publisher side. amqp_link_confirm() first, once: it opens the channel anew, so that no message precedes the
+ * confirms on it. Then each publish counts one tag from 1. From there on publish only what the stream gets,
+ * too: a message on this channel that has another queue alone makes RabbitMQ 3.10 lose others at a change of
+ * leader. ERR_AGAIN: the broker has asked not to publish (AMQP_BLOCKED), or the socket cannot take more now.
  * The body is not copied beyond the call. */
 MUST_CHECK enum err amqp_link_confirm(struct amqp_link *link);
 MUST_CHECK enum err amqp_link_publish(struct amqp_link *link, const struct event_meta *meta, const char *body,

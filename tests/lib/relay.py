@@ -7,10 +7,12 @@ import threading
 
 class Relay:
     """Listens on `host` and passes everything on to 127.0.0.1:`port`. A `deaf` one swallows what the client says; what
-    the server says goes through `answers`, a function from bytes to bytes."""
+    the server says goes through `answers`, a function from bytes to bytes. `watch` is called at each connection, and
+    what it returns is shown every piece that the client sends."""
 
-    def __init__(self, port, host="127.0.0.1", deaf=False, answers=bytes):
+    def __init__(self, port, host="127.0.0.1", deaf=False, answers=bytes, watch=None):
         self._target, self.deaf, self._answers = port, deaf, answers
+        self._watch = watch or (lambda: lambda data: None)
         self._listener = socket.create_server((host, 0))
         self.host, self.port = self._listener.getsockname()
         self._open = []
@@ -28,8 +30,15 @@ class Relay:
                 return
             far = socket.create_connection(("127.0.0.1", self._target))
             self._open += [near, far]
-            self._start(self._pass, near, far, (lambda data: b"") if self.deaf else bytes)
+            self._start(self._pass, near, far, self._listen(self._watch()))
             self._start(self._pass, far, near, self._answers)
+
+    def _listen(self, watch):
+        def heard(data):
+            watch(data)
+            return b"" if self.deaf else data
+
+        return heard
 
     @staticmethod
     def _pass(source, target, change):
@@ -58,27 +67,70 @@ class Relay:
         self.cut()
 
 
+class Frames:
+    """Cuts what comes over an AMQP connection, piece by piece, into whole frames."""
+
+    HEAD, METHOD = struct.Struct("!BHI"), 1
+
+    def __init__(self):
+        self._rest = b""
+
+    def feed(self, data):
+        """(kind, channel, payload, the frame as it came) of each that is whole now."""
+        self._rest += data
+        if self._rest.startswith(b"AMQP"):
+            self._rest = self._rest[8:]  # what a client says before its first frame
+        while len(self._rest) >= self.HEAD.size:
+            kind, channel, size = self.HEAD.unpack_from(self._rest)
+            whole = self.HEAD.size + size + 1  # and the mark of its end
+            if len(self._rest) < whole:
+                return
+            frame, self._rest = self._rest[:whole], self._rest[whole:]
+            yield kind, channel, frame[self.HEAD.size : -1], frame
+
+
+class Channels:
+    """Watches what clients do on their channels. `lives`: one list for each life of a channel, from its opening on, of
+    "confirm.select" and of ("publish", exchange)."""
+
+    def __init__(self):
+        self.lives = []
+
+    def watch(self):
+        frames, open_now = Frames(), {}
+
+        def piece(data):
+            for kind, channel, payload, _ in frames.feed(data):
+                if kind != Frames.METHOD or channel == 0:
+                    continue
+                match struct.unpack_from("!HH", payload):
+                    case (20, 10):
+                        open_now[channel] = []
+                        self.lives.append(open_now[channel])
+                    case (85, 10):
+                        open_now[channel].append("confirm.select")
+                    case (60, 40):
+                        length = payload[6]  # behind class, method and a reserved number
+                        open_now[channel].append(("publish", payload[7 : 7 + length].decode()))
+
+        return piece
+
+
 class ConfirmThief:
     """For the answers of one AMQP connection: takes the broker's confirms out while `steals` is set. Those it lets
     through later speak for one message each, or they would make good what was stolen."""
 
-    FRAME, BASIC_ACK = struct.Struct("!BHI"), struct.pack("!HH", 60, 80)
-    MULTIPLE = FRAME.size + len(BASIC_ACK) + 8  # behind the tag
+    BASIC_ACK = struct.pack("!HH", 60, 80)
+    MULTIPLE = Frames.HEAD.size + len(BASIC_ACK) + 8  # behind the tag
 
     def __init__(self):
         self.steals, self.stolen = False, 0
-        self._rest = b""
+        self._frames = Frames()
 
     def __call__(self, data):
-        self._rest += data
         kept = b""
-        while len(self._rest) >= self.FRAME.size:
-            kind, _, size = self.FRAME.unpack_from(self._rest)
-            whole = self.FRAME.size + size + 1  # and the mark of its end
-            if len(self._rest) < whole:
-                break
-            frame, self._rest = self._rest[:whole], self._rest[whole:]
-            if kind == 1 and frame[self.FRAME.size :].startswith(self.BASIC_ACK):
+        for kind, _, payload, frame in self._frames.feed(data):
+            if kind == Frames.METHOD and payload.startswith(self.BASIC_ACK):
                 if self.steals:
                     self.stolen += 1
                     continue

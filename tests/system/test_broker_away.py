@@ -15,7 +15,7 @@ import websockets
 
 from lib.amqp import first_appearances
 from lib.program import Program
-from lib.relay import ConfirmThief, Relay
+from lib.relay import Channels, ConfirmThief, Relay
 from lib.wait import eventually
 
 pytestmark = pytest.mark.disturbs
@@ -186,6 +186,45 @@ def test_a_message_that_is_passed_over(stack, robbed):
     assert api.ask(f"/tasks/{tasks[1]}", "PATCH", '{"status":1}')[0] == 200
     api.says("and confirmed later ones", 15)
     sent_again(stack, api)
+
+
+def test_no_message_precedes_the_confirms_of_its_channel(stack, tmp_path):
+    """Or RabbitMQ 3.10 resends under wrong numbers when a stream changes its leader: it lost two messages that it had
+    confirmed. For the same reason a channel with confirms carries only what goes into the stream."""
+    [user] = stack.new_users(1)
+    [task] = stack.new_tasks([user])
+    channels = Channels()
+    wire = Relay(stack.port("AMQP_PORT"), watch=channels.watch)
+    api = Program(stack, "fcgi-api", tmp_path, AMQP_PORT=wire.port)
+    try:
+        api.says("broker: connected", 40)
+        assert api.ask(f"/tasks/{task}", "PATCH", '{"status":1}')[0] == 200
+        api.says("Message published", 20)
+        wire.cut()
+        eventually(lambda: api.log().count("broker: connected") == 2, 40, "it has a new connection")
+        stack.outbox_empty()
+    finally:
+        api.end()
+        wire.close()
+    trusted = [life for life in channels.lives if "confirm.select" in life]
+    assert len(trusted) == 2 and all(life[0] == "confirm.select" for life in trusted), channels.lives
+    assert {exchange for life in trusted for _, exchange in life[1:]} <= {"tasks", "tasks_completed.known"}
+    others = [life for life in channels.lives if "confirm.select" not in life]
+    assert ("publish", "tasks") in sum(trusted, []) and ("publish", "tasks") not in sum(others, [])
+
+
+def test_a_notifier_asks_for_no_confirms(stack, tmp_path):
+    """It sends a marker that was lost again, so its channel may carry markers from the beginning."""
+    channels = Channels()
+    wire = Relay(stack.port("AMQP_PORT"), watch=channels.watch)
+    notifier = Program(stack, "ws-notifier", tmp_path, AMQP_PORT=wire.port)
+    try:
+        eventually(notifier.ready, 30, "it has read the stream")
+    finally:
+        notifier.end()
+        wire.close()
+    said = sum(channels.lives, [])
+    assert ("publish", "tasks_completed.markers") in said and "confirm.select" not in said
 
 
 # ---- alarms, and data that is gone -------------------------------------------------------------------
