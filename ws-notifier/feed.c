@@ -106,11 +106,27 @@ void feed_caught_up(struct feed *feed, int64_t marker_s)
 
 /* ---- epochs -------------------------------------------------------------------------------------- */
 
+/* A reset carries the cursor that its client has already: a client that comes back with it is told again,
+ * by the epoch, or because what follows the number is not there. Without a time, which would vouch for more.
+ */
+static struct cursor where_it_is(const char *epoch, uint64_t last_seq)
+{
+    struct cursor cursor = {.seq = last_seq};
+    snprintf(cursor.epoch, sizeof cursor.epoch, "%s", epoch);
+    return cursor;
+}
+
+struct epoch_change {
+    struct feed *feed;
+    char before[CURSOR_EPOCH_MAX + 1];
+};
+
 static void send_reset(void *context, struct subscription *subscription)
 {
-    struct feed *feed = context;
+    const struct epoch_change *change = context;
+    struct feed *feed = change->feed;
     struct strbuf text = {0};
-    struct cursor cursor = feed_cursor(feed, 0);
+    struct cursor cursor = where_it_is(change->before, subscription->last_seq);
 
     hub_cancel_replay(feed->hub, subscription);
     subscription->last_seq = 0;
@@ -125,16 +141,16 @@ static void send_reset(void *context, struct subscription *subscription)
 /* Another life of the data begins: the numbers start anew, nothing from before means anything. */
 static void change_epoch(struct feed *feed, const char *epoch)
 {
-    char before[CURSOR_EPOCH_MAX + 1];
-    memcpy(before, feed->epoch, sizeof before);
+    struct epoch_change change = {.feed = feed};
+    memcpy(change.before, feed->epoch, sizeof change.before);
     snprintf(feed->epoch, sizeof feed->epoch, "%s", epoch);
-    if (!before[0]) {
+    if (!change.before[0]) {
         log_info("the epoch is %s", epoch);
         return;
     }
-    log_warn("the epoch was %s and is %s: the database was restored", before, epoch);
+    log_warn("the epoch was %s and is %s: the database was restored", change.before, epoch);
     ring_clear(feed->ring);
-    hub_each(feed->hub, send_reset, feed);
+    hub_each(feed->hub, send_reset, &change);
 }
 
 /* The API's own word, said before the first event of an epoch. */
@@ -162,11 +178,11 @@ static bool could_be_object(const struct amqp_delivery *delivery)
            utf8_valid(body, length);
 }
 
-static struct frame *lost_events_frame(void *context, uint32_t user_id, uint64_t seq)
+static struct frame *lost_events_frame(void *context, uint32_t user_id, uint64_t last_seq)
 {
     const struct feed *feed = context;
     struct strbuf text = {0};
-    struct cursor cursor = feed_cursor(feed, seq - 1);
+    struct cursor cursor = where_it_is(feed->epoch, last_seq);
 
     protocol_reset(&text, user_id, &cursor, "lost");
     struct frame *frame = frame_new(text.text, text.length);

@@ -250,11 +250,31 @@ static bool lost_something(const struct subscription *subscription, const struct
     return event->seq != 0 && subscription->last_seq != 0 && event->seq != subscription->last_seq + 1;
 }
 
+/* Resets of one event: most of an audience has the same last event, so one frame is made for many. */
+struct resets {
+    hub_reset_maker *make;
+    void *context;
+    struct frame *frame; /* made when the first one needs it */
+    uint64_t last_seq;   /* for those who have this */
+};
+
+static void send_reset(struct hub *hub, struct resets *resets, const struct subscription *subscription)
+{
+    if (resets->frame && resets->last_seq != subscription->last_seq)
+        frame_unref(&resets->frame);
+    if (!resets->frame) {
+        resets->last_seq = subscription->last_seq;
+        resets->frame = resets->make(resets->context, subscription_user(subscription), resets->last_seq);
+    }
+    client_send(subscription->client, resets->frame);
+    metrics_add(hub->metrics, NOTIFIER_RESETS, 1);
+}
+
 void hub_deliver(struct hub *hub, const struct hub_event *event, hub_reset_maker *make_reset, void *context)
 {
     struct audience *audience = find_audience(hub, event->user_id);
     struct subscription *subscription;
-    struct frame *reset = NULL; /* made when the first one needs it */
+    struct resets resets = {.make = make_reset, .context = context};
     int64_t deliveries = 0;
 
     if (!audience)
@@ -268,20 +288,15 @@ void hub_deliver(struct hub *hub, const struct hub_event *event, hub_reset_maker
                 subscription->replay_to = event->seq;
             continue;
         }
-        bool old = too_old(subscription, event), lost = lost_something(subscription, event);
+        bool old = too_old(subscription, event);
+        if (!old && lost_something(subscription, event))
+            send_reset(hub, &resets, subscription);
         if (event->seq)
             subscription->last_seq = event->seq;
-        if (old)
-            continue;
-        if (lost) {
-            if (!reset)
-                reset = make_reset(context, event->user_id, event->seq);
-            client_send(subscription->client, reset);
-            metrics_add(hub->metrics, NOTIFIER_RESETS, 1);
-        }
-        deliveries += client_send(subscription->client, event->frame);
+        if (!old)
+            deliveries += client_send(subscription->client, event->frame);
     }
-    frame_unref(&reset);
+    frame_unref(&resets.frame);
     metrics_add(hub->metrics, NOTIFIER_DELIVERIES, deliveries);
 }
 

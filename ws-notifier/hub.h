@@ -71,8 +71,8 @@ struct hub_event {
     struct frame *frame;
 };
 
-/* Makes the frame that tells a user's subscriptions that they lost something before `seq`. */
-typedef struct frame *hub_reset_maker(void *context, uint32_t user_id, uint64_t seq);
+/* Makes the frame that tells a user's subscriptions that they lost what came next after `last_seq`. */
+typedef struct frame *hub_reset_maker(void *context, uint32_t user_id, uint64_t last_seq);
 
 /* Queues the event for all of the user's live subscriptions that lack it. Those that replay are only told
  * that it is there. */

@@ -170,10 +170,15 @@ void protocol_reset(struct strbuf *out, uint32_t user_id, const struct cursor *c
 }
 
 void protocol_subscribed(struct strbuf *out, uint32_t user_id, const struct cursor *cursor, size_t replayed,
-                         const char *reason)
+                         const struct cursor *until, const char *reason)
 {
+    char text[CURSOR_TEXT_SIZE];
     begin(out, "subscribe", user_id, cursor);
     strbuf_printf(out, ",\"recovered\":%s,\"replayed\":%zu", reason ? "false" : "true", replayed);
+    if (replayed > 0) {
+        cursor_format(until, text);
+        strbuf_printf(out, ",\"until\":\"%s\"", text);
+    }
     if (reason)
         strbuf_printf(out, ",\"reason\":\"%s\"", reason);
     strbuf_add(out, "}", 1);

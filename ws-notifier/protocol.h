@@ -35,9 +35,10 @@ void protocol_clear(struct protocol_message *message);
 void protocol_error(struct strbuf *out, const char *code, const char *message);
 void protocol_heartbeat(struct strbuf *out, uint32_t user_id, const struct cursor *cursor);
 void protocol_reset(struct strbuf *out, uint32_t user_id, const struct cursor *cursor, const char *reason);
-/* `reason` NULL: recovered. */
+/* `reason` NULL: recovered. `cursor` is where the client is, before any replay; `until` where the replay of
+ * `replayed` events ends. */
 void protocol_subscribed(struct strbuf *out, uint32_t user_id, const struct cursor *cursor, size_t replayed,
-                         const char *reason);
+                         const struct cursor *until, const char *reason);
 
 /* A message of another program, {"message":"...","task":{...,"user_id":1}}, as a notification.
  * ERR_INVALID: it is none; *why is a static text. */

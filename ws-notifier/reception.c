@@ -204,16 +204,31 @@ static enum outcome judge(const struct reception *reception, const struct subscr
     return TRUNCATED;
 }
 
+/* The cursor of an answer says where the client is when it reads the answer, so that it may be kept at once:
+ * before the replay, and, when the replay is not to be had, where the client said it was. */
+static struct cursor answer_cursor(const struct reception *reception, const struct cursor *since,
+                                   enum outcome outcome, const struct ring_replay *replay)
+{
+    if (outcome != RECOVERED)
+        return *since;
+    struct cursor cursor = feed_cursor(reception->feed, replay->after_seq);
+    if (replay->after_seq < replay->last_seq)
+        cursor.time_s = since->time_s;
+    return cursor;
+}
+
 static void answer(struct reception *reception, struct subscription *subscription, const struct cursor *since)
 {
     struct ring_replay replay;
     enum outcome outcome = judge(reception, subscription, since, &replay);
-    struct cursor cursor = feed_cursor(reception->feed, replay.last_seq);
+    struct cursor cursor = answer_cursor(reception, since, outcome, &replay), until = cursor;
 
+    until.seq = replay.last_seq;
+    until.time_s = 0; /* as its event says it */
     metrics_add(reception->metrics, outcomes[outcome].metric, 1);
     strbuf_clear(&reception->text);
     protocol_subscribed(&reception->text, subscription_user(subscription), &cursor,
-                        replay.last_seq - replay.after_seq, outcomes[outcome].reason);
+                        replay.last_seq - replay.after_seq, &until, outcomes[outcome].reason);
     send_text(subscription->client, reception->text.text, reception->text.length);
     hub_go_live(reception->hub, subscription, replay.after_seq, true);
     if (replay.after_seq < replay.last_seq)
@@ -225,8 +240,9 @@ static void answer(struct reception *reception, struct subscription *subscriptio
 static struct frame *give_up_replay(struct reception *reception, struct subscription *subscription,
                                     const char *reason)
 {
-    struct cursor cursor = feed_cursor(reception->feed, subscription->replay_to);
+    struct cursor cursor = feed_cursor(reception->feed, subscription->last_seq);
 
+    cursor.time_s = 0; /* it has not all that there was until now */
     subscription->last_seq = subscription->replay_to;
     hub_end_replay(reception->hub, subscription);
     metrics_add(reception->metrics, NOTIFIER_RESETS, 1);

@@ -2,7 +2,6 @@
  * and where there is a cursor, it is the third. */
 #include "ws-notifier/sse.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #include "common/utf8.h"
@@ -40,13 +39,6 @@ static const char *find_cursor(const char *text)
     return third && strncmp(third, CURSOR, strlen(CURSOR)) == 0 ? third + strlen(CURSOR) : NULL;
 }
 
-/* The cursor of an answer lies behind the replay it announces. As an id it would make a browser whose
- * connection breaks in between ask for what comes after the replay, which it has not got. */
-static bool announces_replay(const char *type, const char *text)
-{
-    return strncmp(type, "subscribe\"", strlen("subscribe\"")) == 0 && !strstr(text, "\"replayed\":0");
-}
-
 void sse_add_event(struct strbuf *out, const char *text)
 {
     const char *type = strncmp(text, TYPE, strlen(TYPE)) == 0 ? text + strlen(TYPE) : "";
@@ -55,7 +47,7 @@ void sse_add_event(struct strbuf *out, const char *text)
 
     if (type_length > 0 && strncmp(type, "notification\"", strlen("notification\"")) != 0)
         add_field(out, "event: ", type, type_length);
-    if (cursor && !announces_replay(type, text))
+    if (cursor)
         add_field(out, "id: ", cursor, strcspn(cursor, "\""));
     add_field(out, "data: ", text, strlen(text));
     strbuf_add(out, "\n", 1);

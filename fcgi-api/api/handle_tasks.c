@@ -110,7 +110,8 @@ void handle_task_list(struct app *app, struct request *request, struct response 
     page_end(&page);
     if (more)
         link_next(response, request, &query, page.last_id);
-    if (filter.user_id != 0)
+    /* Of the first page only: what came before the cursor of a later one may be missing in the first. */
+    if (filter.user_id != 0 && filter.after == 0)
         add_event_cursor(response, &cursor);
 }
 

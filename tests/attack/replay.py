@@ -1,5 +1,6 @@
 """Subscribers that ask for everything there is, again and again: some read it, some do not."""
 
+import json
 import threading
 import time
 
@@ -46,7 +47,7 @@ class Greedy(threading.Thread):
                     if b'"recovered":true' not in payload:
                         self.happened("not recovered")
                         return
-                    wanted = int(payload.split(b'"replayed":')[1].split(b"}")[0])
+                    wanted = json.loads(payload)["replayed"]
                 elif opcode == OP_TEXT and wanted is not None and payload.startswith(b'{"type":"notification"'):
                     got += 1
             self.replayed = max(self.replayed, got)

@@ -62,15 +62,39 @@ test('sequence numbers are compared as numbers', async () => {
   assert.deepEqual(it.events, ['e:10']);
 });
 
-test('the replay that follows the answer is not dropped for the cursor in the answer', async () => {
-  const it = page();
+test('the replay follows the answer, and its first event need not be the next of a cursor without a number', async () => {
+  const it = page({ snapshots: [{ tasks: [], cursor: 'e:0:1000' }] });
   it.feed.start();
   await settled();
   it.socket.opens();
-  it.socket.says(answer({ cursor: 'e:12:1001', replayed: 2 }));
+  it.socket.says(answer({ cursor: 'e:10:1000', replayed: 2, until: 'e:12' }));
   it.socket.says(event('e:11'));
   it.socket.says(event('e:12'));
   assert.deepEqual(it.events, ['e:11', 'e:12']);
+  assert.equal(it.loads.length, 1);
+});
+
+test('cut after the answer and in the middle of the replay, it asks for exactly the rest', async () => {
+  const it = await live();
+  it.socket.drops();
+  await comesBack(it);
+  it.socket.opens();
+  it.socket.says(answer({ cursor: 'e:10:1000', replayed: 3, until: 'e:13' }));
+  it.socket.drops();
+  await comesBack(it);
+  it.socket.opens();
+  assert.equal(it.socket.sent[0].since, 'e:10:1000');
+  it.socket.says(answer({ cursor: 'e:10:1000', replayed: 3, until: 'e:13' }));
+  it.socket.says(event('e:11'));
+  it.socket.drops();
+  await comesBack(it);
+  it.socket.opens();
+  assert.equal(it.socket.sent[0].since, 'e:11');
+  it.socket.says(answer({ cursor: 'e:11', replayed: 2, until: 'e:13' }));
+  it.socket.says(event('e:12'));
+  it.socket.says(event('e:13'));
+  assert.deepEqual(it.events, ['e:11', 'e:12', 'e:13']);
+  assert.equal(it.loads.length, 1);
 });
 
 test('an event without a cursor is shown and moves nothing', async () => {
@@ -90,7 +114,7 @@ test('after an outage it resumes since the last event, without reading the rows 
   await comesBack(it);
   it.socket.opens();
   assert.equal(it.socket.sent[0].since, 'e:11');
-  it.socket.says(answer({ replayed: 2 }));
+  it.socket.says(answer({ cursor: 'e:11', replayed: 2, until: 'e:13' }));
   it.socket.says(event('e:11'));
   it.socket.says(event('e:12'));
   it.socket.says(event('e:13'));
@@ -514,7 +538,7 @@ test('a long life with outages, doubles and reloads: the model and the page agre
       socket.sent.push('answered');
       const recovered = tell;
       tell = true;
-      socket.says(answer({ recovered, cursor: `e:${seq}:1`, reason: 'truncated' }));
+      socket.says(answer({ recovered, cursor: `e:${since}:1`, reason: 'truncated', replayed: seq - since, until: `e:${seq}` }));
       subscribed = recovered;
       if (recovered) for (let n = Math.max(1, since - 2); n <= seq; n++) socket.says(event(`e:${n}`));
       continue;
@@ -563,7 +587,7 @@ test('a fresh token extends a live connection in place', async () => {
   token = 'new';
   it.feed.renew();
   assert.deepEqual(it.socket.sent.at(-1), { type: 'subscribe', user_id: 1, since: 'e:11', token: 'new' });
-  it.socket.says(answer({ cursor: 'e:12:1002', replayed: 1 }));
+  it.socket.says(answer({ cursor: 'e:11', replayed: 1, until: 'e:12' }));
   it.socket.says(event('e:12'));
   assert.deepEqual(it.events, ['e:11', 'e:12']);
   assert.equal(it.sockets.length, 1);

@@ -81,15 +81,15 @@ class Reader:
             self.needs_reload = True
             return
         _, seq, _ = parse_cursor(frame["cursor"])
+        self.cursor = frame["cursor"]  # every cursor may be kept at once
         if self._since is None:
-            self.cursor = frame["cursor"]
             self.last = seq or None  # 0 may mean that the notifier knows no event of this user
             return
         self.recovered += 1
         self.replayed += frame["replayed"]
-        self._expected = seq if frame["replayed"] else None
-        since = parse_cursor(self._since)[1]
-        if self.last is not None and seq != since + frame["replayed"]:
+        self._expected = parse_cursor(frame["until"])[1] if frame["replayed"] else None
+        where_it_is = seq == parse_cursor(self._since)[1] or self.last is None
+        if not where_it_is or (self._expected or seq) != seq + frame["replayed"]:
             self.violation(f"since {self._since} it was told {text[:200]}")
 
     def _on_notification(self, frame, text):
@@ -122,6 +122,9 @@ class Reader:
         self.cursor = frame["cursor"]
 
     def _on_reset(self, frame, _text):
+        _, seq, time_s = parse_cursor(frame["cursor"])
+        if not self.plain and not self.needs_reload and (time_s or seq not in (self.last or 0, 0)):
+            self.violation(f"a reset whose cursor may not be kept after event {self.last}: {frame}")
         self.resets += 1
         self.refusals["reset: " + frame["reason"]] = self.refusals.get("reset: " + frame["reason"], 0) + 1
         self.needs_reload = True

@@ -24,6 +24,7 @@ def event(seq, user=7):
 
 
 def answer(seq, replayed=0, **more):
+    more = {"until": f"e1:{seq + replayed}", **more} if replayed else more
     return json.dumps({"type": "subscribe", "user_id": 7, "cursor": f"e1:{seq}:900", "recovered": True, "replayed": replayed, **more})
 
 
@@ -31,8 +32,9 @@ def heartbeat(seq):
     return json.dumps({"type": "heartbeat", "user_id": 7, "cursor": f"e1:{seq}:1000"})
 
 
-RESET = json.dumps({"type": "reset", "user_id": 7, "cursor": "e1:9:1000", "reason": "lost"})
-REFUSAL = answer(9, recovered=False, reason="truncated")
+RESET = json.dumps({"type": "reset", "user_id": 7, "cursor": "e1:3", "reason": "lost"})
+BOLD_RESET = json.dumps({"type": "reset", "user_id": 7, "cursor": "e1:9:1000", "reason": "lost"})
+REFUSAL = answer(3, recovered=False, reason="truncated")
 
 
 def reader_of(*frames, since="e1:3:800", plain=False):
@@ -46,7 +48,7 @@ def reader_of(*frames, since="e1:3:800", plain=False):
 
 
 def test_reader_content():
-    reader = reader_of(answer(5, 2), event(4), event(5), heartbeat(5), event(6), event(7), heartbeat(7))
+    reader = reader_of(answer(3, 2), event(4), event(5), heartbeat(5), event(6), event(7), heartbeat(7))
     assert reader.violations == []
     assert (reader.last, reader.cursor, list(reader.seqs)) == (7, "e1:7:1000", [4, 5, 6, 7])
     assert (reader.resumes, reader.recovered, reader.replayed) == (1, 1, 2)
@@ -59,10 +61,12 @@ def test_reader_content():
         ([answer(3), event(4), event(4)], "doubled: event 4 after 4"),
         ([answer(3), event(4), event(5), event(4)], "doubled: event 4 after 5"),
         ([answer(3), event(3)], "doubled: event 3 after 3"),
-        ([answer(5, 2), event(5), event(4)], "gap: event 5 after 3"),
-        ([answer(5, 2), event(4), heartbeat(4)], "before the replay had reached 5"),
-        ([answer(5, 1)], "since e1:3:800 it was told"),
+        ([answer(3, 2), event(5), event(4)], "gap: event 5 after 3"),
+        ([answer(3, 2), event(4), heartbeat(4)], "before the replay had reached 5"),
+        ([answer(5, 2)], "since e1:3:800 it was told"),
+        ([answer(3, 2, until="e1:4")], "since e1:3:800 it was told"),
         ([answer(4, 0), event(5)], "since e1:3:800 it was told"),
+        ([answer(3), BOLD_RESET], "whose cursor may not be kept after event 3"),
         ([event(4)], "event 4 before the answer"),
         ([answer(3), answer(3)], "a second answer"),
         ([answer(3), heartbeat(4)], "heartbeat says 4 after event 3"),
@@ -85,6 +89,14 @@ def test_reader_told(told):
     for frame in (answer(12), event(14)):
         reader.take(frame)
     assert "gap: event 14 after 12" in reader.violations[0]
+
+
+def test_reader_cut_in_the_middle_of_a_replay():
+    """It keeps the cursor of every frame: after the answer alone it still asks for the whole replay."""
+    reader = reader_of(answer(3, 2))
+    assert reader.subscription()["since"] == "e1:3:900"
+    reader = reader_of(answer(3, 2), event(4))
+    assert reader.subscription()["since"] == "e1:4"
 
 
 def test_reader_of_nothing_known():

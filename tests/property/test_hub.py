@@ -25,8 +25,8 @@ class Heard:
 
 
 @RESET_MAKER
-def make_reset(_context, user, seq):
-    return lib.shim_frame(f"reset {user}:{seq}".encode())
+def make_reset(_context, user, last_seq):
+    return lib.shim_frame(f"reset {user}:{last_seq}".encode())
 
 
 class HubMachine(RuleBasedStateMachine):
@@ -149,7 +149,7 @@ class HubMachine(RuleBasedStateMachine):
             if owner != user or not heard.live or (seq and seq <= heard.last):
                 continue
             if seq and heard.last and seq != heard.last + 1:
-                self.expect(number, f"reset {user}:{seq}")
+                self.expect(number, f"reset {user}:{heard.last}")
             self.expect(number, text)
             if seq:
                 heard.last = seq

@@ -113,18 +113,19 @@ class Browser:
         self.answered = True
         seq, _ = split(frame["cursor"])
         if not frame["recovered"]:
-            assert self.since and frame["reason"] == "truncated", frame
+            assert self.since and frame["reason"] == "truncated" and frame["cursor"] == self.since, frame
             self.world.check_refusal(self, frame)
             self.leave()
             self.read_everything_anew()
             return
-        self.cursor = frame["cursor"]
+        self.cursor = frame["cursor"]  # every cursor may be kept at once
         if self.since is None:
             self.floor = max(self.world.highest_read(self.notifier, self.user), seq)
             assert frame["replayed"] == 0
         elif split(self.since)[0] or self.last:
-            assert seq == split(self.since)[0] + frame["replayed"], (self.since, frame)
-        self.expected_seq = seq
+            assert seq == split(self.since)[0], (self.since, frame)
+        if frame["replayed"]:
+            assert frame["until"] == f"{EPOCH}:{seq + frame['replayed']}", frame
 
     def on_notification(self, frame):
         assert self.answered, "an event before the answer"
@@ -134,7 +135,9 @@ class Browser:
         else:
             assert seq == self.last + 1, f"{seq} after {self.last}"
         assert frame["text"] == self.world.journal[self.user][seq - 1]
-        self.last, self.cursor = seq, frame["cursor"]
+        self.cursor = frame["cursor"]
+        if self.last is not None or seq > self.floor or not self.world.old_again:
+            self.last = seq
 
     def on_heartbeat(self, frame):
         seq, time_s = split(frame["cursor"])
@@ -143,10 +146,11 @@ class Browser:
         self.cursor = frame["cursor"]
 
     def on_reset(self, frame):
+        assert split(frame["cursor"])[0] in (self.last or 0, 0) or self.last is None, "not where it is"
         if frame["reason"] == "truncated":
             self.world.check_truncation(self)
         else:
-            assert frame["reason"] == "lost" and self.world.may_reset, "nothing was ever lost"
+            assert frame["reason"] == "lost" and (self.world.may_reset or self.world.old_again), "nothing was ever lost"
         self.read_everything_anew()
         self.leave()
 
@@ -165,6 +169,7 @@ class PromiseMachine(RuleBasedStateMachine):
         self.stream = []
         self.browsers = []
         self.may_reset = self.forgetful = False
+        self.old_again = False  # an old event was published again, alone: a notifier that has forgotten it takes it for new
         for user in events:
             self.write(user, 1)
         self.publishers_connect()
@@ -241,6 +246,7 @@ class PromiseMachine(RuleBasedStateMachine):
         """From some event that is or may be unconfirmed, in order."""
         first = max(self.published[user] - back, 0) + 1
         for seq in range(first, min(first + most, len(self.journal[user]) + 1)):
+            self.old_again |= seq < self.published[user] and seq == first + most - 1
             self.put(user, seq)
             self.published[user] = max(self.published[user], seq)
 

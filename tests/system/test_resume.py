@@ -63,6 +63,33 @@ def test_from_the_cursor_of_a_list_nothing_falls_between(stack, http, sockets, b
     assert contents(socket, 2) == ["b", "c"]
 
 
+@pytest.mark.parametrize("heard", [0, 1, 7, 19])
+def test_cut_in_the_middle_of_a_replay(sockets, busy, heard):
+    """It keeps the cursor of every frame it is given, the answer's too, and gets exactly the rest."""
+    user, change = busy
+    first = sockets()
+    first.subscribe(user, since=None)
+    change("seen")
+    cursor = first.notification()["cursor"]
+    missed = [f"n{number}" for number in range(20)]
+    change(*missed)
+    contents(first, 20)
+    first.close()
+
+    cut = sockets()
+    answer = cut.subscribe(user, since=cursor)
+    frames = [cut.notification() for _ in range(heard)]
+    cut.close()
+    kept = [answer, *frames][-1]["cursor"]
+    again = sockets()
+    answer = again.subscribe(user, since=kept)
+    assert answer["recovered"] is True and answer["replayed"] == 20 - heard, answer
+    change("live")
+    rest = [again.notification() for _ in range(21 - heard)]
+    assert [frame["task"]["content"] for frame in rest] == missed[heard:] + ["live"]
+    assert rest[-2]["cursor"] == answer["until"]
+
+
 def test_a_cursor_fresh_from_http_may_be_ahead(stack, http, sockets, busy):
     """The list has the event already, the notifier perhaps not yet: it must not come a second time."""
     user, change = busy
@@ -174,6 +201,11 @@ def test_server_sent_events(stack, busy):
 
     change("c")
     _, _, one, sock = read_events(stack, f"/events?user_id={user}", f"Last-Event-ID: {seen[0][1]}\r\n")
+    answer = one()  # and then the connection breaks: its id is kept
+    sock.close()
+    assert (answer["event"], answer["id"]) == ("subscribe", seen[0][1])
+
+    _, _, one, sock = read_events(stack, f"/events?user_id={user}", f"Last-Event-ID: {answer['id']}\r\n")
     missed = []
     while len(missed) < 2:
         event = one()

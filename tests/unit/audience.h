@@ -137,9 +137,10 @@ static inline void check_hears(struct browser *browser, const char *expected)
     assert_string_equal(browser_hears(browser), text);
 }
 
-#define ANSWER(cursor, rest) "{\"type\":\"subscribe\",\"user_id\":1,\"cursor\":\"" cursor "\"," rest "}"
-#define RECOVERED(count)     "\"recovered\":true,\"replayed\":" count
-#define NOT_RECOVERED(why)   "\"recovered\":false,\"replayed\":0,\"reason\":\"" why "\""
+#define ANSWER(cursor, rest)   "{\"type\":\"subscribe\",\"user_id\":1,\"cursor\":\"" cursor "\"," rest "}"
+#define RECOVERED              "\"recovered\":true,\"replayed\":0"
+#define REPLAYED(count, until) "\"recovered\":true,\"replayed\":" count ",\"until\":\"" until "\""
+#define NOT_RECOVERED(why)     "\"recovered\":false,\"replayed\":0,\"reason\":\"" why "\""
 #define RESET(cursor, why)                                                                                   \
     "{\"type\":\"reset\",\"user_id\":1,\"cursor\":\"" cursor "\",\"reason\":\"" why "\"}"
 

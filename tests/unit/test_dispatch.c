@@ -161,6 +161,10 @@ static void test_list(void **state)
     assert_true(has("\r\nEvent-Cursor: k3:42:1700000000\r\n"));
     assert_int_equal(fake.filter.user_id, 1);
     assert_int_equal(fake.filter.status, 0);
+    /* A later page is newer than the first: its cursor would hide what has happened to the first meanwhile.
+     */
+    assert_int_equal(send("GET", "/tasks?user_id=1&limit=2&after=1", ""), 200);
+    assert_false(has("Event-Cursor"));
 }
 
 static void test_queries_refused(void **state)

@@ -30,7 +30,7 @@ static void test_waits_until_caught_up(void **state)
     check_hears(&one, "");
     feed_caught_up(feed, now_s);
     reception_answer_waiting(reception);
-    check_hears(&one, ANSWER("k3f9a1c2:2:%T", RECOVERED("1")));
+    check_hears(&one, ANSWER("k3f9a1c2:1", REPLAYED("1", "k3f9a1c2:2")));
     check_hears(&one, "{\"cursor\":\"k3f9a1c2:2\"}");
 
     feed_disconnected(feed);
@@ -41,7 +41,7 @@ static void test_waits_until_caught_up(void **state)
     take_event(1, 3);
     feed_caught_up(feed, now_s);
     reception_answer_waiting(reception);
-    check_hears(&two, ANSWER("k3f9a1c2:3:%T", RECOVERED("1")));
+    check_hears(&two, ANSWER("k3f9a1c2:2", REPLAYED("1", "k3f9a1c2:3")));
     check_hears(&one, "{\"cursor\":\"k3f9a1c2:3\"}");
 }
 
@@ -57,7 +57,7 @@ static void test_waits_for_the_epoch(void **state)
     check_hears(&one, "");
     take_beacon(EPOCH);
     reception_answer_waiting(reception);
-    check_hears(&one, ANSWER("k3f9a1c2:0:%T", RECOVERED("0")));
+    check_hears(&one, ANSWER("k3f9a1c2:0:%T", RECOVERED));
 }
 
 /* History read back at the start is not news for who only wants what is new. */
@@ -177,10 +177,10 @@ static void test_lost_event(void **state)
     subscribes(&one, "\"k3f9a1c2:1\"");
     browser_hears(&one);
     take_event(1, 3);
-    check_hears(&one, RESET("k3f9a1c2:2:%T", "lost"));
+    check_hears(&one, RESET("k3f9a1c2:1", "lost"));
     check_hears(&one, "{\"cursor\":\"k3f9a1c2:3\"}");
     subscribes(&two, "\"k3f9a1c2:1\"");
-    check_hears(&two, ANSWER("k3f9a1c2:3:%T", NOT_RECOVERED("truncated")));
+    check_hears(&two, ANSWER("k3f9a1c2:1", NOT_RECOVERED("truncated")));
 }
 
 static void test_epoch_changes(void **state)
@@ -191,7 +191,7 @@ static void test_epoch_changes(void **state)
     subscribes(&one, "\"k3f9a1c2:8\"");
     browser_hears(&one);
     take_beacon("restored");
-    check_hears(&one, RESET("restored:0:%T", "epoch"));
+    check_hears(&one, RESET("k3f9a1c2:8", "epoch"));
     take_event_of("restored", 1, 5);
     check_hears(&one, "{\"cursor\":\"restored:5\"}");
     take_event(1, 9); /* a latecomer of the life before */
@@ -200,7 +200,7 @@ static void test_epoch_changes(void **state)
     take_event_of("restored", 1, 6);
     check_hears(&one, "{\"cursor\":\"restored:6\"}");
     take_beacon(EPOCH);
-    check_hears(&one, RESET("k3f9a1c2:0:%T", "epoch"));
+    check_hears(&one, RESET("restored:6", "epoch"));
     take_event(1, 10);
     check_hears(&one, "{\"cursor\":\"k3f9a1c2:10\"}");
 }
@@ -234,7 +234,7 @@ static void test_other_stream(void **state)
     take_event(1, 3);
     feed_caught_up(feed, now_s);
     subscribes(&one, "\"k3f9a1c2:1\"");
-    check_hears(&one, ANSWER("k3f9a1c2:3:%T", RECOVERED("2")));
+    check_hears(&one, ANSWER("k3f9a1c2:1", REPLAYED("2", "k3f9a1c2:3")));
     snprintf(text, sizeof text, "{\"type\":\"subscribe\",\"user_id\":2,\"since\":\"k3f9a1c2:9:%lld\"}",
              (long long)now_s - 100);
     says(&two, text);

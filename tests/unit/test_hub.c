@@ -35,11 +35,11 @@ static int tear_down(void **state)
     return 0;
 }
 
-static struct frame *make_reset(void *context, uint32_t user_id, uint64_t seq)
+static struct frame *make_reset(void *context, uint32_t user_id, uint64_t last_seq)
 {
     char text[64];
     (void)context;
-    snprintf(text, sizeof text, "reset %u before %llu", user_id, (unsigned long long)seq);
+    snprintf(text, sizeof text, "reset %u after %llu", user_id, (unsigned long long)last_seq);
     return frame_of(text);
 }
 
@@ -121,7 +121,7 @@ static void test_gap_is_told(void **state)
     live(&one, 1, 10);
     live(&two, 1, 11);
     deliver(1, 12);
-    assert_string_equal(browser_hears(&one), "reset 1 before 12");
+    assert_string_equal(browser_hears(&one), "reset 1 after 10");
     assert_string_equal(browser_hears(&one), "event 1:12");
     assert_string_equal(browser_hears(&two), "event 1:12");
     deliver(1, 13);

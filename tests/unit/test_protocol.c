@@ -122,6 +122,7 @@ static void test_texts(void **state)
     (void)state;
     struct strbuf out = {0};
     struct cursor cursor = {.epoch = "k3f9a1c2", .seq = 42, .time_s = 1700000000};
+    struct cursor until = {.epoch = "k3f9a1c2", .seq = 45};
 
     protocol_error(&out, "bad_request", "say \"please\"");
     assert_string_equal(out.text,
@@ -136,12 +137,17 @@ static void test_texts(void **state)
         out.text,
         "{\"type\":\"reset\",\"user_id\":1,\"cursor\":\"k3f9a1c2:42:1700000000\",\"reason\":\"lost\"}");
     strbuf_clear(&out);
-    protocol_subscribed(&out, 1, &cursor, 3, NULL);
+    protocol_subscribed(&out, 1, &cursor, 3, &until, NULL);
     assert_string_equal(out.text,
                         "{\"type\":\"subscribe\",\"user_id\":1,\"cursor\":\"k3f9a1c2:42:1700000000\","
-                        "\"recovered\":true,\"replayed\":3}");
+                        "\"recovered\":true,\"replayed\":3,\"until\":\"k3f9a1c2:45\"}");
     strbuf_clear(&out);
-    protocol_subscribed(&out, 1, &cursor, 0, "truncated");
+    protocol_subscribed(&out, 1, &cursor, 0, &cursor, NULL);
+    assert_string_equal(out.text,
+                        "{\"type\":\"subscribe\",\"user_id\":1,\"cursor\":\"k3f9a1c2:42:1700000000\","
+                        "\"recovered\":true,\"replayed\":0}");
+    strbuf_clear(&out);
+    protocol_subscribed(&out, 1, &cursor, 0, &cursor, "truncated");
     assert_string_equal(out.text,
                         "{\"type\":\"subscribe\",\"user_id\":1,\"cursor\":\"k3f9a1c2:42:1700000000\","
                         "\"recovered\":false,\"replayed\":0,\"reason\":\"truncated\"}");

@@ -6,7 +6,7 @@ static void test_answer_replay_live(void **state)
     (void)state;
     comes_back(4, "\"k3f9a1c2:2\"");
     take_event(1, 5);
-    check_hears(&one, ANSWER("k3f9a1c2:4:%T", RECOVERED("2")));
+    check_hears(&one, ANSWER("k3f9a1c2:2", REPLAYED("2", "k3f9a1c2:4")));
     check_hears(&one, "{\"cursor\":\"k3f9a1c2:3\"}");
     check_hears(&one, "{\"cursor\":\"k3f9a1c2:4\"}");
     check_hears(&one, "{\"cursor\":\"k3f9a1c2:5\"}");
@@ -18,11 +18,11 @@ static void test_since_null(void **state)
     (void)state;
     catch_up();
     subscribes(&one, "null");
-    check_hears(&one, ANSWER("k3f9a1c2:0:%T", RECOVERED("0")));
+    check_hears(&one, ANSWER("k3f9a1c2:0:%T", RECOVERED));
     take_event(1, 41);
     check_hears(&one, "{\"cursor\":\"k3f9a1c2:41\"}");
     subscribes(&two, "null");
-    check_hears(&two, ANSWER("k3f9a1c2:41:%T", RECOVERED("0")));
+    check_hears(&two, ANSWER("k3f9a1c2:41:%T", RECOVERED));
 }
 
 static void test_not_recovered(void **state)
@@ -31,13 +31,94 @@ static void test_not_recovered(void **state)
     catch_up();
     take_event(1, 41);
     subscribes(&one, "\"k3f9a1c2:7\"");
-    check_hears(&one, ANSWER("k3f9a1c2:41:%T", NOT_RECOVERED("truncated")));
+    check_hears(&one, ANSWER("k3f9a1c2:7", NOT_RECOVERED("truncated")));
     subscribes(&one, "\"other:7\"");
-    check_hears(&one, ANSWER("k3f9a1c2:41:%T", NOT_RECOVERED("epoch")));
+    check_hears(&one, ANSWER("other:7", NOT_RECOVERED("epoch")));
     /* It goes on live all the same, from where it was told. */
     take_event(1, 42);
     check_hears(&one, "{\"cursor\":\"k3f9a1c2:42\"}");
     assert_int_equal(metrics_get(metrics, NOTIFIER_RESETS), 0);
+}
+
+/* The cursor of a frame; "" when it has none. */
+static void read_cursor(const char *frame, char cursor[CURSOR_TEXT_SIZE])
+{
+    static const char key[] = "\"cursor\":\"";
+    const char *found = strstr(frame, key);
+    const char *start = found ? found + strlen(key) : "";
+    snprintf(cursor, CURSOR_TEXT_SIZE, "%.*s", (int)strcspn(start, "\""), start);
+}
+
+/* Browser `one` keeps each cursor that it is given, and is cut after `frames` of them: browser `two` comes
+ * back with what it kept, and hears exactly the rest of events 3 to 6. */
+static void check_cut_after(int frames)
+{
+    char kept[CURSOR_TEXT_SIZE], since[CURSOR_TEXT_SIZE + 2], text[64];
+    uint64_t last = 2;
+
+    subscribes(&one, "\"k3f9a1c2:2:1\"");
+    for (int i = 0; i < frames; i++) {
+        for (int beat = 0; beat < 4; beat++)
+            reception_beat(reception);
+        const char *frame = browser_hears(&one);
+        read_cursor(frame, kept);
+        last += strstr(frame, "subscribe") == NULL;
+    }
+    reception_leave(reception, one.client);
+    snprintf(since, sizeof since, "\"%s\"", kept);
+    subscribes(&two, since);
+    assert_non_null(strstr(browser_hears(&two), "\"recovered\":true"));
+    while (last < 6) {
+        snprintf(text, sizeof text, "{\"cursor\":\"k3f9a1c2:%llu\"}", (unsigned long long)++last);
+        check_hears(&two, text);
+    }
+    check_hears(&two, "");
+    reception_leave(reception, two.client);
+}
+
+static void test_every_cursor_may_be_kept(void **state)
+{
+    (void)state;
+    catch_up();
+    for (uint64_t seq = 1; seq <= 6; seq++)
+        take_event(1, seq);
+    for (int frames = 1; frames <= 5; frames++)
+        check_cut_after(frames);
+}
+
+/* Of a user whose first events the ring has not: the replay begins with the first one that it has. */
+static void test_cursor_of_number_zero_may_be_kept(void **state)
+{
+    (void)state;
+    char since[CURSOR_TEXT_SIZE + 2];
+    catch_up();
+    take_event(1, 5);
+    take_event(1, 6);
+    snprintf(since, sizeof since, "\"k3f9a1c2:0:%lld\"", (long long)now_s);
+    subscribes(&one, since);
+    check_hears(&one, ANSWER("k3f9a1c2:4:%T", REPLAYED("2", "k3f9a1c2:6")));
+}
+
+/* To come back with the cursor of a reset is to be told again: here the ring has even forgotten why. */
+static void test_cursor_of_a_reset_may_be_kept(void **state)
+{
+    (void)state;
+    comes_back(3, "\"k3f9a1c2:3\"");
+    check_hears(&one, ANSWER("k3f9a1c2:3:%T", RECOVERED));
+    take_event(1, 5);
+    check_hears(&one, RESET("k3f9a1c2:3", "lost"));
+    subscribes(&two, "\"k3f9a1c2:3\"");
+    check_hears(&two, ANSWER("k3f9a1c2:3", NOT_RECOVERED("truncated")));
+    while (feed_forget_oldest(feed))
+        ;
+    subscribes(&two, "\"k3f9a1c2:3\"");
+    check_hears(&two, ANSWER("k3f9a1c2:3", NOT_RECOVERED("truncated")));
+    take_beacon("00000002");
+    check_hears(&one, "{\"cursor\":\"k3f9a1c2:5\"}");
+    check_hears(&one, RESET("k3f9a1c2:5", "epoch"));
+    subscribes(&two, "\"k3f9a1c2:5\"");
+    check_hears(&two, RESET("k3f9a1c2:3", "epoch"));
+    check_hears(&two, ANSWER("k3f9a1c2:5", NOT_RECOVERED("epoch")));
 }
 
 /* However much was missed: it takes one place in the queue, and what happens meanwhile follows it. */
@@ -53,7 +134,7 @@ static void test_longer_than_the_queue(void **state)
     subscribes(&small, "\"k3f9a1c2:10\"");
     assert_int_equal(client_waiting(small.client), 2);
     assert_int_equal(metrics_get(metrics, NOTIFIER_REPLAYING), 1);
-    check_hears(&small, ANSWER("k3f9a1c2:50:%T", RECOVERED("40")));
+    check_hears(&small, ANSWER("k3f9a1c2:10", REPLAYED("40", "k3f9a1c2:50")));
     for (uint64_t seq = 11; seq <= 60; seq++) {
         if (seq % 4 == 0)
             take_event(1, 50 + seq / 4 - 2);
@@ -86,8 +167,8 @@ static void test_replay_replaced(void **state)
     (void)state;
     comes_back(5, "\"k3f9a1c2:1\"");
     subscribes(&one, "\"k3f9a1c2:3\"");
-    check_hears(&one, ANSWER("k3f9a1c2:5:%T", RECOVERED("4")));
-    check_hears(&one, ANSWER("k3f9a1c2:5:%T", RECOVERED("2")));
+    check_hears(&one, ANSWER("k3f9a1c2:1", REPLAYED("4", "k3f9a1c2:5")));
+    check_hears(&one, ANSWER("k3f9a1c2:3", REPLAYED("2", "k3f9a1c2:5")));
     check_hears(&one, "{\"cursor\":\"k3f9a1c2:4\"}");
     says(&one, "{\"type\":\"unsubscribe\",\"user_id\":1}");
     check_hears(&one, "{\"type\":\"unsubscribe\",\"user_id\":1}");
@@ -114,22 +195,22 @@ static void test_ring_drops_a_replay(void **state)
 {
     (void)state;
     comes_back(5, "\"k3f9a1c2:1\"");
-    check_hears(&one, ANSWER("k3f9a1c2:5:%T", RECOVERED("4")));
+    check_hears(&one, ANSWER("k3f9a1c2:1", REPLAYED("4", "k3f9a1c2:5")));
     check_hears(&one, "{\"cursor\":\"k3f9a1c2:2\"}");
     for (int i = 0; i < 3; i++)
         assert_true(feed_forget_oldest(feed));
-    check_given_up(RESET("k3f9a1c2:5:%T", "truncated"), 6);
+    check_given_up(RESET("k3f9a1c2:2", "truncated"), 6);
 }
 
 static void test_ring_drops_a_whole_replay(void **state)
 {
     (void)state;
     comes_back(5, "\"k3f9a1c2:1\"");
-    check_hears(&one, ANSWER("k3f9a1c2:5:%T", RECOVERED("4")));
+    check_hears(&one, ANSWER("k3f9a1c2:1", REPLAYED("4", "k3f9a1c2:5")));
     take_event(1, 6);
     while (feed_forget_oldest(feed))
         ;
-    check_given_up(RESET("k3f9a1c2:6:%T", "truncated"), 7);
+    check_given_up(RESET("k3f9a1c2:1", "truncated"), 7);
 }
 
 static void test_stream_loses_during_a_replay(void **state)
@@ -138,10 +219,10 @@ static void test_stream_loses_during_a_replay(void **state)
     comes_back(3, "\"k3f9a1c2:1\"");
     take_event(1, 5);
     take_event(1, 6);
-    check_hears(&one, ANSWER("k3f9a1c2:3:%T", RECOVERED("2")));
+    check_hears(&one, ANSWER("k3f9a1c2:1", REPLAYED("2", "k3f9a1c2:3")));
     check_hears(&one, "{\"cursor\":\"k3f9a1c2:2\"}");
     check_hears(&one, "{\"cursor\":\"k3f9a1c2:3\"}");
-    check_given_up(RESET("k3f9a1c2:6:%T", "lost"), 7);
+    check_given_up(RESET("k3f9a1c2:3", "lost"), 7);
 }
 
 static void test_epoch_during_a_replay(void **state)
@@ -149,8 +230,8 @@ static void test_epoch_during_a_replay(void **state)
     (void)state;
     comes_back(3, "\"k3f9a1c2:1\"");
     take_beacon("00000002");
-    check_hears(&one, ANSWER("k3f9a1c2:3:%T", RECOVERED("2")));
-    check_hears(&one, RESET("00000002:0:%T", "epoch"));
+    check_hears(&one, ANSWER("k3f9a1c2:1", REPLAYED("2", "k3f9a1c2:3")));
+    check_hears(&one, RESET("k3f9a1c2:1", "epoch"));
     check_hears(&one, "");
     take_event_of("00000002", 1, 1);
     check_hears(&one, "{\"cursor\":\"00000002:1\"}");
@@ -163,7 +244,7 @@ static void test_cursor_ahead(void **state)
     catch_up();
     take_event(1, 1);
     subscribes(&one, "\"k3f9a1c2:3\"");
-    check_hears(&one, ANSWER("k3f9a1c2:3:%T", RECOVERED("0")));
+    check_hears(&one, ANSWER("k3f9a1c2:3:%T", RECOVERED));
     for (uint64_t seq = 2; seq <= 4; seq++)
         take_event(1, seq);
     check_hears(&one, "{\"cursor\":\"k3f9a1c2:4\"}");
@@ -176,6 +257,9 @@ int main(void)
         WITH_AUDIENCE(test_answer_replay_live),
         WITH_AUDIENCE(test_since_null),
         WITH_AUDIENCE(test_not_recovered),
+        WITH_AUDIENCE(test_every_cursor_may_be_kept),
+        WITH_AUDIENCE(test_cursor_of_number_zero_may_be_kept),
+        WITH_AUDIENCE(test_cursor_of_a_reset_may_be_kept),
         WITH_AUDIENCE(test_longer_than_the_queue),
         WITH_AUDIENCE(test_replay_replaced),
         WITH_AUDIENCE(test_ring_drops_a_replay),

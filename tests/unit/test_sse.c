@@ -26,7 +26,7 @@ static void test_events(void **state)
                 "event: error\ndata: {\"type\":\"error\",\"code\":\"x\",\"message\":\"y\"}\n\n");
 }
 
-/* The id is what the browser has when the event has come: not yet the replay. */
+/* The id is what the browser has when the event has come: the cursor of every frame is that. */
 static void test_answers(void **state)
 {
     (void)state;
@@ -35,9 +35,10 @@ static void test_answers(void **state)
         "event: subscribe\nid: a:9:2\ndata: {\"type\":\"subscribe\",\"user_id\":1,\"cursor\":\"a:9:2\","
         "\"recovered\":true,\"replayed\":0}\n\n");
     check_event(
-        "{\"type\":\"subscribe\",\"user_id\":1,\"cursor\":\"a:9:2\",\"recovered\":true,\"replayed\":10}",
-        "event: subscribe\ndata: {\"type\":\"subscribe\",\"user_id\":1,\"cursor\":\"a:9:2\","
-        "\"recovered\":true,\"replayed\":10}\n\n");
+        "{\"type\":\"subscribe\",\"user_id\":1,\"cursor\":\"a:9:2\",\"recovered\":true,\"replayed\":10,"
+        "\"until\":\"a:19\"}",
+        "event: subscribe\nid: a:9:2\ndata: {\"type\":\"subscribe\",\"user_id\":1,\"cursor\":\"a:9:2\","
+        "\"recovered\":true,\"replayed\":10,\"until\":\"a:19\"}\n\n");
 }
 
 /* Whatever another program's message holds, it cannot pass for a cursor. */

@@ -162,14 +162,17 @@ export class Feed {
       this.#retryLater({ code: REFUSALS[message.code], error: new Error(message.message ?? message.code) });
   }
 
-  #subscribed({ recovered, reason, cursor }) {
+  #subscribed({ recovered, reason, cursor, until }) {
     if (recovered === false) {
       this.#reload(reason ?? 'unknown', 0);
       return;
     }
-    // The cursor of the answer lies after the replay that follows: taking it now would drop the replay.
-    // Without one of our own there is no replay, and it is where we begin.
-    this.#cursor ??= parseCursor(cursor);
+    // Where we are, as every cursor: before the replay that follows and ends at `until`. It is ahead of ours only when
+    // we had no number, and behind it when an event has come since we asked (renew): then ours is the newer one.
+    const told = parseCursor(cursor);
+    const mine = this.#cursor;
+    if (told && (mine === null || (told.epoch === mine.epoch && (told.seq === mine.seq || (until && told.seq > mine.seq)))))
+      this.#cursor = told;
     this.#liveSince = this.#options.clock.now();
     this.#report('live');
   }
