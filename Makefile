@@ -10,6 +10,9 @@ BUILD    ?= $(if $(SANITIZE),build/asan,build)
 # One name whether it was given absolute or not: the dependency files name their objects by it.
 override BUILD := $(patsubst $(CURDIR)/%,%,$(BUILD))
 CC       ?= cc
+ifneq ($(words $(BUILD)),1)
+$(error BUILD has a space in it ("$(BUILD)"): use a folder below $(CURDIR), or one without)
+endif
 PREFIX   ?= /usr/local
 DESTDIR  ?=
 
@@ -144,9 +147,9 @@ bench: ## compare with what people would use instead
 	scripts/bench
 
 install: all ## programs into $(PREFIX)/bin, sql and nginx into $(PREFIX)/share/carillon, units for systemd
-	install -D -t $(DESTDIR)$(PREFIX)/bin $(BUILD)/fcgi-api $(BUILD)/ws-notifier
+	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/bin $(BUILD)/fcgi-api $(BUILD)/ws-notifier
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/carillon/sql sql/*.sql
-	cp -R nginx $(DESTDIR)$(PREFIX)/share/carillon/
+	find nginx -type f -exec install -D -m 0644 {} $(DESTDIR)$(PREFIX)/share/carillon/{} \;
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system systemd/*.service systemd/*.socket
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system/carillon-.service.d systemd/carillon-.service.d/*.conf
 

@@ -12,10 +12,23 @@ mariadb_configure() {
     user=$(id -un)
     [ "$TLS" != 1 ] || API_ACCOUNT="'carillon-api'@'127.0.0.1'"
     rm -f "$SECRET_DIR/db_password" # of an account that is no more, see mariadb_init_sql
-    cat >"$ETC_DIR/mariadb.cnf" <<CONFIG
+    mariadb_conf "$user" >"$ETC_DIR/mariadb.cnf"
+    (
+        umask 077
+        database_address "$user" "$DB_SOCKET" >"$ETC_DIR/mariadb-admin.cnf"
+        mariadb_init_sql >"$ETC_DIR/mariadb-init.sql"
+    )
+    mariadb_reads "$ETC_DIR/mariadb.cnf" ||
+        die "MariaDB does not read $ETC_DIR/mariadb.cnf ($(stat -c 'mode %a, of %U' "$ETC_DIR/mariadb.cnf")), and would open the system's own data"
+    service_make mariadb mariadb "MARIADB_CONFIG=$ETC_DIR/mariadb.cnf" "MARIADB_ADMIN_CONFIG=$ETC_DIR/mariadb-admin.cnf"
+}
+
+# mariadb_conf USER
+mariadb_conf() {
+    cat <<CONFIG
 [mariadbd]
 # As root the server keeps running as root: a development stack, reachable from this machine only.
-user = $user
+user = $1
 datadir = $RUN_DIR/mariadb
 socket = $DB_SOCKET
 pid-file = $RUN_DIR/tmp/mariadb.pid
@@ -31,19 +44,16 @@ event_scheduler = OFF
 max_connections = 300
 init_file = $ETC_DIR/mariadb-init.sql
 CONFIG
-    [ "$TLS" != 1 ] || cat >>"$ETC_DIR/mariadb.cnf" <<CONFIG
+    [ "$TLS" != 1 ] || cat <<CONFIG
 ssl_ca = $TLS_DIR/ca.pem
 ssl_cert = $TLS_DIR/server.pem
 ssl_key = $TLS_DIR/server.key
 tls_version = TLSv1.2,TLSv1.3
 CONFIG
-    (
-        umask 077
-        database_address "$user" "$DB_SOCKET" >"$ETC_DIR/mariadb-admin.cnf"
-        mariadb_init_sql >"$ETC_DIR/mariadb-init.sql"
-    )
-    service_make mariadb mariadb "MARIADB_CONFIG=$ETC_DIR/mariadb.cnf" "MARIADB_ADMIN_CONFIG=$ETC_DIR/mariadb-admin.cnf"
 }
+
+# A file that others may write to is ignored, with a line in the log; what it does not say is then the system's.
+mariadb_reads() { my_print_defaults --defaults-file="$1" mariadbd 2>/dev/null | grep -q '^--datadir='; }
 
 # Runs at each start of the server, before it takes connections.
 mariadb_init_sql() {

@@ -28,9 +28,20 @@ stack_paths() {
     FCGI_HOLDER=$SOCK_DIR/holder.sock
 }
 
+# A stack is its owner's: who else asks is told that, and not that nothing runs. Root, too: the database would not know it.
+stack_mine() {
+    local folder=$RUN_DIR
+    until [ -e "$folder" ]; do folder=${folder%/*} folder=${folder:-/}; done
+    if [ "$folder" = "$RUN_DIR" ]; then
+        [ -O "$RUN_DIR" ] || die "$RUN_DIR belongs to $(stat -c %U "$RUN_DIR"); run this as that user (sudo -u $(stat -c %U "$RUN_DIR") ...), or set RUN_DIR"
+    else
+        [ -x "$folder" ] || die "$(id -un) may not look into $folder, which belongs to $(stat -c %U "$folder"); run this as that user, or set RUN_DIR"
+    fi
+}
+
 stack_directories() {
-    (umask 077 && mkdir -p "$RUN_DIR") || die "cannot make $RUN_DIR; set RUN_DIR to a directory you may write to"
-    [ -O "$RUN_DIR" ] || die "$RUN_DIR belongs to $(stat -c %U "$RUN_DIR"), whose database it holds; run as that user, or set RUN_DIR"
+    stack_mine
+    (umask 077 && mkdir -p "$RUN_DIR") 2>/dev/null || die "cannot make $RUN_DIR; set RUN_DIR to a directory you may write to"
     (umask 077 && mkdir -p "$ETC_DIR" "$SERVICE_DIR" "$LOG_DIR" "$SECRET_DIR" "$RUN_DIR/tmp")
     stack_socket_directory
 }
@@ -67,6 +78,7 @@ stack_save() {
 # For the scripts that look at a stack made before.
 stack_load() {
     stack_paths
+    stack_mine
     [ -f "$RUN_DIR/ports.env" ] || return 1
     # shellcheck disable=SC1091 # made by stack_save
     . "$RUN_DIR/ports.env"
