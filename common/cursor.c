@@ -2,7 +2,6 @@
 #include "common/cursor.h"
 
 #include <inttypes.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,6 +13,14 @@ static bool is_digit(char c)
 static bool is_epoch_char(char c)
 {
     return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+bool cursor_epoch_valid(const char *epoch)
+{
+    size_t length = 0;
+    while (length <= CURSOR_EPOCH_MAX && is_epoch_char(epoch[length]))
+        length++;
+    return length > 0 && length <= CURSOR_EPOCH_MAX && epoch[length] == '\0';
 }
 
 /* Reads one decimal number of at most 16 digits at *at and moves *at behind it. */

@@ -4,6 +4,7 @@
 #ifndef CARILLON_CURSOR_H
 #define CARILLON_CURSOR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +19,9 @@ struct cursor {
     uint64_t seq;
     int64_t time_s; /* 0: short form */
 };
+
+/* 1 to 16 letters and digits. */
+bool cursor_epoch_valid(const char *epoch);
 
 /* ERR_INVALID unless the whole text is one cursor: epoch of 1..16 letters and digits, numbers
  * without sign or leading zeros. *cursor is untouched on error. */

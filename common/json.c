@@ -168,6 +168,19 @@ enum err json_parse_object(const char *text, size_t length, cJSON **object, cons
     return ERR_OK;
 }
 
+const char *json_kind(const cJSON *item)
+{
+    if (cJSON_IsString(item))
+        return "a string";
+    if (cJSON_IsNumber(item))
+        return "a number";
+    if (cJSON_IsNull(item))
+        return "null";
+    if (cJSON_IsBool(item))
+        return cJSON_IsTrue(item) ? "true" : "false";
+    return cJSON_IsArray(item) ? "a list" : "an object";
+}
+
 enum err json_whole_number(const cJSON *item, int64_t min, int64_t max, int64_t *number)
 {
     if (!cJSON_IsNumber(item))

@@ -17,6 +17,9 @@
  * The caller frees *object with cJSON_Delete(). */
 MUST_CHECK enum err json_parse_object(const char *text, size_t length, cJSON **object, const char **why);
 
+/* What a value is, for people: "a string", "the number 3" is "a number". */
+const char *json_kind(const cJSON *item);
+
 /* ERR_INVALID unless the item is a number and a whole one within [min, max], |max| <= 2^53 - 1. */
 MUST_CHECK enum err json_whole_number(const cJSON *item, int64_t min, int64_t max, int64_t *number);
 

@@ -81,15 +81,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     CHECK(query.count <= QUERY_PAIRS_MAX);
     bool whole = errors.count == 0;
     if (data[0] % 8 != 7) { /* else: a call that takes no parameters */
-        int64_t user = query_number(&query, "user_id", 1, 2147483647, 0, &errors);
-        CHECK(user >= 0 && user <= 2147483647);
+        int64_t user = query_number(&query, "user_id", 1, QUERY_ID_MAX, 0, &errors);
+        CHECK(user >= 0 && user <= QUERY_ID_MAX);
         int64_t status = query_number(&query, "status", 0, 1, -1, &errors);
         CHECK(status >= -1 && status <= 1);
         int64_t limit = query_number(&query, "limit", 1, 200, 50, &errors);
         CHECK(limit >= 1 && limit <= 200);
         const char *since = query_text(&query, "since", &errors);
         CHECK(since == NULL || utf8_valid(since, strlen(since)));
-        (void)query_number(&query, "after", 0, 2147483647, 0, &errors);
+        (void)query_number(&query, "after", 0, QUERY_ID_MAX, 0, &errors);
     }
     query_end(&query, &errors);
     check_errors(&errors);

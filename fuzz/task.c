@@ -32,7 +32,7 @@ static void check_task(const struct task *task)
     const cJSON *content = cJSON_GetObjectItemCaseSensitive(object, "content");
     CHECK(cJSON_IsString(content) && strcmp(content->valuestring, task->content) == 0);
     const cJSON *completed = cJSON_GetObjectItemCaseSensitive(object, "completedAt");
-    CHECK(task->completed_at_ms < 0 ? cJSON_IsNull(completed) : cJSON_IsString(completed));
+    CHECK(task->completed_at_ms == CLOCK_NEVER ? cJSON_IsNull(completed) : cJSON_IsString(completed));
     cJSON_Delete(object);
     strbuf_free(&text);
 }
@@ -42,14 +42,15 @@ static void set_content(struct task *task, const char *content)
     CHECK(utf8_valid(content, strlen(content)));
     CHECK(utf8_count(content, strlen(content)) <= TASK_CONTENT_MAX && !utf8_blank(content, strlen(content)));
     CHECK(strlen(content) < sizeof task->content);
-    strcpy(task->content, content);
+    task_set_content(task, content);
 }
 
 static void try_new(const cJSON *object)
 {
     struct field_errors errors = {0};
     struct task_new fresh;
-    struct task task = {.id = 1, .completed_at_ms = -1, .created_at_ms = 1704214800000, .version = 1};
+    struct task task = {
+        .id = 1, .completed_at_ms = CLOCK_NEVER, .created_at_ms = 1704214800000, .version = 1};
 
     task_input_new(object, &fresh, &errors);
     if (errors.count > 0)
@@ -64,7 +65,12 @@ static void try_patch(const cJSON *object)
 {
     struct field_errors errors = {0};
     struct task_patch patch;
-    struct task task = {.id = 1, .user_id = 1, .content = "a", .completed_at_ms = -1, .version = 1};
+    struct task task = {.id = 1,
+                        .user_id = 1,
+                        .content = "a",
+                        .content_length = 1,
+                        .completed_at_ms = CLOCK_NEVER,
+                        .version = 1};
 
     task_input_patch(object, &patch, &errors);
     if (errors.count > 0)
@@ -75,7 +81,7 @@ static void try_patch(const cJSON *object)
         CHECK(task_content_fault(patch.content) == NULL);
     (void)task_apply(&task, &patch, 1704214800000);
     CHECK(task.version == 2);
-    CHECK((task.status == TASK_COMPLETED) == (task.completed_at_ms >= 0));
+    CHECK((task.status == TASK_COMPLETED) == (task.completed_at_ms != CLOCK_NEVER));
     check_task(&task);
 }
 

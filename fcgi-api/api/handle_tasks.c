@@ -9,6 +9,7 @@
 #include "fcgi-api/api/task_input.h"
 #include "fcgi-api/http/etag.h"
 #include "fcgi-api/http/page.h"
+#include "fcgi-api/http/precondition.h"
 #include "fcgi-api/http/problem.h"
 #include "fcgi-api/task/task_json.h"
 
@@ -37,14 +38,36 @@ static void answer_failure(struct response *response, const struct request *requ
 {
     if (err == ERR_NOT_FOUND)
         problem_answer(response, request, PROBLEM_NOT_FOUND, "There is no task %u.", request->target_id);
+    else if (err == ERR_STALE)
+        precondition_answer_failed(response, request);
     else
         problem_answer_err(response, request, err);
 }
 
-/* After a commit: the publisher need not look for the event. */
-static void hint(struct app *app)
+/* After a write that went well: says whether the answer is a remembered one; if not, the publisher need not
+ * look for the event. */
+static void note_done(struct app *app, struct response *response, const struct store_answer *answer)
 {
-    publisher_hint(app->publisher, store_last_event(app->store));
+    if (answer->repeated)
+        response_header(response, "Idempotency-Replayed", "true");
+    else
+        publisher_hint(app->publisher, store_last_event(app->store));
+}
+
+/* False: the response says what is wrong with the key. */
+static bool read_key(const struct request *request, struct store_idempotency *idempotency,
+                     struct store_origin *origin, struct response *response)
+{
+    enum err err = idempotency_read(request, idempotency);
+    if (err == ERR_INVALID)
+        problem_answer(response, request, PROBLEM_BAD_REQUEST,
+                       "An Idempotency-Key is 1 to %d visible ASCII characters, in quotes or not.",
+                       IDEMPOTENCY_KEY_MAX);
+    else if (err != ERR_OK)
+        problem_answer_err(response, request, err);
+    if (err == ERR_OK && idempotency->key[0] != '\0')
+        origin->idempotency = idempotency;
+    return err == ERR_OK;
 }
 
 /* ---- list ---------------------------------------------------------------------------------------- */
@@ -117,16 +140,14 @@ void handle_task_list(struct app *app, struct request *request, struct response 
 
 /* ---- create -------------------------------------------------------------------------------------- */
 
-static void answer_created(struct response *response, const struct store_created *created)
+static void answer_created(struct response *response, const struct store_answer *answer)
 {
     char location[sizeof "/tasks/4294967295"];
-    snprintf(location, sizeof location, "/tasks/%u", created->task.id);
+    snprintf(location, sizeof location, "/tasks/%u", answer->task.id);
     response->status = 201;
     response_header(response, "Location", location);
-    add_etag(response, created->task.version);
-    if (created->repeated)
-        response_header(response, "Idempotency-Replayed", "true");
-    strbuf_add_text(&response->body, created->body);
+    add_etag(response, answer->task.version);
+    strbuf_add_text(&response->body, answer->body);
 }
 
 static void answer_not_created(struct response *response, struct request *request, enum err err)
@@ -143,7 +164,7 @@ void handle_task_create(struct app *app, struct request *request, struct respons
 {
     struct task_new task;
     struct store_idempotency idempotency;
-    struct store_created created = {0};
+    struct store_answer answer;
     struct store_origin origin = origin_of(request);
 
     task_input_new(request->json, &task, &request->errors);
@@ -155,23 +176,16 @@ void handle_task_create(struct app *app, struct request *request, struct respons
         problem_answer_forbidden(response, request);
         return;
     }
-    enum err err = idempotency_read(request, &idempotency);
-    if (err == ERR_INVALID) {
-        problem_answer(response, request, PROBLEM_BAD_REQUEST,
-                       "An Idempotency-Key is 1 to %d visible ASCII characters.", IDEMPOTENCY_KEY_MAX);
+    if (!read_key(request, &idempotency, &origin, response))
         return;
-    }
-    if (err == ERR_OK)
-        err = store_task_insert(app->store, task.user_id, task.content, &origin,
-                                idempotency.key != NULL ? &idempotency : NULL, &created);
+    enum err err = store_task_insert(app->store, &task, &origin, &answer);
     if (err == ERR_OK) {
-        answer_created(response, &created);
-        if (!created.repeated)
-            hint(app);
+        answer_created(response, &answer);
+        note_done(app, response, &answer);
     } else {
         answer_not_created(response, request, err);
     }
-    free(created.body);
+    free(answer.body);
 }
 
 /* ---- read ---------------------------------------------------------------------------------------- */
@@ -179,74 +193,78 @@ void handle_task_create(struct app *app, struct request *request, struct respons
 void handle_task_get(struct app *app, struct request *request, struct response *response)
 {
     struct task task;
+    char etag[ETAG_SIZE];
     enum err err = store_task_get(app->store, request->target_id, request->identity.only_user, &task);
     if (err != ERR_OK) {
         answer_failure(response, request, err);
         return;
     }
-    add_etag(response, task.version);
-    response->cache_control = "private, no-cache"; /* may be kept, must be asked about */
-    if (etag_is_known(request->if_none_match, task.version))
-        response->status = 304;
-    else
+    etag_format(task.version, etag);
+    if (precondition_passes_get(response, request, etag))
         task_json_add(&response->body, &task);
 }
 
 /* ---- change and delete --------------------------------------------------------------------------- */
 
-/* False: the response says what is wrong with the header. */
-static bool read_if_match(const struct request *request, struct store_match *match, struct response *response)
+/* What a change comes with besides its body. */
+struct change {
+    struct precondition precondition;
+    struct store_condition condition;
+    struct store_idempotency idempotency;
+    struct store_origin origin;
+};
+
+/* False: the response says what is wrong. */
+static bool read_change(const struct request *request, struct change *change, struct response *response)
 {
-    struct etag_match read;
-    if (etag_read_if_match(request->if_match, &read) == ERR_OK) {
-        _Static_assert(sizeof read.versions == sizeof match->versions, "the store takes as many");
-        *match = (struct store_match){.any = read.any, .count = read.count};
-        memcpy(match->versions, read.versions, sizeof match->versions);
-        return true;
-    }
-    problem_answer(response, request, PROBLEM_BAD_REQUEST,
-                   "If-Match must be * or a list of at most %zu entity tags in quotes, such as \"3\".",
-                   sizeof read.versions / sizeof read.versions[0]);
-    return false;
+    change->origin = origin_of(request);
+    change->condition = (struct store_condition){precondition_holds, &change->precondition};
+    return precondition_read(request, &change->precondition, response) &&
+           read_key(request, &change->idempotency, &change->origin, response);
 }
 
 void handle_task_update(struct app *app, struct request *request, struct response *response)
 {
     struct task_patch patch;
-    struct store_match match;
-    struct task task;
-    struct store_origin origin = origin_of(request);
+    struct change change;
+    struct store_answer answer;
 
-    if (!read_if_match(request, &match, response))
+    if (!read_change(request, &change, response))
         return;
     task_input_patch(request->json, &patch, &request->errors);
     if (request->errors.count > 0) {
         problem_answer_fields(response, request);
         return;
     }
-    enum err err = store_task_update(app->store, request->target_id, &patch, &match, &origin, &task);
-    if (err != ERR_OK) {
+    enum err err =
+        store_task_update(app->store, request->target_id, &patch, &change.condition, &change.origin, &answer);
+    if (err == ERR_INVALID) {
+        task_input_refuse(&answer.task, &patch, &request->errors);
+        problem_answer_fields(response, request);
+    } else if (err != ERR_OK) {
         answer_failure(response, request, err);
-        return;
+    } else {
+        add_etag(response, answer.task.version);
+        strbuf_add_text(&response->body, answer.body);
+        note_done(app, response, &answer);
     }
-    hint(app);
-    add_etag(response, task.version);
-    task_json_add(&response->body, &task);
+    free(answer.body);
 }
 
 void handle_task_delete(struct app *app, struct request *request, struct response *response)
 {
-    struct store_match match;
-    struct task task;
-    struct store_origin origin = origin_of(request);
+    struct change change;
+    struct store_answer answer;
 
-    if (!read_if_match(request, &match, response))
+    if (!read_change(request, &change, response))
         return;
-    enum err err = store_task_delete(app->store, request->target_id, &match, &origin, &task);
-    if (err != ERR_OK) {
+    enum err err =
+        store_task_delete(app->store, request->target_id, &change.condition, &change.origin, &answer);
+    if (err == ERR_OK) {
+        response->status = 204;
+        note_done(app, response, &answer);
+    } else {
         answer_failure(response, request, err);
-        return;
     }
-    hint(app);
-    response->status = 204;
+    free(answer.body);
 }

@@ -1,6 +1,5 @@
 /* Users over HTTP: they are read here, and made elsewhere. */
 #include <stdio.h>
-#include <string.h>
 
 #include "common/clock.h"
 #include "fcgi-api/api/handlers.h"
@@ -12,7 +11,7 @@ static void add_user_json(struct strbuf *out, const struct user *user)
     char created_at[CLOCK_ISO_SIZE];
     clock_format_iso(user->created_at_ms, created_at);
     strbuf_printf(out, "{\"id\":%u,\"name\":", user->id);
-    strbuf_add_json_string(out, user->name, strlen(user->name));
+    strbuf_add_json_string(out, user->name, user->name_length);
     strbuf_printf(out, ",\"createdAt\":\"%s\"}", created_at);
 }
 

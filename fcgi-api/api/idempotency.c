@@ -5,13 +5,29 @@
 #include <stdbool.h>
 #include <string.h>
 
-static bool is_key(const char *text)
+static bool is_visible(char c)
 {
+    return c > 0x20 && c < 0x7f;
+}
+
+/* The draft of the header has it as a string of RFC 9651, in quotes; most clients send it bare. Both name the
+ * same key. `most` bytes and a NUL fit into key. */
+static enum err read_text(const char *text, char *key, size_t most)
+{
+    bool quoted = text[0] == '"';
     size_t length = 0;
-    for (; text[length] != '\0'; length++)
-        if (text[length] <= 0x20 || text[length] >= 0x7f || length == IDEMPOTENCY_KEY_MAX)
-            return false;
-    return length > 0;
+
+    for (text += quoted; *text != '\0' && !(quoted && *text == '"'); text++) {
+        if (quoted && *text == '\\' && *++text != '"' && *text != '\\')
+            return ERR_INVALID;
+        if (!is_visible(*text) || length == most)
+            return ERR_INVALID;
+        key[length++] = *text;
+    }
+    key[length] = '\0';
+    if (quoted && (text[0] != '"' || text[1] != '\0'))
+        return ERR_INVALID;
+    return length > 0 ? ERR_OK : ERR_INVALID;
 }
 
 /* Neither a method nor a path holds a NUL, so their terminators keep the three parts apart. */
@@ -29,11 +45,10 @@ static enum err hash_request(const struct request *request, unsigned char hash[3
 
 enum err idempotency_read(const struct request *request, struct store_idempotency *idempotency)
 {
-    *idempotency = (struct store_idempotency){.owner_id = request->identity.owner_id};
+    idempotency->owner_id = request->identity.owner_id;
+    idempotency->key[0] = '\0';
     if (request->idempotency_key == NULL)
         return ERR_OK;
-    if (!is_key(request->idempotency_key))
-        return ERR_INVALID;
-    idempotency->key = request->idempotency_key;
-    return hash_request(request, idempotency->request_hash);
+    enum err err = read_text(request->idempotency_key, idempotency->key, IDEMPOTENCY_KEY_MAX);
+    return err ? err : hash_request(request, idempotency->request_hash);
 }

@@ -1,4 +1,4 @@
-/* Idempotency-Key: the name a client gives to a POST, so that sending it again does not do it again. */
+/* Idempotency-Key: the name a client gives to a write, so that sending it again does not do it again. */
 #ifndef CARILLON_API_IDEMPOTENCY_H
 #define CARILLON_API_IDEMPOTENCY_H
 
@@ -6,9 +6,7 @@
 #include "fcgi-api/http/request.h"
 #include "fcgi-api/store/store.h"
 
-#define IDEMPOTENCY_KEY_MAX 255
-
-/* Reads the key and hashes the request (method, path, body). A key of NULL: the request has none.
+/* Reads the key and hashes the request (method, path, body). An empty key: the request has none.
  * ERR_INVALID: the key is not 1..255 visible ASCII characters. */
 MUST_CHECK enum err idempotency_read(const struct request *request, struct store_idempotency *idempotency);
 

@@ -15,7 +15,7 @@
     X(PROBLEM_NOT_FOUND, 404, "not-found", "Not found")                                                      \
     X(PROBLEM_METHOD_NOT_ALLOWED, 405, "method-not-allowed", "Method not allowed")                           \
     X(PROBLEM_CURSOR_GONE, 410, "cursor-gone", "The journal cannot go on from this cursor")                  \
-    X(PROBLEM_STALE, 412, "stale", "The task has changed meanwhile")                                         \
+    X(PROBLEM_STALE, 412, "stale", "A precondition does not hold")                                           \
     X(PROBLEM_PAYLOAD_TOO_LARGE, 413, "payload-too-large", "The body is too large")                          \
     X(PROBLEM_URI_TOO_LONG, 414, "uri-too-long", "The address is too long")                                  \
     X(PROBLEM_UNSUPPORTED_MEDIA_TYPE, 415, "unsupported-media-type", "Only JSON is understood here")         \

@@ -19,8 +19,8 @@ struct query_pair {
     bool known;
 };
 
-/* Ids are at most what a signed 32-bit number holds, so that any client can read them. */
-#define QUERY_ID_MAX 2147483647
+/* Ids: as large as the columns have them. */
+#define QUERY_ID_MAX 4294967295
 
 struct query {
     size_t count;

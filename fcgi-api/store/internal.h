@@ -3,7 +3,7 @@
  *   store.c             a unit of work: transaction, retries, deadline, what is logged
  *   connection.c  the connection: connect, wait with a deadline, what an error means
  *   statement.c   prepared statements: values in, columns out
- *   tasks.c, create.c, users.c, events.c, outbox.c, upkeep.c
+ *   tasks.c, create.c, keys.c, users.c, events.c, outbox.c, upkeep.c
  *                       the functions of store.h, each a few statements of statements.h */
 #ifndef CARILLON_STORE_INTERNAL_H
 #define CARILLON_STORE_INTERNAL_H
@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "common/backoff.h"
+#include "common/clock.h"
 #include "common/strbuf.h"
 #include "fcgi-api/store/statements.h"
 #include "fcgi-api/store/store.h"
@@ -27,7 +28,7 @@ enum store_failure {
     FAILURE_BUG,       /* our SQL or our data */
 };
 
-#define STORE_COLUMNS_MAX 9
+#define STORE_COLUMNS_MAX 24    /* in a row; a list that is too long does not compile: STORE_OUT() */
 #define STORE_VALUES_MAX  49    /* OUTBOX_USERS_MAX ranges and a limit */
 #define STORE_TEXT_MAX    65535 /* a TEXT column, in bytes */
 
@@ -35,14 +36,15 @@ enum store_failure {
 struct store_column {
     enum { TO_U32, TO_U64, TO_TEXT, TO_BYTES, TO_TIME, TO_STRBUF } kind;
     void *to;
-    size_t size; /* TO_TEXT, TO_BYTES: bytes at `to` */
+    size_t size;    /* TO_TEXT, TO_BYTES: bytes at `to` */
+    size_t *length; /* TO_TEXT: bytes of the text, NULL when nobody asks */
 };
 
 /* A value of a statement: what a question mark stands for. */
 struct store_value {
     enum { OF_NUMBER, OF_TEXT, OF_BYTES, OF_TIME } kind;
     uint64_t number;
-    int64_t time_ms; /* -1: NULL */
+    int64_t time_ms; /* CLOCK_NEVER: NULL */
     const void *bytes;
     size_t length;
 };
@@ -115,9 +117,13 @@ struct store_outcome {
     uint64_t insert_id;
 };
 
-#define STORE_LIST(type, ...) (const type[]){__VA_ARGS__}, sizeof((const type[]){__VA_ARGS__}) / sizeof(type)
-#define STORE_IN(...)         STORE_LIST(struct store_value, __VA_ARGS__)
-#define STORE_OUT(...)        STORE_LIST(struct store_column, __VA_ARGS__)
+/* A list and its length; one with more than `most` entries is an array of negative size. */
+#define STORE_COUNT(type, ...) (sizeof((const type[]){__VA_ARGS__}) / sizeof(type))
+#define STORE_LIST(type, most, ...)                                                                          \
+    (const type[]){__VA_ARGS__},                                                                             \
+        STORE_COUNT(type, __VA_ARGS__) + 0 * sizeof(char[STORE_COUNT(type, __VA_ARGS__) <= (most) ? 1 : -1])
+#define STORE_IN(...)  STORE_LIST(struct store_value, STORE_VALUES_MAX, __VA_ARGS__)
+#define STORE_OUT(...) STORE_LIST(struct store_column, STORE_COLUMNS_MAX, __VA_ARGS__)
 
 /* For statements without rows; ends a result that is still open. `outcome` may be NULL. */
 MUST_CHECK enum err store_execute(struct store *store, enum store_statement statement,
@@ -152,9 +158,13 @@ static inline struct store_value of_bytes(const void *bytes, size_t length)
 {
     return (struct store_value){.kind = OF_BYTES, .bytes = bytes, .length = length};
 }
+static inline struct store_value of_string(const char *text, size_t length)
+{
+    return (struct store_value){.kind = OF_TEXT, .bytes = text, .length = length};
+}
 static inline struct store_value of_text(const char *text)
 {
-    return (struct store_value){.kind = OF_TEXT, .bytes = text, .length = strlen(text)};
+    return of_string(text, strlen(text));
 }
 static inline struct store_value of_time(int64_t wall_ms)
 {
@@ -165,6 +175,11 @@ static inline struct store_column to_u32(uint32_t *number)
 {
     return (struct store_column){.kind = TO_U32, .to = number};
 }
+static inline struct store_column to_status(enum task_status *status)
+{
+    _Static_assert(sizeof *status == sizeof(uint32_t), "an enum without negative values is an unsigned int");
+    return to_u32((uint32_t *)status);
+}
 static inline struct store_column to_u64(uint64_t *number)
 {
     return (struct store_column){.kind = TO_U64, .to = number};
@@ -174,11 +189,16 @@ static inline struct store_column to_text(char *text, size_t size)
 {
     return (struct store_column){.kind = TO_TEXT, .to = text, .size = size};
 }
+/* The same with its length, for a column that may hold a NUL. */
+static inline struct store_column to_string(char *text, size_t size, size_t *length)
+{
+    return (struct store_column){.kind = TO_TEXT, .to = text, .size = size, .length = length};
+}
 static inline struct store_column to_bytes(void *bytes, size_t size)
 {
     return (struct store_column){.kind = TO_BYTES, .to = bytes, .size = size};
 }
-/* -1 for NULL. */
+/* CLOCK_NEVER for NULL. */
 static inline struct store_column to_time(int64_t *wall_ms)
 {
     return (struct store_column){.kind = TO_TIME, .to = wall_ms};
@@ -197,6 +217,18 @@ MUST_CHECK enum err store_user_position(struct store *store, uint32_t user_id, b
 
 /* Increments and holds the user's counter until the end of the transaction. ERR_NOT_FOUND: no such user. */
 MUST_CHECK enum err store_next_seq(struct store *store, uint32_t user_id, uint64_t *seq);
+
+/* Claims the key, in the write's transaction and as the first of it; NULL: nothing to claim. When it has been
+ * used for the same request, answer->repeated is true and its answer is there: the write is done.
+ * ERR_MISMATCH: it was used for another request. */
+MUST_CHECK enum err store_claim_key(struct store *store, const struct store_idempotency *key,
+                                    struct store_answer *answer, struct strbuf *body);
+/* The last of the transaction; key NULL: does nothing. */
+MUST_CHECK enum err store_remember_answer(struct store *store, const struct store_idempotency *key,
+                                          int status, const struct task *task, const struct strbuf *body);
+/* After the transaction, with its outcome: returns that. The answer takes the body, or it is freed. */
+MUST_CHECK enum err store_finish_answer(struct store *store, enum err err, struct store_answer *answer,
+                                        struct strbuf *body);
 
 /* What a write, in its transaction, says of its event. */
 struct store_new_event {
@@ -226,10 +258,12 @@ MUST_CHECK enum err store_event_add(struct store *store, const struct store_new_
 
 MUST_CHECK enum err store_read_epoch(struct store *store, char epoch[CURSOR_EPOCH_MAX + 1]);
 
-/* The schema is not complete: as bad as a missing table. */
-static inline enum err store_no_epoch(struct store *store)
+/* Without an epoch, or with one that no cursor can carry, the schema is as bad as without the table. */
+static inline enum err store_check_epoch(struct store *store, const char *epoch)
 {
-    return store_fail(store, ER_NO_SUCH_TABLE, "table epoch is empty");
+    if (cursor_epoch_valid(epoch))
+        return ERR_OK;
+    return store_fail(store, ER_NO_SUCH_TABLE, "table epoch holds none of 1 to 16 letters and digits");
 }
 
 /* Makes all that this connection has seen so far durable: InnoDB shows a commit to others before its log

@@ -58,7 +58,8 @@ void store_forget_statements(struct store *store)
 
 static MYSQL_TIME time_of(int64_t wall_ms)
 {
-    time_t seconds = (time_t)(wall_ms / 1000);
+    int64_t ms = ((wall_ms % 1000) + 1000) % 1000; /* of the second that has begun, before 1970 too */
+    time_t seconds = (time_t)((wall_ms - ms) / 1000);
     struct tm parts;
     gmtime_r(&seconds, &parts);
     return (MYSQL_TIME){.year = (unsigned)parts.tm_year + 1900,
@@ -67,7 +68,7 @@ static MYSQL_TIME time_of(int64_t wall_ms)
                         .hour = (unsigned)parts.tm_hour,
                         .minute = (unsigned)parts.tm_min,
                         .second = (unsigned)parts.tm_sec,
-                        .second_part = (unsigned long)(wall_ms % 1000) * 1000,
+                        .second_part = (unsigned long)ms * 1000,
                         .time_type = MYSQL_TIMESTAMP_DATETIME};
 }
 
@@ -100,8 +101,9 @@ static void bind_value(const struct store_value *value, MYSQL_BIND *bind, uint64
         bind->buffer_length = value->length;
         break;
     case OF_TIME:
-        *time = time_of(value->time_ms);
-        bind->buffer_type = value->time_ms < 0 ? MYSQL_TYPE_NULL : MYSQL_TYPE_DATETIME;
+        bind->buffer_type = value->time_ms == CLOCK_NEVER ? MYSQL_TYPE_NULL : MYSQL_TYPE_DATETIME;
+        if (value->time_ms != CLOCK_NEVER)
+            *time = time_of(value->time_ms);
         bind->buffer = time;
         break;
     }
@@ -218,12 +220,16 @@ static void convert_column(struct store_row *row, size_t i)
             *(uint64_t *)column->to = 0;
         break;
     case TO_TEXT:
-        ((char *)column->to)[null ? 0 : row->lengths[i]] = '\0';
+        if (null)
+            row->lengths[i] = 0;
+        ((char *)column->to)[row->lengths[i]] = '\0';
+        if (column->length)
+            *column->length = row->lengths[i];
         break;
     case TO_BYTES:
         break;
     case TO_TIME:
-        *(int64_t *)column->to = null ? -1 : wall_ms_of(&row->times[i]);
+        *(int64_t *)column->to = null ? CLOCK_NEVER : wall_ms_of(&row->times[i]);
         break;
     case TO_STRBUF:
         strbuf_clear(column->to);

@@ -3,12 +3,40 @@
 #ifndef CARILLON_STORE_STATEMENTS_H
 #define CARILLON_STORE_STATEMENTS_H
 
-#define TASK_COLUMNS "id, user_id, status, content, created_at, completed_at, version"
+/* The columns of a task beside its id and its version: X(column, how it is read, how it is written), each of
+ * the `struct task *task` in scope. Every SELECT, INSERT and UPDATE takes them from here; the ones of
+ * TASK_FIXED never change once they are inserted. */
+#define TASK_FIXED(X)                                                                                        \
+    X(user_id, to_u32(&task->user_id), of_number(task->user_id))                                             \
+    X(created_at, to_time(&task->created_at_ms), of_time(task->created_at_ms))
+#define TASK_CHANGING(X)                                                                                     \
+    X(status, to_status(&task->status), of_number(task->status))                                             \
+    X(content, to_string(task->content, sizeof task->content, &task->content_length),                        \
+      of_string(task->content, task->content_length))                                                        \
+    X(completed_at, to_time(&task->completed_at_ms), of_time(task->completed_at_ms))
+
+#define TASK_SELECTED(column, ...)    ", t." #column
+#define TASK_NAMED(column, ...)       ", " #column
+#define TASK_GIVEN(column, ...)       ", ?"
+#define TASK_SET(column, ...)         ", " #column " = ?"
+#define TASK_READ(column, in, out)    , in
+#define TASK_WRITTEN(column, in, out) , out
+
+/* In SQL, and the same columns in C: as columns of a row for STORE_OUT(), as values for STORE_IN(). */
+#define TASK_COLUMNS  "t.id, t.version" TASK_FIXED(TASK_SELECTED) TASK_CHANGING(TASK_SELECTED)
+#define TASK_READINGS to_u32(&task->id), to_u32(&task->version) TASK_FIXED(TASK_READ) TASK_CHANGING(TASK_READ)
+#define TASK_INSERT                                                                                          \
+    "INSERT INTO tasks (version" TASK_FIXED(TASK_NAMED)                                                      \
+        TASK_CHANGING(TASK_NAMED) ") "                                                                       \
+                                  "VALUES (?" TASK_FIXED(TASK_GIVEN) TASK_CHANGING(TASK_GIVEN) ")"
+#define TASK_INSERTED of_number(task->version) TASK_FIXED(TASK_WRITTEN) TASK_CHANGING(TASK_WRITTEN)
+#define TASK_UPDATE   "UPDATE tasks SET version = ?" TASK_CHANGING(TASK_SET) " WHERE id = ?"
+#define TASK_UPDATED  of_number(task->version) TASK_CHANGING(TASK_WRITTEN), of_number(task->id)
+
 /* With the user's position in each row: one statement sees one moment. The index is named because it is
  * known: the server would ask three of them how many rows they have. */
 #define TASKS_OF_USER(index)                                                                                 \
-    "SELECT t.id, t.user_id, t.status, t.content, t.created_at, t.completed_at, t.version, "                 \
-    "m.value, u.event_seq FROM epoch m STRAIGHT_JOIN users u "                                               \
+    "SELECT " TASK_COLUMNS ", m.value, u.event_seq FROM epoch m STRAIGHT_JOIN users u "                      \
     "STRAIGHT_JOIN tasks t FORCE INDEX (" index ") ON t.user_id = u.id "                                     \
     "WHERE m.id = 1 AND u.id = ? AND t.id > ? "
 
@@ -29,35 +57,37 @@
     "INSERT INTO events (user_id, seq, type, task_id, request_id, traceparent, payload, created_at) "        \
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 #define OUTBOX_INSERT "INSERT INTO outbox (user_id, seq, created_at) VALUES (?, ?, ?)"
+#define CHANGE_LOCK                                                                                          \
+    "SELECT " TASK_COLUMNS ", u.event_seq + 1, (SELECT value FROM epoch WHERE id = 1) "               \
+    "FROM tasks t STRAIGHT_JOIN users u ON u.id = t.user_id WHERE t.id = ? FOR UPDATE"
 #define EVENT_OF_CHANGE                                                                                      \
     "UPDATE users SET event_seq = ? WHERE id = ?; " EVENT_INSERT "; " OUTBOX_INSERT ";"
 
 #define STORE_STATEMENTS(X)                                                                                  \
     /* tasks */                                                                                              \
     X(SQL_TASK_GET,                                                                                          \
-      "SELECT " TASK_COLUMNS " FROM tasks WHERE id = ?")                                                     \
+      "SELECT " TASK_COLUMNS " FROM tasks t WHERE t.id = ?")                                                     \
     /* The task's row, then the user's: his counter's next number, and the epoch. */                         \
     X(SQL_CHANGE_BEGIN,                                                                                      \
-      TOGETHER("START TRANSACTION; "                                                                         \
-               "SELECT t.id, t.user_id, t.status, t.content, t.created_at, t.completed_at, t.version, "      \
-               "u.event_seq + 1, (SELECT value FROM epoch WHERE id = 1) "                                    \
-               "FROM tasks t STRAIGHT_JOIN users u ON u.id = t.user_id WHERE t.id = ? FOR UPDATE;"))         \
+      TOGETHER("START TRANSACTION; " CHANGE_LOCK ";"))                                                       \
+    /* The same within a transaction that has begun. */                                                      \
+    X(SQL_CHANGE_LOCK,                                                                                       \
+      CHANGE_LOCK)                                                                                           \
     X(SQL_TASK_INSERT,                                                                                       \
-      "INSERT INTO tasks (user_id, status, content, created_at, version) VALUES (?, 0, ?, ?, 1)")            \
+      TASK_INSERT)                                                                                           \
     X(SQL_CHANGE_UPDATE,                                                                                     \
-      TOGETHER("UPDATE tasks SET status = ?, content = ?, completed_at = ?, version = ? WHERE id = ?; "      \
-               EVENT_OF_CHANGE))                                                                             \
+      TOGETHER(TASK_UPDATE "; " EVENT_OF_CHANGE))                                                            \
     X(SQL_CHANGE_DELETE,                                                                                     \
       TOGETHER("DELETE FROM tasks WHERE id = ?; " EVENT_OF_CHANGE))                                          \
     X(SQL_TASKS,                                                                                             \
-      "SELECT " TASK_COLUMNS " FROM tasks WHERE id > ? ORDER BY id LIMIT ?")                                 \
+      "SELECT " TASK_COLUMNS " FROM tasks t WHERE t.id > ? ORDER BY t.id LIMIT ?")                                 \
     X(SQL_TASKS_BY_STATUS,                                                                                   \
-      "SELECT " TASK_COLUMNS " FROM tasks WHERE id > ? AND status = ? ORDER BY id LIMIT ?")                  \
+      "SELECT " TASK_COLUMNS " FROM tasks t WHERE t.id > ? AND t.status = ? ORDER BY t.id LIMIT ?")                  \
     X(SQL_TASKS_OF_USER,                                                                                     \
       TASKS_OF_USER("tasks_of_user") "ORDER BY t.id LIMIT ?")                                                \
     X(SQL_TASKS_OF_USER_BY_STATUS,                                                                           \
       TASKS_OF_USER("tasks_of_user_by_status") "AND t.status = ? ORDER BY t.id LIMIT ?")                     \
-    /* first answers to POSTs */                                                                             \
+    /* first answers to writes */                                                                           \
     X(SQL_KEY_INSERT,                                                                                        \
       "INSERT INTO idempotency_keys "                                                                        \
       "(owner_id, idem_key, request_hash, status, task_id, etag_version, body, created_at) "                 \
@@ -66,7 +96,7 @@
       "SELECT request_hash, task_id, etag_version, body, created_at "                                        \
       "FROM idempotency_keys WHERE owner_id = ? AND idem_key = ? FOR UPDATE")                                \
     X(SQL_KEY_ANSWER,                                                                                        \
-      "UPDATE idempotency_keys SET status = 201, task_id = ?, etag_version = ?, body = ? "                   \
+      "UPDATE idempotency_keys SET status = ?, task_id = ?, etag_version = ?, body = ? "                   \
       "WHERE owner_id = ? AND idem_key = ?")                                                                 \
     X(SQL_KEY_DELETE,                                                                                        \
       "DELETE FROM idempotency_keys WHERE owner_id = ? AND idem_key = ?")                                    \

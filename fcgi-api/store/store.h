@@ -55,46 +55,51 @@ struct store_origin {
     const char *request_id;  /* "" when none */
     const char *traceparent; /* "" when none */
     uint32_t only_user;      /* 0: may touch everyone's; else others' tasks are ERR_NOT_FOUND */
+    const struct store_idempotency *idempotency; /* NULL: none */
 };
 
-/* A POST that carried an Idempotency-Key. key NULL: none. */
+#define IDEMPOTENCY_KEY_MAX 255
+
+/* A write that carried an Idempotency-Key. */
 struct store_idempotency {
     uint32_t owner_id;
-    const char *key;
+    char key[IDEMPOTENCY_KEY_MAX + 1];
     unsigned char request_hash[32];
 };
 
-/* The answer to a POST: made now, or remembered from the first time. */
-struct store_created {
-    bool repeated;    /* answered from the remembered one: no new row, no event */
-    struct task task; /* when repeated only its id, user_id and version (as first answered) are set */
-    char *body;       /* the task's JSON text, to free() */
+/* The answer to a write: made now, or remembered from the first time. */
+struct store_answer {
+    bool repeated;    /* answered from the remembered one: nothing was changed, no event */
+    struct task task; /* when repeated only its id and version (as first answered) are set */
+    char *body;       /* the task's JSON text, to free(); NULL after a DELETE, or a failure */
 };
 
-/* ERR_NOT_FOUND: no such user. ERR_MISMATCH: the key was used for another request. */
-MUST_CHECK enum err store_task_insert(struct store *store, uint32_t user_id, const char *content,
-                                      const struct store_origin *origin,
-                                      const struct store_idempotency *idempotency,
-                                      struct store_created *created);
+/* Each write: ERR_MISMATCH: the key was used for another request. */
+
+/* ERR_NOT_FOUND: no such user. */
+MUST_CHECK enum err store_task_insert(struct store *store, const struct task_new *task,
+                                      const struct store_origin *origin, struct store_answer *answer);
 
 /* ERR_NOT_FOUND. */
 MUST_CHECK enum err store_task_get(struct store *store, uint32_t id, uint32_t only_user, struct task *task);
 
-/* The versions an If-Match header accepts. */
-struct store_match {
-    bool any; /* no header, or "*" */
-    size_t count;
-    uint32_t versions[16];
+/* Whether a change may go on, asked about the version of the row once it is locked: what If-Match and
+ * If-None-Match say. It reads nothing but its context; another thread may ask it while the caller waits. */
+struct store_condition {
+    bool (*holds)(const void *context, uint32_t version);
+    const void *context;
 };
 
-/* ERR_NOT_FOUND; ERR_STALE: the version is none of the accepted ones. *task is the new row. */
+/* ERR_NOT_FOUND. ERR_STALE: the condition does not hold. ERR_INVALID: the patch gives a read-only field
+ * another value; answer->task is the row as it is. Else answer->task is the new row. */
 MUST_CHECK enum err store_task_update(struct store *store, uint32_t id, const struct task_patch *patch,
-                                      const struct store_match *match, const struct store_origin *origin,
-                                      struct task *task);
+                                      const struct store_condition *condition,
+                                      const struct store_origin *origin, struct store_answer *answer);
 
-/* ERR_NOT_FOUND, ERR_STALE. *task is the row as it was. */
-MUST_CHECK enum err store_task_delete(struct store *store, uint32_t id, const struct store_match *match,
-                                      const struct store_origin *origin, struct task *task);
+/* ERR_NOT_FOUND, ERR_STALE. answer->task is the row as it was. */
+MUST_CHECK enum err store_task_delete(struct store *store, uint32_t id,
+                                      const struct store_condition *condition,
+                                      const struct store_origin *origin, struct store_answer *answer);
 
 struct store_task_filter {
     uint32_t user_id; /* 0: everyone's */
@@ -115,7 +120,8 @@ MUST_CHECK enum err store_task_list(struct store *store, const struct store_task
 
 struct user {
     uint32_t id;
-    char name[100 * 4 + 1];
+    char name[100 * 4 + 1]; /* of name_length bytes: it may hold a NUL */
+    size_t name_length;
     int64_t created_at_ms;
 };
 typedef void store_user_visit(void *context, const struct user *user);

@@ -12,22 +12,10 @@
 
 /* ---- rows ---------------------------------------------------------------------------------------- */
 
-struct task_columns {
-    struct task *task;
-    uint32_t status;
-};
-
-#define TASK_FIELDS(row)                                                                                     \
-    to_u32(&(row)->task->id), to_u32(&(row)->task->user_id), to_u32(&(row)->status),                         \
-        to_text((row)->task->content, sizeof(row)->task->content), to_time(&(row)->task->created_at_ms),     \
-        to_time(&(row)->task->completed_at_ms), to_u32(&(row)->task->version)
-#define TASK_OUT(row) STORE_OUT(TASK_FIELDS(row))
-
 /* Another's task is as if it did not exist. */
-static enum err finish_task(const struct task_columns *row, uint32_t only_user)
+static enum err check_owner(const struct task *task, uint32_t only_user)
 {
-    row->task->status = (enum task_status)row->status;
-    return only_user != 0 && row->task->user_id != only_user ? ERR_NOT_FOUND : ERR_OK;
+    return only_user != 0 && task->user_id != only_user ? ERR_NOT_FOUND : ERR_OK;
 }
 
 /* ---- get ----------------------------------------------------------------------------------------- */
@@ -40,9 +28,10 @@ struct get_call {
 static enum err get_work(struct store *store, void *context)
 {
     struct get_call *call = context;
-    struct task_columns row = {.task = call->task};
-    enum err err = store_select_one(store, SQL_TASK_GET, STORE_IN(of_number(call->id)), TASK_OUT(&row));
-    return err ? err : finish_task(&row, call->only_user);
+    struct task *task = call->task;
+    enum err err =
+        store_select_one(store, SQL_TASK_GET, STORE_IN(of_number(call->id)), STORE_OUT(TASK_READINGS));
+    return err ? err : check_owner(task, call->only_user);
 }
 
 enum err store_task_get(struct store *store, uint32_t id, uint32_t only_user, struct task *task)
@@ -60,39 +49,38 @@ struct list_call {
     struct cursor position; /* of the filter's user, if it names one */
 };
 
-#define POSITIONED_TASK_OUT(row, position)                                                                   \
-    STORE_OUT(TASK_FIELDS(row), to_text((position)->epoch, sizeof(position)->epoch), to_u64(&(position)->seq))
-
-static enum err select_tasks(struct store *store, const struct store_task_filter *filter,
-                             struct task_columns *row, struct cursor *position)
+static enum err select_tasks(struct store *store, const struct store_task_filter *filter, struct task *task,
+                             struct cursor *position)
 {
     struct store_value after = of_number(filter->after), limit = of_number((uint64_t)filter->limit + 1);
     struct store_value user = of_number(filter->user_id), status = of_number((uint64_t)filter->status);
+    const struct store_column columns[] = {TASK_READINGS, to_text(position->epoch, sizeof position->epoch),
+                                           to_u64(&position->seq)};
+    size_t with_position = sizeof columns / sizeof *columns, without = with_position - 2;
 
     if (filter->user_id != 0 && filter->status >= 0)
-        return store_select(store, SQL_TASKS_OF_USER_BY_STATUS, STORE_IN(user, after, status, limit),
-                            POSITIONED_TASK_OUT(row, position));
+        return store_select(store, SQL_TASKS_OF_USER_BY_STATUS, STORE_IN(user, after, status, limit), columns,
+                            with_position);
     if (filter->user_id != 0)
-        return store_select(store, SQL_TASKS_OF_USER, STORE_IN(user, after, limit),
-                            POSITIONED_TASK_OUT(row, position));
+        return store_select(store, SQL_TASKS_OF_USER, STORE_IN(user, after, limit), columns, with_position);
     if (filter->status >= 0)
-        return store_select(store, SQL_TASKS_BY_STATUS, STORE_IN(after, status, limit), TASK_OUT(row));
-    return store_select(store, SQL_TASKS, STORE_IN(after, limit), TASK_OUT(row));
+        return store_select(store, SQL_TASKS_BY_STATUS, STORE_IN(after, status, limit), columns, without);
+    return store_select(store, SQL_TASKS, STORE_IN(after, limit), columns, without);
 }
 
 static enum err list_work(struct store *store, void *context)
 {
     struct list_call *call = context;
     struct task task = {0};
-    struct task_columns row = {.task = &task};
 
     call->count = 0;
-    enum err err = select_tasks(store, call->filter, &row, &call->position);
-    while (!err && (err = store_fetch(store)) == ERR_OK) {
-        task.status = (enum task_status)row.status;
+    enum err err = select_tasks(store, call->filter, &task, &call->position);
+    while (!err && (err = store_fetch(store)) == ERR_OK)
         call->tasks[call->count++] = task;
-    }
-    return err == ERR_NOT_FOUND ? ERR_OK : err;
+    if (err != ERR_NOT_FOUND)
+        return err;
+    return call->filter->user_id != 0 && call->count > 0 ? store_check_epoch(store, call->position.epoch)
+                                                         : ERR_OK;
 }
 
 /* A page without tasks has no row that could tell the position. */
@@ -146,9 +134,10 @@ enum err store_task_list(struct store *store, const struct store_task_filter *fi
 struct change_call {
     uint32_t id;
     const struct task_patch *patch; /* NULL: delete */
-    const struct store_match *match;
+    const struct store_condition *condition;
     const struct store_origin *origin;
-    struct task *task;
+    struct store_answer *answer;
+    struct strbuf body;
     struct cursor at; /* the event's */
 };
 
@@ -156,27 +145,18 @@ struct change_call {
  * write costs is its round trips, and others wait for the rows meanwhile. */
 static enum err begin_change(struct store *store, struct change_call *call)
 {
-    struct task_columns row = {.task = call->task};
+    struct task *task = &call->answer->task;
     struct cursor *at = &call->at;
-    enum err err =
-        store_select(store, SQL_CHANGE_BEGIN, STORE_IN(of_number(call->id)),
-                     STORE_OUT(TASK_FIELDS(&row), to_u64(&at->seq), to_text(at->epoch, sizeof at->epoch)));
+    /* The claim of a key has begun the transaction. */
+    enum err err = store_select(
+        store, call->origin->idempotency ? SQL_CHANGE_LOCK : SQL_CHANGE_BEGIN, STORE_IN(of_number(call->id)),
+        STORE_OUT(TASK_READINGS, to_u64(&at->seq), to_text(at->epoch, sizeof at->epoch)));
     /* The end of the answer, a packet by itself, arrives while we make the event. */
     if (!err)
         err = store_fetch(store);
-    if (!err && at->epoch[0] == '\0')
-        err = store_no_epoch(store);
-    return err ? err : finish_task(&row, call->origin->only_user);
-}
-
-static bool version_matches(const struct store_match *match, uint32_t version)
-{
-    if (match->any)
-        return true;
-    for (size_t i = 0; i < match->count; i++)
-        if (match->versions[i] == version)
-            return true;
-    return false;
+    if (!err)
+        err = store_check_epoch(store, at->epoch);
+    return err ? err : check_owner(task, call->origin->only_user);
 }
 
 /* The values of EVENT_OF_CHANGE. */
@@ -186,60 +166,72 @@ static bool version_matches(const struct store_match *match, uint32_t version)
 
 static enum err write_change(struct store *store, const struct change_call *call)
 {
-    const struct task *task = call->task;
+    const struct task *task = &call->answer->task;
     const struct outbox_event *made = &store->last_event;
     if (!call->patch)
         return store_execute(store, SQL_CHANGE_DELETE,
                              STORE_IN(of_number(task->id), OF_EVENT(made, task->id)), NULL);
-    return store_execute(store, SQL_CHANGE_UPDATE,
-                         STORE_IN(of_number(task->status), of_text(task->content),
-                                  of_time(task->completed_at_ms), of_number(task->version),
-                                  of_number(task->id), OF_EVENT(made, task->id)),
-                         NULL);
+    return store_execute(store, SQL_CHANGE_UPDATE, STORE_IN(TASK_UPDATED, OF_EVENT(made, task->id)), NULL);
+}
+
+/* Whether the task, as it is, may be changed so. */
+static enum err check_change(const struct change_call *call)
+{
+    const struct task *task = &call->answer->task;
+    const struct store_condition *condition = call->condition;
+    if (condition && !condition->holds(condition->context, task->version))
+        return ERR_STALE;
+    return call->patch && task_differs(task, &call->patch->expected) ? ERR_INVALID : ERR_OK;
 }
 
 static enum err change_work(struct store *store, void *context)
 {
     struct change_call *call = context;
-    struct task *task = call->task;
+    const struct store_idempotency *key = call->origin->idempotency;
+    struct task *task = &call->answer->task;
 
-    enum err err = begin_change(store, call);
+    enum err err = store_claim_key(store, key, call->answer, &call->body);
+    if (err || call->answer->repeated)
+        return err;
+    err = begin_change(store, call);
+    if (!err)
+        err = check_change(call);
     if (err)
         return err;
-    if (!version_matches(call->match, task->version))
-        return ERR_STALE;
     /* Taken while the counter is held, so that the times of a user's events rise with their numbers. */
     int64_t now_ms = clock_wall_ms();
     enum event_type type = call->patch ? task_apply(task, call->patch, now_ms) : EVENT_TASK_DELETED;
 
-    struct strbuf json = {0};
-    task_json_add(&json, task);
+    task_json_add(&call->body, task);
     store_make_event(store,
-                     &(struct store_new_event){type, task, json.text, &call->at, now_ms, call->origin});
-    strbuf_free(&json);
-    return write_change(store, call);
+                     &(struct store_new_event){type, task, call->body.text, &call->at, now_ms, call->origin});
+    if (!call->patch)
+        strbuf_clear(&call->body);
+    err = write_change(store, call);
+    return err ? err : store_remember_answer(store, key, call->patch ? 200 : 204, task, &call->body);
 }
 
 static enum err change(struct store *store, struct change_call *call)
 {
-    enum err err = store_run(store, STORE_CHANGE, change_work, call);
-    if (!err)
-        store_count_event(store);
-    return err;
+    enum store_mode mode = call->origin->idempotency ? STORE_WRITE : STORE_CHANGE;
+    *call->answer = (struct store_answer){0};
+    enum err err = store_run(store, mode, change_work, call);
+    return store_finish_answer(store, err, call->answer, &call->body);
 }
 
 enum err store_task_update(struct store *store, uint32_t id, const struct task_patch *patch,
-                           const struct store_match *match, const struct store_origin *origin,
-                           struct task *task)
+                           const struct store_condition *condition, const struct store_origin *origin,
+                           struct store_answer *answer)
 {
     assert(patch);
-    struct change_call call = {.id = id, .patch = patch, .match = match, .origin = origin, .task = task};
+    struct change_call call = {
+        .id = id, .patch = patch, .condition = condition, .origin = origin, .answer = answer};
     return change(store, &call);
 }
 
-enum err store_task_delete(struct store *store, uint32_t id, const struct store_match *match,
-                           const struct store_origin *origin, struct task *task)
+enum err store_task_delete(struct store *store, uint32_t id, const struct store_condition *condition,
+                           const struct store_origin *origin, struct store_answer *answer)
 {
-    struct change_call call = {.id = id, .match = match, .origin = origin, .task = task};
+    struct change_call call = {.id = id, .condition = condition, .origin = origin, .answer = answer};
     return change(store, &call);
 }

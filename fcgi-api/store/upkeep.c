@@ -11,7 +11,9 @@ enum err store_read_epoch(struct store *store, char epoch[CURSOR_EPOCH_MAX + 1])
 {
     enum err err =
         store_select_one(store, SQL_EPOCH, NULL, 0, STORE_OUT(to_text(epoch, CURSOR_EPOCH_MAX + 1)));
-    return err == ERR_NOT_FOUND ? store_no_epoch(store) : err;
+    if (err == ERR_NOT_FOUND)
+        epoch[0] = '\0';
+    return err && err != ERR_NOT_FOUND ? err : store_check_epoch(store, epoch);
 }
 
 static enum err epoch_work(struct store *store, void *epoch)

@@ -4,7 +4,8 @@
 #include "fcgi-api/store/internal.h"
 
 #define USER_OUT(user)                                                                                       \
-    STORE_OUT(to_u32(&(user)->id), to_text((user)->name, sizeof(user)->name), to_time(&(user)->created_at_ms))
+    STORE_OUT(to_u32(&(user)->id), to_string((user)->name, sizeof(user)->name, &(user)->name_length),        \
+              to_time(&(user)->created_at_ms))
 
 struct users_call {
     uint32_t id, only_user;
@@ -91,5 +92,5 @@ enum err store_user_position(struct store *store, uint32_t user_id, bool *known,
         store, SQL_USER_POSITION, STORE_IN(of_number(user_id)),
         STORE_OUT(to_text(cursor->epoch, sizeof cursor->epoch), to_u32(&is_known), to_u64(&cursor->seq)));
     *known = is_known != 0;
-    return err == ERR_NOT_FOUND ? store_no_epoch(store) : err;
+    return err && err != ERR_NOT_FOUND ? err : store_check_epoch(store, cursor->epoch);
 }

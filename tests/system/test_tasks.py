@@ -90,6 +90,43 @@ def test_idempotency_key_many_at_once(stack, http, user):
     assert stack.sql_number(f"SELECT COUNT(*) FROM tasks WHERE user_id = {user}") == 1
 
 
+def test_idempotency_key_of_a_patch(stack, http, task):
+    path, headers = f"/tasks/{task['id']}", {"Idempotency-Key": f"patch-{task['id']}"}
+    first = http.patch(path, {"status": 1}, headers=headers)
+    assert http.patch(path, {"content": "changed meanwhile"}).status == 200
+    again = http.patch(path, {"status": 1}, headers={"Idempotency-Key": f'"patch-{task["id"]}"'})  # as RFC 9651 writes it
+    assert first.status == again.status == 200 and first.body == again.body
+    assert first.header("ETag") == again.header("ETag") == '"2"'
+    assert again.header("Idempotency-Replayed") == "true"
+    assert http.get(path).json()["content"] == "changed meanwhile"
+    assert len(stack.journal(task["user_id"])) == 3
+    assert_problem(http.patch(path, {"status": 0}, headers=headers), 422, "idempotency-mismatch")
+
+
+def test_idempotency_key_of_a_patch_many_at_once(stack, http, task):
+    path, headers = f"/tasks/{task['id']}", {"Idempotency-Key": f"many-{task['id']}"}
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(lambda _: http.patch(path, {"status": 1}, headers=headers), range(12)))
+    assert {answer.status for answer in answers} == {200}, answers
+    assert len({answer.body for answer in answers}) == 1
+    assert len(stack.journal(task["user_id"])) == 2
+
+
+def test_idempotency_key_is_not_used_up_by_a_refused_patch(stack, http, task):
+    path, key = f"/tasks/{task['id']}", {"Idempotency-Key": f"refused-{task['id']}"}
+    assert http.patch(path, {"status": 1}, headers={**key, "If-Match": '"7"'}).status == 412
+    assert http.patch(path, {"status": 1, "user_id": 2147483000}, headers=key).status == 422
+    assert http.patch(path, {"status": 1}, headers={**key, "If-Match": '"1"'}).status == 200
+    assert len(stack.journal(task["user_id"])) == 2
+
+
+def test_idempotency_key_of_a_delete(stack, http, task):
+    path, headers = f"/tasks/{task['id']}", {"Idempotency-Key": f"delete-{task['id']}"}
+    assert [http.delete(path, headers=headers).status for _ in range(3)] == [204] * 3
+    assert_problem(http.delete(path), 404, "not-found")
+    assert len(stack.journal(task["user_id"])) == 2
+
+
 @pytest.mark.parametrize("key", ["", "x" * 256, "tab\tkey", "é"])
 def test_idempotency_key_must_be_sane(stack, http, user, key):
     body = json.dumps({"user_id": user, "content": "x"}).encode()
@@ -250,6 +287,27 @@ def test_if_match_on_delete(http, task):
     path = f"/tasks/{task['id']}"
     assert http.delete(path, headers={"If-Match": '"5"'}).status == 412
     assert http.delete(path, headers={"If-Match": '"1"'}).status == 204
+
+
+def test_a_change_only_while_there_is_none(stack, http, task):
+    """If-None-Match: * on a change asks for a task that does not exist (RFC 9110, 13.1.2)."""
+    path = f"/tasks/{task['id']}"
+    for headers in ({"If-None-Match": "*"}, {"If-None-Match": '"1"'}, {"If-Match": '"1"', "If-None-Match": '"1"'}):
+        assert_problem(http.patch(path, {"status": 1}, headers=headers), 412, "stale")
+        assert_problem(http.delete(path, headers=headers), 412, "stale")
+    assert http.get(path, headers={"If-Match": '"2"'}).status == 412
+    assert http.get(path).json() == task and len(stack.journal(task["user_id"])) == 1
+
+
+def test_a_task_is_sent_back_as_it_was_read(http, task):
+    path = f"/tasks/{task['id']}"
+    done = http.patch(path, {**task, "status": 1})
+    assert done.status == 200 and done.json()["status"] == 1
+    again = http.patch(path, {**done.json(), "content": "Acheter du lait"})
+    assert again.status == 200
+    refused = http.patch(path, {**again.json(), "user_id": 2147483000, "createdAt": "2001-01-01T00:00:00Z"})
+    problem = assert_problem(refused, 422, "validation")
+    assert [error["field"] for error in problem["errors"]] == ["user_id", "createdAt"]
 
 
 def test_of_many_conditional_patches_one_wins(stack, http, task):

@@ -33,13 +33,19 @@ static inline int give_text(void *context, char *buffer, int size)
     return (int)length;
 }
 
-/* Sends a request and returns the status; the whole answer is in wire. */
-static inline int send_with(const char *method, const char *uri, const char *body, const char *header)
+/* Sends a request and returns the status; the whole answer is in wire. A header may be NULL. */
+static inline int send_with_two(const char *method, const char *uri, const char *body, const char *header,
+                                const char *other)
 {
     char method_entry[64], uri_entry[URI_MAX + 64];
     snprintf(method_entry, sizeof method_entry, "REQUEST_METHOD=%s", method);
     snprintf(uri_entry, sizeof uri_entry, "REQUEST_URI=%s", uri);
-    const char *parameters[] = {method_entry, uri_entry, "REQUEST_ID=test-1", header, NULL};
+    const char *parameters[] = {method_entry,
+                                uri_entry,
+                                "REQUEST_ID=test-1",
+                                header != NULL ? header : other,
+                                header != NULL ? other : NULL,
+                                NULL};
 
     request_begin(&request, (char *const *)parameters);
     request_read_body(&request, 65536, give_text, &body);
@@ -48,6 +54,11 @@ static inline int send_with(const char *method, const char *uri, const char *bod
     response_render(&response, request.method == METHOD_HEAD, &wire);
     request_end(&request);
     return response.status;
+}
+
+static inline int send_with(const char *method, const char *uri, const char *body, const char *header)
+{
+    return send_with_two(method, uri, body, header, NULL);
 }
 
 static inline int send(const char *method, const char *uri, const char *body)

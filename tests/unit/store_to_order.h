@@ -6,6 +6,7 @@
 #include "tests/unit/unit.h"
 
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "fcgi-api/publisher/publisher.h"
@@ -20,7 +21,6 @@ static struct {
     int hints;
     int epochs; /* asked for */
     struct store_task_filter filter;
-    struct store_match match;
     struct cursor since;
     char key[256];
     uint32_t owner_id, only_user; /* as last asked with */
@@ -30,6 +30,7 @@ static const struct task the_task = {.id = 1,
                                      .user_id = 1,
                                      .status = TASK_COMPLETED,
                                      .content = "Acheter du pain",
+                                     .content_length = 15,
                                      .created_at_ms = 1704214800000,
                                      .completed_at_ms = 1706907263000,
                                      .version = 3};
@@ -52,22 +53,31 @@ enum err store_epoch(struct store *store, char epoch[CURSOR_EPOCH_MAX + 1])
     return fake.err;
 }
 
-enum err store_task_insert(struct store *store, uint32_t user_id, const char *content,
-                           const struct store_origin *origin, const struct store_idempotency *idempotency,
-                           struct store_created *created)
+static enum err fake_write(const struct store_condition *condition, const struct store_origin *origin,
+                           bool has_body, struct store_answer *answer)
 {
     struct strbuf body = {0};
-    (void)store, (void)user_id, (void)content;
     fake.only_user = origin->only_user;
-    if (idempotency != NULL) {
-        strcpy(fake.key, idempotency->key);
-        fake.owner_id = idempotency->owner_id;
+    if (origin->idempotency != NULL) {
+        strcpy(fake.key, origin->idempotency->key);
+        fake.owner_id = origin->idempotency->owner_id;
     }
+    *answer = (struct store_answer){.repeated = fake.repeated, .task = the_task};
     if (fake.err != ERR_OK)
         return fake.err;
-    task_json_add(&body, &the_task);
-    *created = (struct store_created){.repeated = fake.repeated, .task = the_task, .body = body.text};
+    if (condition != NULL && !condition->holds(condition->context, the_task.version))
+        return ERR_STALE;
+    if (has_body)
+        task_json_add(&body, &the_task);
+    answer->body = body.text;
     return ERR_OK;
+}
+
+enum err store_task_insert(struct store *store, const struct task_new *task,
+                           const struct store_origin *origin, struct store_answer *answer)
+{
+    (void)store, (void)task;
+    return fake_write(NULL, origin, true, answer);
 }
 
 enum err store_task_get(struct store *store, uint32_t id, uint32_t only_user, struct task *task)
@@ -79,24 +89,23 @@ enum err store_task_get(struct store *store, uint32_t id, uint32_t only_user, st
 }
 
 enum err store_task_update(struct store *store, uint32_t id, const struct task_patch *patch,
-                           const struct store_match *match, const struct store_origin *origin,
-                           struct task *task)
-{
-    (void)store, (void)id, (void)patch;
-    fake.only_user = origin->only_user;
-    fake.match = *match;
-    *task = the_task;
-    return fake.err;
-}
-
-enum err store_task_delete(struct store *store, uint32_t id, const struct store_match *match,
-                           const struct store_origin *origin, struct task *task)
+                           const struct store_condition *condition, const struct store_origin *origin,
+                           struct store_answer *answer)
 {
     (void)store, (void)id;
-    fake.only_user = origin->only_user;
-    fake.match = *match;
-    *task = the_task;
-    return fake.err;
+    enum err err = fake_write(condition, origin, true, answer);
+    if (err != ERR_OK || task_differs(&the_task, &patch->expected) == 0)
+        return err;
+    free(answer->body);
+    answer->body = NULL;
+    return ERR_INVALID;
+}
+
+enum err store_task_delete(struct store *store, uint32_t id, const struct store_condition *condition,
+                           const struct store_origin *origin, struct store_answer *answer)
+{
+    (void)store, (void)id;
+    return fake_write(condition, origin, false, answer);
 }
 
 enum err store_task_list(struct store *store, const struct store_task_filter *filter, store_task_visit *visit,
@@ -118,6 +127,7 @@ enum err store_user_list(struct store *store, uint32_t only_user, uint32_t after
     struct user user = {.id = 7,
                         .name = "L\xc3\xa9"
                                 "a \"x\"",
+                        .name_length = 8,
                         .created_at_ms = 1704214800000};
     (void)store, (void)after, (void)limit;
     fake.only_user = only_user;
@@ -129,7 +139,7 @@ enum err store_user_list(struct store *store, uint32_t only_user, uint32_t after
 enum err store_user_get(struct store *store, uint32_t id, struct user *user)
 {
     (void)store;
-    *user = (struct user){.id = id, .name = "Ana", .created_at_ms = 1704214800000};
+    *user = (struct user){.id = id, .name = "Ana", .name_length = 3, .created_at_ms = 1704214800000};
     return fake.err;
 }
 

@@ -47,7 +47,7 @@ static void test_problem(void **state)
 
 static void test_ids_nobody_has(void **state)
 {
-    static const char *const ids[] = {"0",   "-1",   "01", "2147483648", "18446744073709551617",
+    static const char *const ids[] = {"0",   "-1",   "01", "4294967296", "18446744073709551617",
                                       "abc", "1%0a", "%ff"};
     char uri[64];
     (void)state;
@@ -131,18 +131,92 @@ static void test_body_too_large(void **state)
     assert_true(has("at most 65536 bytes"));
 }
 
-static void test_if_match(void **state)
+/* RFC 9110, 13.2.2: If-Match first, then If-None-Match, whose failure is 304 for a GET or HEAD and 412 for
+ * all others. The task has version 3. */
+static void test_preconditions(void **state)
+{
+    static const struct {
+        const char *if_match, *if_none_match;
+        int get, change; /* 0: as without */
+    } cases[] = {
+        {NULL, NULL, 0, 0},           {"\"3\"", NULL, 0, 0},
+        {"\"2\", \"3\"", NULL, 0, 0}, {"*", NULL, 0, 0},
+        {"\"2\"", NULL, 412, 412},    {"W/\"3\"", NULL, 412, 412},
+        {NULL, "\"2\"", 0, 0},        {NULL, "\"3\"", 304, 412},
+        {NULL, "W/\"3\"", 304, 412},  {NULL, "*", 304, 412},
+        {"\"3\"", "\"2\"", 0, 0},     {"\"3\"", "\"3\"", 304, 412},
+        {"\"2\"", "\"2\"", 412, 412}, {"\"2\"", "\"3\"", 412, 412},
+        {"*", "*", 304, 412},         {"3", NULL, 400, 400},
+        {NULL, "3", 0, 400},
+    };
+    static const struct {
+        const char *method, *body;
+        int status;
+    } calls[] = {{"GET", "", 200}, {"HEAD", "", 200}, {"PATCH", "{\"status\":1}", 200}, {"DELETE", "", 204}};
+    char match[64], none_match[64];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        snprintf(match, sizeof match, "HTTP_IF_MATCH=%s", cases[i].if_match ? cases[i].if_match : "");
+        snprintf(none_match, sizeof none_match, "HTTP_IF_NONE_MATCH=%s",
+                 cases[i].if_none_match ? cases[i].if_none_match : "");
+        for (size_t c = 0; c < sizeof calls / sizeof calls[0]; c++) {
+            int expected = c < 2 ? cases[i].get : cases[i].change;
+            int status =
+                send_with_two(calls[c].method, "/tasks/1", calls[c].body, cases[i].if_match ? match : NULL,
+                              cases[i].if_none_match ? none_match : NULL);
+            assert_int_equal(status, expected == 0 ? calls[c].status : expected);
+            assert_true(status != 412 || has("/problems/stale") || c == 1);
+        }
+    }
+    assert_int_equal(send_with("OPTIONS", "/tasks/1", "", "HTTP_IF_MATCH=\"2\""), 204); /* 13.2.1 */
+    fake.err = ERR_NOT_FOUND;
+    assert_int_equal(send_with("DELETE", "/tasks/1", "", "HTTP_IF_MATCH=\"2\""), 404);
+}
+
+/* What was read can be sent back as it is, whatever a client's types made of its times. */
+static void test_read_only_fields(void **state)
 {
     (void)state;
-    assert_int_equal(send_with("PATCH", "/tasks/1", "{\"status\":1}", "HTTP_IF_MATCH=\"2\", \"3\""), 200);
-    assert_int_equal(fake.match.count, 2);
-    assert_int_equal(send("DELETE", "/tasks/1", ""), 204);
-    assert_true(fake.match.any);
+    assert_int_equal(send("PATCH", "/tasks/1", TASK_JSON), 200);
+    assert_int_equal(
+        send("PATCH", "/tasks/1", "{\"status\":1,\"createdAt\":\"2024-01-02T18:00:00+01:00\",\"id\":1}"),
+        200);
     assert_int_equal(fake.hints, 2);
-    assert_int_equal(send_with("DELETE", "/tasks/1", "", "HTTP_IF_MATCH=3"), 400);
-    fake.err = ERR_STALE;
-    assert_int_equal(send_with("DELETE", "/tasks/1", "", "HTTP_IF_MATCH=\"2\""), 412);
-    assert_true(has("/problems/stale"));
+    assert_int_equal(send("PATCH", "/tasks/1",
+                          "{\"status\":1,\"id\":2,\"user_id\":7,\"createdAt\":null,"
+                          "\"completedAt\":\"2024-02-02T20:54:23.001Z\"}"),
+                     422);
+    assert_true(has("{\"field\":\"id\",\"message\":\"is read-only, and is 1\"}"));
+    assert_true(has("{\"field\":\"user_id\",\"message\":\"is read-only, and is 1\"}"));
+    assert_true(
+        has("{\"field\":\"createdAt\",\"message\":\"is read-only, and is 2024-01-02T17:00:00.000Z\"}"));
+    assert_true(
+        has("{\"field\":\"completedAt\",\"message\":\"is read-only, and is 2024-02-02T20:54:23.000Z\"}"));
+    assert_int_equal(send("PATCH", "/tasks/1", "{\"id\":1}"), 422); /* nothing is asked for */
+    assert_int_equal(send("PATCH", "/tasks/1", "{\"status\":1,\"createdAt\":\"yesterday\"}"), 422);
+    assert_true(has("\"createdAt is read-only: leave it out, or send it back as it was read.\""));
+    assert_int_equal(fake.hints, 2);
+}
+
+static void test_key_of_a_change(void **state)
+{
+    (void)state;
+    assert_int_equal(send_with("PATCH", "/tasks/1", "{\"status\":1}", "HTTP_IDEMPOTENCY_KEY=\"k\""), 200);
+    assert_string_equal(fake.key, "k");
+    assert_int_equal(fake.hints, 1);
+    fake.repeated = true;
+    assert_int_equal(send_with("PATCH", "/tasks/1", "{\"status\":1}", "HTTP_IDEMPOTENCY_KEY=k"), 200);
+    assert_true(has("\r\nETag: \"3\"\r\nIdempotency-Replayed: true\r\n"));
+    assert_string_equal(body_text(), TASK_JSON);
+    assert_int_equal(send_with("DELETE", "/tasks/1", "", "HTTP_IDEMPOTENCY_KEY=d"), 204);
+    assert_string_equal(fake.key, "d");
+    assert_true(has("\r\nIdempotency-Replayed: true\r\n"));
+    assert_int_equal(fake.hints, 1);
+    assert_int_equal(send_with("DELETE", "/tasks/1", "", "HTTP_IDEMPOTENCY_KEY="), 400);
+    fake.err = ERR_MISMATCH;
+    assert_int_equal(send_with("PATCH", "/tasks/1", "{\"status\":1}", "HTTP_IDEMPOTENCY_KEY=k"), 422);
+    assert_true(has("/problems/idempotency-mismatch"));
 }
 
 static void test_list(void **state)
@@ -286,7 +360,9 @@ int main(void)
         TEST(test_create_refused),
         TEST(test_bodies),
         TEST(test_body_too_large),
-        TEST(test_if_match),
+        TEST(test_preconditions),
+        TEST(test_read_only_fields),
+        TEST(test_key_of_a_change),
         TEST(test_list),
         TEST(test_queries_refused),
         TEST(test_users),

@@ -48,6 +48,48 @@ static void test_iso_time(void **state)
     char text[CLOCK_ISO_SIZE];
     clock_format_iso(FEB_2024_MS + 7, text);
     assert_string_equal(text, "2024-02-02T20:55:23.007Z");
+    clock_format_iso(-500, text);
+    assert_string_equal(text, "1969-12-31T23:59:59.500Z");
+    clock_format_iso(-1, text);
+    assert_string_equal(text, "1969-12-31T23:59:59.999Z");
+    clock_format_iso(253402300799999, text);
+    assert_string_equal(text, "9999-12-31T23:59:59.999Z");
+    clock_format_iso(-62167219200000, text);
+    assert_string_equal(text, "0000-01-01T00:00:00.000Z");
+}
+
+static void test_iso_time_is_read(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t wall_ms;
+    } right[] = {
+        {"2024-02-02T20:55:23.007Z", FEB_2024_MS + 7},
+        {"2024-02-02t20:55:23z", FEB_2024_MS},
+        {"2024-02-02 21:55:23.0079999+01:00", FEB_2024_MS + 7},
+        {"2024-02-02T15:25:23.5-05:30", FEB_2024_MS + 500},
+        {"1969-12-31T23:59:59.999Z", -1},
+        {"0000-01-01T00:00:00.000Z", -62167219200000},
+        {"9999-12-31T23:59:59.999Z", 253402300799999},
+    };
+    static const char *const wrong[] = {"",
+                                        "2024-02-02",
+                                        "2024-02-02T20:55Z",
+                                        "2024-02-02T20:55:23",
+                                        "2024-02-02T20:55:23.Z",
+                                        "2024-13-02T20:55:23Z",
+                                        "2024-02-02T24:55:23Z",
+                                        "2024-02-02T20:55:23Zx",
+                                        "2024-02-02T20:55:23+0100",
+                                        "12024-02-02T20:55:23Z"};
+    int64_t wall_ms;
+    (void)state;
+    for (size_t i = 0; i < sizeof right / sizeof right[0]; i++) {
+        assert_int_equal(clock_parse_iso(right[i].text, &wall_ms), ERR_OK);
+        assert_true(wall_ms == right[i].wall_ms);
+    }
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        assert_int_equal(clock_parse_iso(wrong[i], &wall_ms), ERR_INVALID);
 }
 
 int main(void)
@@ -57,6 +99,7 @@ int main(void)
         cmocka_unit_test(test_types_have_keys),
         cmocka_unit_test(test_id),
         cmocka_unit_test(test_iso_time),
+        cmocka_unit_test(test_iso_time_is_read),
     };
     return cmocka_run_group_tests_name("event", tests, NULL, NULL);
 }

@@ -9,11 +9,16 @@
 
 static void test_apply(void **state)
 {
-    struct task task = {.id = 1, .user_id = 1, .content = "a", .completed_at_ms = -1, .version = 1};
+    struct task task = {.id = 1,
+                        .user_id = 1,
+                        .content = "a",
+                        .content_length = 1,
+                        .completed_at_ms = CLOCK_NEVER,
+                        .version = 1};
     (void)state;
     assert_int_equal(task_apply(&task, &(struct task_patch){.content = "b"}, 5), EVENT_TASK_UPDATED);
     assert_string_equal(task.content, "b");
-    assert_int_equal(task.completed_at_ms, -1);
+    assert_true(task.completed_at_ms == CLOCK_NEVER);
     assert_int_equal(task.version, 2);
 
     struct task_patch done = {.has_status = true, .status = TASK_COMPLETED, .content = "c"};
@@ -24,8 +29,11 @@ static void test_apply(void **state)
 
     struct task_patch open = {.has_status = true, .status = TASK_OPEN};
     assert_int_equal(task_apply(&task, &open, 8), EVENT_TASK_REOPENED);
-    assert_int_equal(task.completed_at_ms, -1);
+    assert_true(task.completed_at_ms == CLOCK_NEVER);
     assert_int_equal(task.version, 5);
+    task.version = UINT32_MAX;
+    assert_int_equal(task_apply(&task, &open, 9), EVENT_TASK_REOPENED);
+    assert_int_equal(task.version, 1);
 }
 
 static void test_content_rules(void **state)
@@ -50,8 +58,9 @@ static void test_json(void **state)
     struct task task = {.id = 2147483647,
                         .user_id = 1,
                         .content = "l'\"\\\n\xf0\x9f\xa5\x96",
+                        .content_length = 9,
                         .created_at_ms = 1704214800000,
-                        .completed_at_ms = -1};
+                        .completed_at_ms = CLOCK_NEVER};
     (void)state;
     task_json_add(&out, &task);
     assert_string_equal(
@@ -64,6 +73,13 @@ static void test_json(void **state)
     task_json_add(&out, &task);
     assert_non_null(strstr(out.text, "\"status\":1,"));
     assert_non_null(strstr(out.text, "\"completedAt\":\"2024-02-02T20:54:23.005Z\"}"));
+    strbuf_clear(&out);
+    task.completed_at_ms = -1;
+    memcpy(task.content, "a\0b", 4);
+    task.content_length = 3;
+    task_json_add(&out, &task);
+    assert_non_null(strstr(out.text, "\"content\":\"a\\u0000b\","));
+    assert_non_null(strstr(out.text, "\"completedAt\":\"1969-12-31T23:59:59.999Z\"}"));
     strbuf_free(&out);
 }
 
@@ -118,7 +134,8 @@ static void test_patch_input(void **state)
     check_patch("{\"status\":1.5}", "status;");
     check_patch("{\"status\":[]}", "status;");
     check_patch("{\"Status\":1}", "Status;");
-    check_patch("{\"status\":1,\"user_id\":2}", "user_id;");
+    check_patch("{\"status\":1,\"user_id\":2}", ""); /* the row decides */
+    check_patch("{\"status\":1,\"user_id\":\"2\",\"createdAt\":1}", "user_id;createdAt;");
     check_patch("{\"status\":7,\"content\":\" \",\"\":1}", "status;content;;");
 }
 
@@ -126,9 +143,9 @@ static void test_new_input(void **state)
 {
     (void)state;
     check_new("{\"user_id\":1,\"content\":\"x\"}", "");
-    check_new("{\"user_id\":2147483647,\"content\":\"x\"}", "");
+    check_new("{\"user_id\":4294967295,\"content\":\"x\"}", "");
     check_new("{}", "user_id;content;");
-    check_new("{\"user_id\":2147483648,\"content\":\"x\"}", "user_id;");
+    check_new("{\"user_id\":4294967296,\"content\":\"x\"}", "user_id;");
     check_new("{\"user_id\":0,\"content\":\"x\"}", "user_id;");
     check_new("{\"user_id\":18446744073709551617,\"content\":\"x\"}", "user_id;");
     check_new("{\"user_id\":\"1\",\"content\":null}", "user_id;content;");
