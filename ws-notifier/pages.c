@@ -8,24 +8,28 @@
 #define JSON    "application/json"
 #define PROBLEM "application/problem+json"
 
-static void make_alive(struct page *page, const struct feed *feed, const struct metrics *metrics)
+struct sources {
+    const struct page_request *request;
+    const struct feed *feed;
+    const struct metrics *metrics;
+};
+
+static void make_alive(struct page *page, const struct sources *from)
 {
-    (void)feed;
-    (void)metrics;
+    (void)from;
     *page = (struct page){.status = 200, .content_type = JSON};
     strbuf_add_text(&page->body, "{\"status\":\"ok\"}\n");
 }
 
 /* Ready is who has read all of the stream: before that he can promise nothing to those who come back. */
-static void make_ready(struct page *page, const struct feed *feed, const struct metrics *metrics)
+static void make_ready(struct page *page, const struct sources *from)
 {
-    bool ready = feed_is_caught_up(feed);
-    const char *epoch = feed_epoch(feed);
-    (void)metrics;
+    bool ready = feed_is_caught_up(from->feed);
+    const char *epoch = feed_epoch(from->feed);
 
     *page = (struct page){.status = ready ? 200 : 503, .content_type = JSON};
     strbuf_printf(&page->body, "{\"status\":\"%s\",\"broker\":\"%s\",\"caught_up\":%s,\"epoch\":",
-                  ready ? "ok" : "unavailable", feed_broker_up(feed) ? "up" : "down",
+                  ready ? "ok" : "unavailable", feed_broker_up(from->feed) ? "up" : "down",
                   ready ? "true" : "false");
     if (epoch[0])
         strbuf_add_json_string(&page->body, epoch, strlen(epoch));
@@ -34,48 +38,67 @@ static void make_ready(struct page *page, const struct feed *feed, const struct 
     strbuf_add_text(&page->body, "}\n");
 }
 
-static void make_metrics(struct page *page, const struct feed *feed, const struct metrics *metrics)
+static void make_metrics(struct page *page, const struct sources *from)
 {
-    (void)feed;
     *page = (struct page){.status = 200, .content_type = "text/plain; version=0.0.4; charset=utf-8"};
-    metrics_render(metrics, &page->body);
+    metrics_render(from->metrics, &page->body);
 }
 
-void page_problem(struct page *page, int status, const char *slug, const char *title, const char *path)
+static void add_member(struct strbuf *out, const char *name, const char *value)
 {
-    *page = (struct page){.status = status, .content_type = PROBLEM};
-    strbuf_printf(&page->body, "{\"type\":\"/problems/%s\",\"title\":\"%s\",\"status\":%d", slug, title,
-                  status);
-    if (utf8_valid(path, strlen(path))) {
-        strbuf_add_text(&page->body, ",\"instance\":");
-        strbuf_add_json_string(&page->body, path, strlen(path));
-    }
-    strbuf_add_text(&page->body, "}\n");
+    strbuf_printf(out, ",\"%s\":", name);
+    strbuf_add_json_string(out, value, strlen(value));
 }
 
-static void make_upgrade(struct page *page, const struct feed *feed, const struct metrics *metrics)
+void page_problem(struct page *page, enum page_problem problem, const struct page_request *request,
+                  const char *detail, const char *errors)
 {
-    (void)feed;
-    (void)metrics;
-    page_problem(page, 426, "upgrade-required", "This address speaks WebSocket", "/ws");
+    static const struct {
+        int status;
+        const char *slug, *title;
+    } rows[] = {
+#define X(name, status, slug, title) [name] = {status, slug, title},
+        PAGE_PROBLEMS(X)
+#undef X
+    };
+    struct strbuf *out = &page->body;
+
+    *page = (struct page){.status = rows[problem].status, .content_type = PROBLEM};
+    strbuf_printf(out, "{\"type\":\"/problems/%s\",\"title\":\"%s\",\"status\":%d", rows[problem].slug,
+                  rows[problem].title, rows[problem].status);
+    add_member(out, "detail", detail);
+    if (utf8_valid(request->path, strlen(request->path)))
+        add_member(out, "instance", request->path);
+    add_member(out, "request_id", request->id);
+    if (errors)
+        strbuf_printf(out, ",\"errors\":[%s]", errors);
+    strbuf_add_text(out, "}\n");
+}
+
+static void make_upgrade(struct page *page, const struct sources *from)
+{
+    page_problem(page, PAGE_UPGRADE_REQUIRED, from->request,
+                 "This address speaks WebSocket. Without one, GET /events has the same feed.", NULL);
     page->upgrade = true;
 }
 
 static const struct {
     const char *path;
-    void (*make)(struct page *page, const struct feed *feed, const struct metrics *metrics);
+    void (*make)(struct page *page, const struct sources *from);
 } table[] = {
     {"/healthz", make_alive}, {"/readyz", make_ready}, {"/metrics", make_metrics},
     {"/", make_upgrade},      {"/ws", make_upgrade},
 };
 
-void page_make(struct page *page, const char *path, const struct feed *feed, const struct metrics *metrics)
+void page_make(struct page *page, const struct page_request *request, const struct feed *feed,
+               const struct metrics *metrics)
 {
+    const struct sources from = {request, feed, metrics};
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-        if (strcmp(table[i].path, path) != 0)
+        if (strcmp(table[i].path, request->path) != 0)
             continue;
-        table[i].make(page, feed, metrics);
+        table[i].make(page, &from);
         return;
     }
-    page_problem(page, 404, "not-found", "There is nothing at this address", path);
+    page_problem(page, PAGE_NOT_FOUND, request, "There is nothing at this address.", NULL);
 }

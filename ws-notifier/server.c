@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/resource.h>
 #include <utlist.h>
 
@@ -19,7 +18,6 @@ static_assert(FRAME_HEADROOM >= LWS_PRE, "frames need more room before their tex
 
 #define RECEIVE_PIECE     512        /* a browser's messages are short; longer ones come in pieces */
 #define WRITE_WHOLE       (2u << 20) /* above the largest event: never cut a frame into 4 KiB writes */
-#define HEADERS_MAX       16384      /* of one request */
 #define OTHER_DESCRIPTORS 128        /* log, broker, loop... */
 #define GUESTS            256        /* sockets above WS_MAX_CLIENTS: to be told 4429, and for HTTP */
 #define DRAIN_SPREAD_MS   2000
@@ -54,7 +52,7 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
         uncount_socket(server, wsi);
         break;
     case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
-        return strcasecmp(in, "websocket") == 0 ? 0 : -1; /* the library would speak HTTP/2, too */
+        return http_upgrade(server, wsi, in); /* the library would speak HTTP/2, too */
     case LWS_CALLBACK_HTTP:
         return http_request(server, wsi, session, in);
     case LWS_CALLBACK_HTTP_WRITEABLE:

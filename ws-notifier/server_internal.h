@@ -11,6 +11,7 @@
 #define SESSION_ORIGIN_SIZE        512
 #define SESSION_FORWARDED_SIZE     512
 #define SESSION_AUTHORIZATION_SIZE (TOKEN_MAX + 64)
+#define HEADERS_MAX                16384 /* of one request */
 
 #include <libwebsockets.h>
 
@@ -105,6 +106,8 @@ void wheel_take(struct server *server, struct session *session);
 /* Looks at everybody whose time has come. */
 void wheel_turn(struct server *server, int64_t now_ms);
 
+/* Before an upgrade: 0 lets it through, 1: refused and answered, -1: refused. */
+int http_upgrade(struct server *server, struct lws *wsi, const char *upgrade);
 int http_request(struct server *server, struct lws *wsi, struct session *session, const char *path);
 int http_writeable(struct server *server, struct lws *wsi, struct session *session);
 /* An event stream has something to write, or is to be closed. */

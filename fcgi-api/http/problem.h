@@ -11,7 +11,7 @@
     X(PROBLEM_BAD_REQUEST, 400, "bad-request", "The request is malformed")                                   \
     X(PROBLEM_NOT_JSON, 400, "not-json", "The body is not the JSON this call needs")                         \
     X(PROBLEM_UNAUTHENTICATED, 401, "unauthenticated", "A valid token is needed")                            \
-    X(PROBLEM_FORBIDDEN, 403, "forbidden", "This is another user's")                                         \
+    X(PROBLEM_FORBIDDEN, 403, "forbidden", "Forbidden")                                                      \
     X(PROBLEM_NOT_FOUND, 404, "not-found", "Not found")                                                      \
     X(PROBLEM_METHOD_NOT_ALLOWED, 405, "method-not-allowed", "Method not allowed")                           \
     X(PROBLEM_CURSOR_GONE, 410, "cursor-gone", "The journal cannot go on from this cursor")                  \

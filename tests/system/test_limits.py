@@ -2,6 +2,7 @@
 stream is answered 429 with Retry-After. The notifier stands alone here: its limits need no broker."""
 
 import contextlib
+import json
 import os
 import re
 import socket
@@ -125,6 +126,14 @@ def test_clients_of_an_address(notifier, connect):
     status, answer = events(server, **{"X-Forwarded-For": "192.0.2.1"})
     assert (status, answer["retry-after"]) == (429, "30") and answer["content-type"] == "application/problem+json"
     assert server.closed("address_clients") == 3
+    # An EventSource would not come back after 429: it gets a stream that ends, and a time that differs.
+    later = server.http.get("/events?user_id=1", headers={"X-Forwarded-For": "192.0.2.1", "Accept": "text/event-stream"})
+    assert later.status == 200 and later.header("Content-Type") == "text/event-stream", later
+    retry, event, data, end = later.text.split("\n", 3)
+    assert 30_000 <= int(retry.removeprefix("retry: ")) <= 60_000 and event == "event: error" and end == "\n"
+    error = json.loads(data.removeprefix("data: "))
+    assert error == {"type": "error", "code": "limit", "message": "too many connections from this address; retry after 30 s"}
+    assert server.closed("address_clients") == 4
     for client in (first, second, other):
         client.subscribe(1)  # those who are in do not notice
     first.close()

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "fcgi-api/http/problem.h"
 #include "ws-notifier/feed.h"
 #include "ws-notifier/pages.h"
 
@@ -44,7 +45,8 @@ static void catch_up(void)
 static void check_page(const char *path, int status, const char *body)
 {
     struct page page;
-    page_make(&page, path, feed, metrics);
+    const struct page_request request = {.path = path, .id = "r-1"};
+    page_make(&page, &request, feed, metrics);
     assert_int_equal(page.status, status);
     if (!strstr(page.body.text, body))
         fail_msg("%s: %s", path, page.body.text);
@@ -70,11 +72,55 @@ static void test_everything_else(void **state)
     check_page("/\xff", 404, "404");
 }
 
+static void test_problems(void **state)
+{
+    (void)state;
+    struct page page;
+    const struct page_request request = {.path = "/events", .id = "r-1"};
+    page_problem(&page, PAGE_VALIDATION, &request, "a \"b\"", "{\"field\":\"x\",\"message\":\"y\"}");
+    assert_int_equal(page.status, 422);
+    assert_string_equal(
+        page.body.text,
+        "{\"type\":\"/problems/validation\",\"title\":\"Some of the values are not valid\","
+        "\"status\":422,\"detail\":\"a \\\"b\\\"\",\"instance\":\"/events\",\"request_id\":\"r-1\","
+        "\"errors\":[{\"field\":\"x\",\"message\":\"y\"}]}\n");
+    strbuf_free(&page.body);
+}
+
+/* One type, one title and one status, whoever says it. */
+static void test_types_are_the_apis(void **state)
+{
+    (void)state;
+    static const struct {
+        int status;
+        const char *slug, *title;
+    } ours[] =
+        {
+#define X(name, status, slug, title) {status, slug, title},
+            PAGE_PROBLEMS(X)
+#undef X
+        },
+      apis[] = {
+#define X(name, status, slug, title) {status, slug, title},
+          PROBLEMS(X)
+#undef X
+      };
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+        for (size_t j = 0; j < sizeof apis / sizeof *apis; j++) {
+            if (strcmp(ours[i].slug, apis[j].slug) != 0)
+                continue;
+            assert_string_equal(ours[i].title, apis[j].title);
+            assert_int_equal(ours[i].status, apis[j].status);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_probes_and_metrics, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_everything_else, set_up, tear_down),
+        cmocka_unit_test(test_problems),
+        cmocka_unit_test(test_types_are_the_apis),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
