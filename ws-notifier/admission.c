@@ -17,11 +17,12 @@ enum admission admission_take(const struct token_keys *keys, struct client_ident
         *why = "allows less than the one this connection was opened with: open another one";
         return ADMISSION_FORBIDDEN;
     }
+    /* One token's grant as a whole, never the rights of one for the time of another. One that allows no more
+     * and ends earlier takes nothing away. */
     int64_t until_ms = claims.valid_until_s * 1000;
-    if (identity->user_id == 0 || until_ms > identity->valid_until_ms)
-        identity->valid_until_ms = until_ms;
-    identity->user_id = claims.user_id;
-    identity->admin = claims.admin;
+    bool first = identity->user_id == 0;
+    if (first || claims.admin != identity->admin || until_ms > identity->valid_until_ms)
+        *identity = (struct client_identity){claims.user_id, claims.admin, until_ms};
     return ADMISSION_GRANTED;
 }
 

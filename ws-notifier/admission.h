@@ -1,5 +1,6 @@
 /* Whom a socket speaks for, and whom it may hear. One socket has one identity: that of its first token. A
- * fresh token of the same user lets it stay longer; one of another user does not belong there. */
+ * fresh token of the same user takes the place of the one before; one of another user does not belong there.
+ */
 #ifndef CARILLON_ADMISSION_H
 #define CARILLON_ADMISSION_H
 

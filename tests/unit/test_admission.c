@@ -206,6 +206,24 @@ static void test_time(void **state)
     is_closed(CLOSE_TOKEN_EXPIRED, "has expired");
 }
 
+/* The rights of one token do not last for the time of another: neither way round. */
+static void test_rights_end_with_their_token(void **state)
+{
+    (void)state;
+    struct client_identity *identity = client_identity(browser.client);
+    reception_welcome(reception, browser.client, "Bearer " TOKEN_OF_1);
+    say(SUBSCRIBE(2, TOKEN_OF_1_ADMIN_SOONER));
+    hears("{\"type\":\"subscribe\",\"user_id\":2}");
+    assert_true(identity->admin);
+    assert_int_equal(identity->valid_until_ms, (TOKENS_END_S - 1000) * 1000LL);
+    say(SUBSCRIBE(2, TOKEN_OF_1_ADMIN));
+    hears("{\"type\":\"subscribe\",\"user_id\":2}");
+    assert_int_equal(identity->valid_until_ms, TOKENS_END_S * 1000LL);
+    say(SUBSCRIBE(2, TOKEN_OF_1_ADMIN_SOONER));
+    hears("{\"type\":\"subscribe\",\"user_id\":2}");
+    assert_int_equal(identity->valid_until_ms, TOKENS_END_S * 1000LL);
+}
+
 static void test_end(void **state)
 {
     (void)state;
@@ -380,6 +398,7 @@ int main(void)
         TEST(test_a_token_of_somebody_else),
         TEST(test_a_token_that_allows_less),
         TEST(test_time),
+        TEST(test_rights_end_with_their_token),
         TEST(test_end),
         TEST(test_silence),
         TEST(test_reasons),

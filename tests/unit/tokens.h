@@ -24,6 +24,11 @@
     "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIiwiZXhwIjozMjUwMzY3OTk5OSwic2NvcGUiOiJ0YXNrczphZG1pbiJ9."             \
     "nCnW3iNU6gbiY9NCxxQoSjtBwryYhbVeKLdrZSkAtdE"
 
+/* the same, ends 1000 s earlier */
+#define TOKEN_OF_1_ADMIN_SOONER                                                                              \
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIiwiZXhwIjozMjUwMzY3ODk5OSwic2NvcGUiOiJ0YXNrczphZG1pbiJ9."             \
+    "FpJxdFodQBhhkFjpntbhT8wUICAVeEwc_oY4OLxo1qg"
+
 /* user 2 */
 #define TOKEN_OF_2                                                                                           \
     "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIyIiwiZXhwIjozMjUwMzY3OTk5OX0.r764ZxvjShpQDS3psj_"                       \
