@@ -16,6 +16,8 @@
 #define CONTROL_CHARACTERS                                                                                   \
     "\1\2\3\4\5\6\7\10\11\12\13\14\15\16\17\20\21\22\23\24\25\26\27\30\31\32\33\34\35\36\37\177"
 
+#define COMMANDING_BEGIN "\xc2\xe2" /* the first bytes of what commanding() finds */
+
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 
 /* Set once by main() before any thread starts. */
@@ -48,16 +50,44 @@ bool log_enabled(enum log_level level)
     return level >= settings.least;
 }
 
+/* Characters that a terminal obeys or that turn the order of a line round, beyond ASCII: C1 controls (U+0080
+ * to U+009F), separators of lines, marks of direction. Returns the character's bytes; 0: it is none of them.
+ */
+static size_t commanding(const char *text, unsigned *character)
+{
+    const unsigned char *c = (const unsigned char *)text;
+    if (c[0] == 0xc2 && c[1] < 0xa0) {
+        *character = c[1];
+        return 2;
+    }
+    if (c[0] != 0xe2 || (c[1] != 0x80 && c[1] != 0x81))
+        return 0;
+    *character = 0x2000 + ((c[1] & 1u) << 6) + (c[2] & 0x3fu);
+    bool turns = (*character >= 0x2028 && *character <= 0x202e) ||
+                 (*character >= 0x2066 && *character <= 0x2069) || *character == 0x200e ||
+                 *character == 0x200f;
+    return turns ? 3 : 0;
+}
+
 /* "2026-01-02T03:04:05.678Z info fcgi-api[42] text request_id=..." */
 static void add_text_line(struct strbuf *out, enum log_level level, const char *time, const char *text)
 {
     strbuf_printf(out, "%s %s %s[%d] ", time, level_names[level], settings.program, settings.pid);
     for (const char *c = text; *c != '\0';) {
-        size_t plain = strcspn(c, CONTROL_CHARACTERS);
+        unsigned character = 0;
+        size_t plain = strcspn(c, CONTROL_CHARACTERS COMMANDING_BEGIN);
         strbuf_add(out, c, plain);
         c += plain;
-        if (*c != '\0')
-            strbuf_printf(out, "\\x%02x", (unsigned char)*c++);
+        size_t length = commanding(c, &character);
+        if (length > 0)
+            strbuf_printf(out, "\\u%04x", character);
+        else if (*c == '\0')
+            break;
+        else if ((unsigned char)*c < 0x80)
+            strbuf_printf(out, "\\x%02x", (unsigned char)*c);
+        else
+            strbuf_add(out, c, 1);
+        c += length > 0 ? length : 1;
     }
     if (request_id[0] != '\0')
         strbuf_printf(out, " request_id=%s", request_id);
@@ -67,7 +97,18 @@ static void add_json_line(struct strbuf *out, enum log_level level, const char *
 {
     strbuf_printf(out, "{\"time\":\"%s\",\"level\":\"%s\",\"program\":\"%s\",\"pid\":%d,\"message\":", time,
                   level_names[level], settings.program, settings.pid);
-    strbuf_add_json_string(out, text, strlen(text));
+    strbuf_add(out, "\"", 1);
+    while (*text != '\0') {
+        unsigned character = 0;
+        size_t plain = strcspn(text, COMMANDING_BEGIN), length = commanding(text + plain, &character);
+        if (length == 0 && text[plain] != '\0')
+            plain++;
+        strbuf_add_json_part(out, text, plain);
+        if (length > 0)
+            strbuf_printf(out, "\\u%04x", character);
+        text += plain + length;
+    }
+    strbuf_add(out, "\"", 1);
     if (request_id[0] != '\0') {
         strbuf_add_text(out, ",\"request_id\":");
         strbuf_add_json_string(out, request_id, strlen(request_id));

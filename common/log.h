@@ -17,8 +17,8 @@ void log_set_request_id(const char *id);
 
 bool log_enabled(enum log_level level);
 
-/* Control characters in the finished text are escaped, so no input can forge a line. A line longer
- * than 8 KiB is cut and ends in "...". */
+/* Control characters in the finished text (of Unicode, and what turns the direction of a text) are escaped,
+ * so no input can forge a line or command a terminal. A line longer than 8 KiB is cut and ends in "...". */
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #define log_debug(...)                                                                                       \

@@ -78,11 +78,10 @@ static void add_escape(struct strbuf *buf, unsigned char c)
     }
 }
 
-void strbuf_add_json_string(struct strbuf *buf, const char *text, size_t length)
+void strbuf_add_json_part(struct strbuf *buf, const char *text, size_t length)
 {
     size_t start = 0; /* of the run that needs no escape */
 
-    strbuf_add(buf, "\"", 1);
     for (size_t i = 0; i < length; i++) {
         unsigned char c = (unsigned char)text[i];
         if (c >= 0x20 && c != '"' && c != '\\' && c != 0x7f)
@@ -92,6 +91,12 @@ void strbuf_add_json_string(struct strbuf *buf, const char *text, size_t length)
         start = i + 1;
     }
     strbuf_add(buf, text + start, length - start);
+}
+
+void strbuf_add_json_string(struct strbuf *buf, const char *text, size_t length)
+{
+    strbuf_add(buf, "\"", 1);
+    strbuf_add_json_part(buf, text, length);
     strbuf_add(buf, "\"", 1);
 }
 

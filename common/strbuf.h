@@ -16,6 +16,8 @@ void strbuf_printf(struct strbuf *buf, const char *format, ...) __attribute__((f
 
 /* Adds the text as a JSON string, quotes included; the text must be valid UTF-8. */
 void strbuf_add_json_string(struct strbuf *buf, const char *text, size_t length);
+/* A part of one, without the quotes. */
+void strbuf_add_json_part(struct strbuf *buf, const char *text, size_t length);
 
 void strbuf_clear(struct strbuf *buf); /* keeps the memory for the next use */
 void strbuf_free(struct strbuf *buf);

@@ -172,6 +172,20 @@ static void test_log_lines_cannot_be_forged(void **state)
     assert_null(strstr(logged(LOG_TEXT, "x"), "request_id"));
 }
 
+/* What a terminal obeys although it is no ASCII: U+009B is ESC [, U+0085 a new line, U+202E turns the rest.
+ */
+static void test_log_lines_command_no_terminal(void **state)
+{
+    static const char text[] = "a\xc2\x9b"
+                               "31m\xc2\x85\xe2\x80\xae\xe2\x81\xa6z\t\xc3\xa9\xe2\x82\xac\xe2\x80\x93";
+    (void)state;
+    assert_non_null(strstr(logged(LOG_TEXT, text),
+                           "] a\\u009b31m\\u0085\\u202e\\u2066z\\x09\xc3\xa9\xe2\x82\xac\xe2\x80\x93\n"));
+    assert_non_null(strstr(logged(LOG_JSON, text),
+                           "\"message\":\"a\\u009b31m\\u0085\\u202e\\u2066z\\t\xc3\xa9"
+                           "\xe2\x82\xac\xe2\x80\x93\"}\n"));
+}
+
 static void test_log_cuts_long_lines(void **state)
 {
     (void)state;
@@ -215,6 +229,7 @@ int main(void)
         cmocka_unit_test(test_json_string),
         cmocka_unit_test(test_growth),
         cmocka_unit_test(test_log_lines_cannot_be_forged),
+        cmocka_unit_test(test_log_lines_command_no_terminal),
         cmocka_unit_test(test_log_cuts_long_lines),
         cmocka_unit_test(test_random_ids_differ),
         cmocka_unit_test(test_backoff_grows_and_jitters),
