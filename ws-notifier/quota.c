@@ -128,13 +128,15 @@ enum close_code quota_enter(struct quota *quota, struct quota_guest *guest, cons
         from = need_address(quota, address);
         if (config->ws_max_address_clients > 0 && from->clients >= config->ws_max_address_clients)
             return CLOSE_ADDRESS_CLIENTS;
-        if (!rate_take(&from->handshakes, config->ws_max_address_handshakes_s, 1, now_us))
+        if (!rate_allows(&from->handshakes, config->ws_max_address_handshakes_s, 1, now_us))
             return CLOSE_ADDRESS_HANDSHAKES;
     }
     if (!rate_take(&quota->handshakes, config->ws_max_handshakes_s, 1, now_us))
         return CLOSE_HANDSHAKES;
-    if (from)
+    if (from) {
+        (void)rate_take(&from->handshakes, config->ws_max_address_handshakes_s, 1, now_us);
         from->clients++;
+    }
     guest->address = from;
     return CLOSE_NOT;
 }

@@ -10,11 +10,13 @@
 #define RATE_BURST_S 10
 
 struct rate {
-    int64_t full_us; /* zero-initialized: nothing happened yet */
+    int64_t full_ns; /* zero-initialized: nothing happened yet */
 };
 
-/* Whether `amount` more may happen now; if so, it has. `per_second` 0: any amount. A clock that never goes
- * back. */
+/* Whether `amount` more may happen now. `per_second` 0: any amount. A clock that never goes back. */
+bool rate_allows(const struct rate *rate, int64_t per_second, int64_t amount, int64_t now_us);
+
+/* The same; if so, it has happened. */
 bool rate_take(struct rate *rate, int64_t per_second, int64_t amount, int64_t now_us);
 
 /* As if nothing had ever happened. */

@@ -75,6 +75,30 @@ static void test_what_is_refused_costs_nothing(void **state)
     assert_true(rate_take(&rate, 100, 100, 1000000));
 }
 
+/* A byte takes its time at any rate: what is rounded down to nothing is not limited. */
+static void test_one_by_one(void **state)
+{
+    static const int64_t rates[] = {262144, 1000000, 1500000, 10000000};
+    (void)state;
+    for (size_t i = 0; i < sizeof rates / sizeof *rates; i++) {
+        struct rate rate = {0};
+        int64_t taken = 0, allowed = rates[i] * RATE_BURST_S;
+        while (taken <= allowed && rate_take(&rate, rates[i], 1, 0))
+            taken++;
+        assert_in_range(taken, allowed - allowed / 1000, allowed);
+    }
+}
+
+static void test_more_than_there_ever_is(void **state)
+{
+    struct rate rate = {0};
+    (void)state;
+    assert_false(rate_take(&rate, 1, INT64_MAX, 0));
+    assert_false(rate_take(&rate, 1073741824, INT64_MAX / 2, INT64_C(1) << 40));
+    assert_true(rate_take(&rate, 1073741824, INT64_C(10737418240), 0));
+    assert_false(rate_take(&rate, 1073741824, 1, 0));
+}
+
 static void test_no_rate(void **state)
 {
     struct rate rate = {0};
@@ -136,6 +160,20 @@ static void test_handshakes_of_all(void **state)
         assert_int_equal(quota_enter(quota, &guests[i], NULL, 0), CLOSE_NOT);
     assert_int_equal(quota_enter(quota, &guests[20], NULL, 0), CLOSE_HANDSHAKES);
     assert_int_equal(quota_enter(quota, &guests[20], NULL, 500), CLOSE_NOT);
+}
+
+/* An address does not pay for a handshake that the limit of all has refused. */
+static void test_refused_for_all_costs_the_address_nothing(void **state)
+{
+    (void)state;
+    config.ws_max_handshakes_s = 1;
+    config.ws_max_address_handshakes_s = 1;
+    for (size_t i = 0; i < 10; i++)
+        assert_int_equal(enter(i, 1, 0), CLOSE_NOT);
+    for (size_t i = 10; i < 30; i++)
+        assert_int_equal(enter(i, 2, 0), CLOSE_HANDSHAKES);
+    for (size_t i = 10; i < 20; i++)
+        assert_int_equal(enter(i, 2, 10000), CLOSE_NOT);
 }
 
 /* What one address has too many of is not taken from all. */
@@ -232,11 +270,14 @@ int main(void)
         TEST(test_ten_seconds_worth_at_once),
         TEST(test_in_the_long_run),
         TEST(test_what_is_refused_costs_nothing),
+        TEST(test_one_by_one),
+        TEST(test_more_than_there_ever_is),
         TEST(test_no_rate),
         TEST(test_without_limits_nothing_is_kept),
         TEST(test_clients_of_an_address),
         TEST(test_handshakes_of_an_address),
         TEST(test_handshakes_of_all),
+        TEST(test_refused_for_all_costs_the_address_nothing),
         TEST(test_one_address_does_not_shut_out_the_others),
         TEST(test_addresses_are_forgotten),
         TEST(test_clients_of_a_user),
