@@ -15,6 +15,12 @@
 #include "ws-notifier/notifier_metrics.h"
 #include "ws-notifier/protocol.h"
 
+#define EPOCHS_LEFT 16
+
+/* A clock is set back by so much at most: a message in the stream that is further ahead of the clock is
+ * somebody's error. */
+#define SET_BACK_S 3600
+
 struct feed {
     const struct config *config;
     struct hub *hub;
@@ -29,6 +35,9 @@ struct feed {
     bool ever_caught_up;
     int64_t marker_s;      /* everything before it has been read */
     int64_t stream_time_s; /* the latest time seen on a message that is stamped when it is sent */
+    int64_t latest_s;      /* the latest time that an event or a cursor was given: see feed_now_s() */
+    char left[EPOCHS_LEFT][CURSOR_EPOCH_MAX + 1]; /* epochs that are over, a circle */
+    unsigned left_count;
 };
 
 struct feed *feed_new(const struct config *config, struct hub *hub, struct metrics *metrics)
@@ -58,9 +67,28 @@ void feed_on_growth(struct feed *feed, void (*grown)(void *context), void *conte
     feed->grown_context = context;
 }
 
-static int64_t now_s(void)
+/* ---- time ---------------------------------------------------------------------------------------- */
+
+int64_t feed_now_s(const struct feed *feed)
 {
-    return clock_wall_ms() / 1000;
+    int64_t clock_s = clock_wall_ms() / 1000;
+    return clock_s > feed->latest_s ? clock_s : feed->latest_s;
+}
+
+/* A time is being given away: none that follows may be earlier. */
+static void note_time(struct feed *feed, int64_t time_s)
+{
+    if (time_s > feed->latest_s)
+        feed->latest_s = time_s;
+}
+
+/* The same of a time that the stream tells: a notifier before this one may have given it away. */
+static void note_stream_time(struct feed *feed, int64_t time_s)
+{
+    if (time_s > feed->stream_time_s)
+        feed->stream_time_s = time_s;
+    if (time_s <= clock_wall_ms() / 1000 + SET_BACK_S)
+        note_time(feed, time_s);
 }
 
 /* ---- where the stream is being read -------------------------------------------------------------- */
@@ -80,7 +108,8 @@ void feed_connected(struct feed *feed, bool resumed)
     if (!resumed) {
         /* At first the ring will hold all that is read back. Later, what came between then and now may have
          * been in a stream that is gone. */
-        ring_begin(feed->ring, feed->ever_caught_up ? now_s() : now_s() - feed_history_s(feed));
+        int64_t now_s = feed_now_s(feed);
+        ring_begin(feed->ring, feed->ever_caught_up ? now_s : now_s - feed_history_s(feed));
         feed->stream_time_s = 0;
     }
 }
@@ -95,7 +124,9 @@ void feed_disconnected(struct feed *feed)
 void feed_caught_up(struct feed *feed, int64_t marker_s)
 {
     feed->news = true;
-    feed->marker_s = marker_s;
+    note_time(feed, marker_s);
+    if (marker_s > feed->marker_s)
+        feed->marker_s = marker_s;
     if (feed->caught_up)
         return;
     feed->caught_up = feed->ever_caught_up = true;
@@ -130,6 +161,8 @@ static void send_reset(void *context, struct subscription *subscription)
 
     hub_cancel_replay(feed->hub, subscription);
     subscription->last_seq = 0;
+    if (!feed->ever_caught_up)
+        return; /* history goes by: it has heard nothing of it */
     protocol_reset(&text, subscription_user(subscription), &cursor, "epoch");
     struct frame *frame = frame_new(text.text, text.length);
     client_send(subscription->client, frame);
@@ -149,16 +182,29 @@ static void change_epoch(struct feed *feed, const char *epoch)
         return;
     }
     log_warn("the epoch was %s and is %s: the database was restored", change.before, epoch);
+    memcpy(feed->left[feed->left_count++ % EPOCHS_LEFT], change.before, sizeof change.before);
     ring_clear(feed->ring);
     hub_each(feed->hub, send_reset, &change);
 }
 
-/* The API's own word, said before the first event of an epoch. */
+static bool has_left(const struct feed *feed, const char *epoch)
+{
+    for (size_t i = 0; i < EPOCHS_LEFT; i++) {
+        if (strcmp(feed->left[i], epoch) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The API's own word, said before the first event of an epoch. History that is read a second time tells again
+ * of epochs that are over: by then browsers have heard more. */
 static void take_beacon(struct feed *feed, const struct amqp_delivery *delivery)
 {
     const char *epoch = delivery->meta.epoch;
-    if (epoch[0] && strcmp(epoch, feed->epoch) != 0)
-        change_epoch(feed, epoch);
+    if (!epoch[0] || strcmp(epoch, feed->epoch) == 0 ||
+        (feed->ever_caught_up && !feed->news && has_left(feed, epoch)))
+        return;
+    change_epoch(feed, epoch);
 }
 
 /* ---- events -------------------------------------------------------------------------------------- */
@@ -194,7 +240,7 @@ static struct frame *lost_events_frame(void *context, uint32_t user_id, uint64_t
  * tell, but whatever was stamped before it and its own creation were earlier. */
 static int64_t reached_s(const struct feed *feed, const struct event_meta *meta)
 {
-    int64_t now = now_s(), time_s = meta->created_at_ms / 1000;
+    int64_t now = feed_now_s(feed), time_s = meta->created_at_ms / 1000;
     if (feed->news)
         return now;
     if (feed->stream_time_s > time_s)
@@ -216,9 +262,12 @@ static void announce(struct feed *feed, const struct amqp_delivery *delivery)
 static void deliver_event(struct feed *feed, const struct amqp_delivery *delivery, struct frame *frame)
 {
     const struct event_meta *meta = &delivery->meta;
-    struct hub_event event = {meta->user_id, meta->seq, meta->created_at_ms, frame};
+    /* Once all has been read, what comes is new, and no clock has a say. */
+    struct hub_event event = {meta->user_id, meta->seq, feed->caught_up ? 0 : meta->created_at_ms, frame};
+    int64_t time_s = reached_s(feed, meta);
 
-    switch (ring_add(feed->ring, meta->user_id, meta->seq, reached_s(feed, meta), frame)) {
+    note_time(feed, time_s);
+    switch (ring_add(feed->ring, meta->user_id, meta->seq, time_s, frame)) {
     case RING_DUPLICATE:
         metrics_add(feed->metrics, NOTIFIER_DUPLICATES, 1);
         return;
@@ -290,8 +339,7 @@ static void take_control(struct feed *feed, const struct amqp_delivery *delivery
                                              : "came the way that is for markers only");
         return;
     }
-    if (delivery->timestamp_s > feed->stream_time_s)
-        feed->stream_time_s = delivery->timestamp_s;
+    note_stream_time(feed, delivery->timestamp_s);
     if (delivery->author == AMQP_BY_API)
         take_beacon(feed, delivery);
 }
@@ -361,7 +409,8 @@ bool feed_forget_oldest(struct feed *feed)
 
 void feed_tick(struct feed *feed)
 {
-    ring_age(feed->ring, now_s());
+    note_time(feed, feed_now_s(feed));
+    ring_age(feed->ring, feed_now_s(feed));
     metrics_set(feed->metrics, NOTIFIER_RING_EVENTS, (int64_t)ring_count(feed->ring));
     metrics_set(feed->metrics, NOTIFIER_RING_BYTES, (int64_t)ring_bytes(feed->ring));
     metrics_set(feed->metrics, NOTIFIER_RING_USERS, (int64_t)ring_users(feed->ring));

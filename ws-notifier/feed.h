@@ -46,6 +46,10 @@ const char *feed_epoch(const struct feed *feed); /* "" while unknown */
 /* Whether cursors can be judged: caught up, and the epoch is known. */
 bool feed_ready(const struct feed *feed);
 
+/* The stream's time, in seconds, by which events, the ring and cursors are compared: the wall clock's, but it
+ * never goes back. It waits until a clock that was set back has caught up. */
+int64_t feed_now_s(const struct feed *feed);
+
 /* "Everything of this user up to seq, and whatever reached the stream before ..." as of now. */
 struct cursor feed_cursor(const struct feed *feed, uint64_t seq);
 

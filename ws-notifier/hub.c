@@ -103,6 +103,7 @@ void hub_go_live(struct hub *hub, struct subscription *subscription, uint64_t la
     subscription->live = true;
     subscription->last_seq = last_seq;
     subscription->with_cursor = with_cursor;
+    subscription->told = false;
     if (!with_cursor)
         return;
     /* Those who come together beat apart. */
@@ -247,7 +248,8 @@ static bool too_old(const struct subscription *subscription, const struct hub_ev
 
 static bool lost_something(const struct subscription *subscription, const struct hub_event *event)
 {
-    return event->seq != 0 && subscription->last_seq != 0 && event->seq != subscription->last_seq + 1;
+    return event->seq != 0 && subscription->last_seq != 0 && !subscription->told &&
+           event->seq != subscription->last_seq + 1;
 }
 
 /* Resets of one event: most of an audience has the same last event, so one frame is made for many. */
@@ -291,8 +293,10 @@ void hub_deliver(struct hub *hub, const struct hub_event *event, hub_reset_maker
         bool old = too_old(subscription, event);
         if (!old && lost_something(subscription, event))
             send_reset(hub, &resets, subscription);
-        if (event->seq)
+        if (event->seq) {
             subscription->last_seq = event->seq;
+            subscription->told = false;
+        }
         if (!old)
             deliveries += client_send(subscription->client, event->frame);
     }

@@ -36,6 +36,7 @@ struct subscription {
     bool live;
     bool replaying;   /* live, but not there yet */
     bool with_cursor; /* gets heartbeats */
+    bool told;        /* that it lacks something: a hole before its next event is no news */
 };
 
 /* `beats`: how many hub_beat() make a whole round of heartbeats. */

@@ -198,7 +198,7 @@ static enum outcome judge(const struct reception *reception, const struct subscr
         return RECOVERED;
     if (strcmp(since->epoch, feed_epoch(reception->feed)) != 0)
         return OTHER_EPOCH;
-    if (ring_find(ring, subscription_user(subscription), since, clock_wall_ms() / 1000, replay))
+    if (ring_find(ring, subscription_user(subscription), since, feed_now_s(reception->feed), replay))
         return RECOVERED;
     replay->after_seq = replay->last_seq = since->seq > newest ? since->seq : newest;
     return TRUNCATED;
@@ -231,6 +231,7 @@ static void answer(struct reception *reception, struct subscription *subscriptio
                         replay.last_seq - replay.after_seq, &until, outcomes[outcome].reason);
     send_text(subscription->client, reception->text.text, reception->text.length);
     hub_go_live(reception->hub, subscription, replay.after_seq, true);
+    subscription->told = outcome != RECOVERED;
     if (replay.after_seq < replay.last_seq)
         hub_replay(reception->hub, subscription, replay.last_seq);
 }
