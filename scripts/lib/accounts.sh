@@ -19,6 +19,8 @@ database_accounts() {
     # EVENT only because Adminer shows an error when it may not list a database's events; none ever runs, for
     # the scheduler is off, and only the administrator may turn it on.
     printf 'GRANT SELECT, EVENT ON `%s`.* TO %s;\n' "${1//_/\\_}" "$4"
+    database_account_narrow "$3" "$1"
+    database_account_narrow "$4" "$1"
 }
 
 # database_account ACCOUNT SECRET
@@ -27,6 +29,20 @@ database_account() {
     password=$(secret "$2")
     password=${password//\\/\\\\}
     printf "CREATE USER IF NOT EXISTS %s;\nALTER USER %s IDENTIFIED BY '%s';\n" "$1" "$1" "${password//\'/\'\'}"
+    # Whatever it was once given in all databases.
+    printf 'REVOKE ALL PRIVILEGES ON *.* FROM %s;\nREVOKE GRANT OPTION ON *.* FROM %s;\n' "$1" "$1"
+}
+
+# database_account_narrow ACCOUNT DATABASE: nor anything that it was once given in the database by a name that is another
+# pattern than ours. The rest of its rights scripts/migrate puts in order.
+database_account_narrow() {
+    local right
+    [[ $2 = *_* ]] || return 0
+    for right in 'ALL PRIVILEGES' 'GRANT OPTION'; do
+        printf "SET @sql = (SELECT IF(COUNT(*) > 0, \"REVOKE %s ON \`%s\`.* FROM %s\", 'DO 0') FROM mysql.db WHERE Db = '%s' AND CONCAT(\"'\", User, \"'@'\", Host, \"'\") = \"%s\");\n" \
+            "$right" "$2" "$1" "$2" "$1"
+        printf 'EXECUTE IMMEDIATE @sql;\n'
+    done
 }
 
 # broker_accounts VHOST EXCHANGE QUEUE [ADMINISTRATOR]: definitions for RabbitMQ to load at its start. The API makes the

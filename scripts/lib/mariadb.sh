@@ -10,7 +10,7 @@ ADMINER_ACCOUNT="'carillon-adminer'@'127.0.0.1'"
 mariadb_configure() {
     local user
     user=$(id -un)
-    [ "$TLS" != 1 ] || API_ACCOUNT="'carillon-api'@'127.0.0.1'"
+    mariadb_accounts
     rm -f "$SECRET_DIR/db_password" # of an account that is no more, see mariadb_init_sql
     mariadb_conf "$user" >"$ETC_DIR/mariadb.cnf"
     (
@@ -81,7 +81,11 @@ mariadb_install() {
     mv "$new" "$RUN_DIR/mariadb"
 }
 
+# Where the API's account comes from depends on how it comes.
+mariadb_accounts() { [ "$TLS" != 1 ] || API_ACCOUNT="'carillon-api'@'127.0.0.1'"; }
+
+# mariadb_migrate ARGUMENT...: scripts/migrate with this stack's database and accounts.
 mariadb_migrate() {
     DB_SOCKET=$DB_SOCKET DB_USER=carillon-migrate DB_PASSWORD='' DB_PASSWORD_FILE=$(secret_file db_migrate_password) \
-        DB_NAME=carillon API_ACCOUNT=$API_ACCOUNT ADMINER_ACCOUNT=$ADMINER_ACCOUNT "$ROOT/scripts/migrate" --demo --quiet
+        DB_NAME=carillon API_ACCOUNT=$API_ACCOUNT ADMINER_ACCOUNT=$ADMINER_ACCOUNT "$ROOT/scripts/migrate" "$@"
 }

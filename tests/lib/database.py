@@ -13,12 +13,16 @@ PROGRAMS = ("api", "migrate", "adminer")
 
 
 class Database:
-    """Its scripts and SQL are a copy in `tree`, so that a test can write migrations of its own."""
+    """Its scripts and SQL are a copy in `tree`, so that a test can write migrations of its own. Several at a time share the
+    accounts."""
+
+    alive = 0
 
     def __init__(self, stack, directory, name):
         self.stack, self.name, self.tree = stack, name, directory / "tree"
-        self.secrets = directory / "secrets"
-        self.secrets.mkdir(mode=0o700)
+        self.secrets = stack.run_dir / "tmp" / "other-secrets"
+        self.secrets.mkdir(mode=0o700, exist_ok=True)
+        Database.alive += 1
         for folder in ("scripts", "sql"):
             shutil.copytree(ROOT / folder, self.tree / folder)
         for _ in range(2):  # the second time changes nothing
@@ -40,8 +44,8 @@ class Database:
     def password(self, program):
         return (self.secrets / f"db_{program}_password").read_text().strip()
 
-    def migrate(self, *arguments, check=True, start=subprocess.run, **more):
-        """scripts/migrate of the copy; with start=subprocess.Popen it is not waited for."""
+    def start_migrate(self, *arguments, **more):
+        """scripts/migrate of the copy, in a process group of its own."""
         environment = self.environment(
             DB_HOST="127.0.0.1",
             DB_PORT=str(self.stack.port("DB_PORT")),
@@ -51,14 +55,16 @@ class Database:
             ADMINER_ACCOUNT=self.account("adminer"),
             **more,
         )
-        how = {} if start is subprocess.Popen else {"timeout": 120}
-        done = start(
+        return subprocess.Popen(
             [self.tree / "scripts" / "migrate", *arguments], env=environment, text=True, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, **how,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
-        if how and check:
-            assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-        return done
+
+    def migrate(self, *arguments, check=True, **more):
+        running = self.start_migrate(*arguments, **more)
+        said, complained = running.communicate(timeout=120)
+        assert running.returncode == 0 or not check, f"{said}\n{complained}"
+        return subprocess.CompletedProcess(running.args, running.returncode, said, complained)
 
     def connect(self, program="migrate", **more):
         return pymysql.connect(
@@ -77,5 +83,7 @@ class Database:
             return list(found)
 
     def drop(self):
-        users = ", ".join(self.account(program) for program in PROGRAMS)
-        self.stack.sql(f"DROP USER IF EXISTS {users}; DROP DATABASE IF EXISTS `{self.name}`")
+        self.stack.sql(f"DROP DATABASE IF EXISTS `{self.name}`")
+        Database.alive -= 1
+        if Database.alive == 0:
+            self.stack.sql("DROP USER IF EXISTS " + ", ".join(self.account(program) for program in PROGRAMS))
