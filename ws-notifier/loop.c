@@ -172,11 +172,19 @@ static void free_all(struct loop *loop)
     uv_loop_close(&loop->uv);
 }
 
+/* A closed terminal and what rotates logs send these to every daemon. There is nothing to read again or to reopen. */
+static void ignore_signals(void)
+{
+    static const int ignored[] = {SIGPIPE, SIGHUP, SIGUSR1, SIGUSR2};
+    for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++)
+        signal(ignored[i], SIG_IGN);
+}
+
 int loop_run(const struct config *config)
 {
     struct loop loop = {.config = config};
 
-    signal(SIGPIPE, SIG_IGN);
+    ignore_signals();
     setenv("UV_THREADPOOL_SIZE", "1", 0); /* only links are opened there, one at a time */
     setenv("UV_USE_IO_URING", "0", 1);    /* it would go past the sandbox */
     if (uv_loop_init(&loop.uv))

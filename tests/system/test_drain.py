@@ -88,6 +88,29 @@ def test_sigterm_on_the_pool(stack, load):
     all_is_accounted_for(stack, load)
 
 
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGUSR1"])
+def test_signals_of_log_rotation_on_the_pool(stack, load, name):
+    """It leaves as on SIGTERM and comes back, with the settings and keys of now; no request fails."""
+    old = {worker.pid for worker in stack.workers()}
+    stack.signal("fcgi-api", getattr(signal, name))
+    eventually(lambda: len(stack.workers()) == len(old) and not old & {w.pid for w in stack.workers()}, 15, "a new pool")
+    more(load, 100)
+    all_is_accounted_for(stack, load)
+
+
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGUSR1", "SIGUSR2"])
+def test_signals_of_log_rotation_on_the_notifier(stack, http, sockets, name):
+    """It has nothing to reopen: nobody notices."""
+    [user] = stack.new_users(1)
+    [task] = stack.new_tasks([user])
+    socket, notifier = sockets(), stack.notifier()
+    socket.subscribe(user)
+    notifier.kill(getattr(signal, name))
+    assert http.patch(f"/tasks/{task}", {"content": name}).status == 200
+    assert socket.notification()["task"]["content"] == name
+    assert notifier.alive() and stack.notifier().pid == notifier.pid
+
+
 def test_worker_killed_at_once(stack, load):
     """kill -9 may cost the one request it held, nothing else; its events leave all the same."""
     stack.kill_a_worker()
