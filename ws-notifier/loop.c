@@ -172,7 +172,8 @@ static void free_all(struct loop *loop)
     uv_loop_close(&loop->uv);
 }
 
-/* A closed terminal and what rotates logs send these to every daemon. There is nothing to read again or to reopen. */
+/* A closed terminal and what rotates logs send these to every daemon. There is nothing to read again or to
+ * reopen. */
 static void ignore_signals(void)
 {
     static const int ignored[] = {SIGPIPE, SIGHUP, SIGUSR1, SIGUSR2};

@@ -6,7 +6,8 @@
  *   drain.c  outbox -> broker, and out of the outbox when confirmed
  *   sweep.c  what one process does for all: forgotten events, gauges, purging
  *
- * and, without I/O:  worklist.h (who has something), pace.h (when it is sent), flight.h (what is under way)
+ * and, without I/O:  worklist.h (who has something), pace.h (when it is sent), flight.h (what is under way),
+ *   retention.h (what time it is for purging)
  */
 #ifndef CARILLON_PUBLISHER_INTERNAL_H
 #define CARILLON_PUBLISHER_INTERNAL_H
@@ -21,11 +22,14 @@
 #include "fcgi-api/publisher/pace.h"
 #include "fcgi-api/publisher/pool.h"
 #include "fcgi-api/publisher/publisher.h"
+#include "fcgi-api/publisher/retention.h"
 #include "fcgi-api/publisher/worklist.h"
 #include "fcgi-api/store/store.h"
 
 /* When a publisher was last seen connected, by the database's clock: a note in the database. */
 #define ALIVE_NOTE "broker_alive_at"
+/* Up to when the purge has come, by its own time. */
+#define PURGE_NOTE "purge_at"
 
 #define DB_PAUSE_MS     300 /* after the database could not be reached */
 #define PUBLISHER_HINTS 64  /* at once */
@@ -92,6 +96,7 @@ struct publisher {
 
     /* what one process does for all */
     int64_t sweep_at, beacon_at, alive_at, purge_at;
+    struct retention retention;
 };
 
 /* ---- link.c -------------------------------------------------------------------------------------- */

@@ -65,13 +65,32 @@ static void note_alive(struct publisher *publisher)
         (void)!store_set_moment(publisher->store, ALIVE_NOTE, now);
 }
 
+/* By no clock alone (retention.h). The note comes before the deletion it allows. */
+static enum err purge_time(struct publisher *publisher, int64_t *now_ms)
+{
+    struct retention_clocks clocks = {.newest = -1};
+    enum err err = store_moment(publisher->store, PURGE_NOTE, &clocks.noted);
+    if (!err)
+        err = store_clock(publisher->store, &clocks.database);
+    if (!err && clocks.noted < 0)
+        err = store_newest_event(publisher->store, &clocks.newest);
+    if (err)
+        return err;
+    clocks.worker = clock_wall_ms();
+    clocks.monotonic = clock_monotonic_ms();
+    *now_ms = retention_now(&publisher->retention, &clocks);
+    return store_set_moment(publisher->store, PURGE_NOTE, *now_ms);
+}
+
 static void purge(struct publisher *publisher)
 {
     const struct config *config = publisher->config;
+    int64_t now_ms;
     uint64_t deleted;
-    enum err err = store_purge(publisher->store, config->event_retention_s, config->idempotency_retention_s,
-                               PURGE_ROWS, &deleted);
-    if (err)
+
+    if (purge_time(publisher, &now_ms) != ERR_OK ||
+        store_purge(publisher->store, now_ms - config->event_retention_s * 1000,
+                    now_ms - config->idempotency_retention_s * 1000, PURGE_ROWS, &deleted) != ERR_OK)
         return;
     metrics_add(publisher->metrics, API_ROWS_PURGED, (int64_t)deleted);
     if (deleted >= PURGE_ROWS)

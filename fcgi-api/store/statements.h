@@ -154,6 +154,8 @@
     X(SQL_EVENT_DELETE,                                                                                      \
       "DELETE FROM events WHERE user_id = ? AND seq = ? AND NOT EXISTS "                                     \
       "(SELECT 1 FROM outbox o WHERE o.user_id = events.user_id AND o.seq = events.seq)")                    \
+    X(SQL_NEWEST_EVENT,                                                                                      \
+      "SELECT created_at FROM events ORDER BY created_at DESC LIMIT 1")                                      \
     X(SQL_OLD_KEYS_DELETE,                                                                                   \
       "DELETE FROM idempotency_keys WHERE created_at < ? ORDER BY created_at LIMIT ?")                       \
     /* advisory locks, and notes that the publishers leave each other */                                     \

@@ -222,9 +222,12 @@ MUST_CHECK enum err store_set_moment(struct store *store, const char *name, int6
 
 /* ---- upkeep ------------------------------------------------------------------------------------- */
 
-/* Deletes at most `limit` journal rows older than the retention that are no longer in the outbox, and
- * as many expired idempotency keys; *deleted: rows in all. Call again while it deletes. */
-MUST_CHECK enum err store_purge(struct store *store, int64_t event_age_s, int64_t idempotency_age_s,
-                                int limit, uint64_t *deleted);
+/* When the journal's newest row was made; -1: it has none. */
+MUST_CHECK enum err store_newest_event(struct store *store, int64_t *wall_ms);
+
+/* Deletes at most `limit` journal rows from before events_ms that are no longer in the outbox, and as many
+ * idempotency keys from before keys_ms; *deleted: rows in all. Call again while it deletes. */
+MUST_CHECK enum err store_purge(struct store *store, int64_t events_ms, int64_t keys_ms, int limit,
+                                uint64_t *deleted);
 
 #endif

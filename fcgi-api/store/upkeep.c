@@ -214,14 +214,25 @@ static enum err purge_events(struct store *store, int64_t before_ms, int limit, 
     return err;
 }
 
-enum err store_purge(struct store *store, int64_t event_age_s, int64_t idempotency_age_s, int limit,
-                     uint64_t *deleted)
+static enum err newest_work(struct store *store, void *context)
 {
-    int64_t now_ms = clock_wall_ms();
-    struct purge_call keys = {.before_ms = now_ms - idempotency_age_s * 1000, .limit = limit};
+    return store_select_one(store, SQL_NEWEST_EVENT, NULL, 0, STORE_OUT(to_time(context)));
+}
+
+enum err store_newest_event(struct store *store, int64_t *wall_ms)
+{
+    enum err err = store_run(store, STORE_READ, newest_work, wall_ms);
+    if (err == ERR_NOT_FOUND)
+        *wall_ms = -1;
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+enum err store_purge(struct store *store, int64_t events_ms, int64_t keys_ms, int limit, uint64_t *deleted)
+{
+    struct purge_call keys = {.before_ms = keys_ms, .limit = limit};
 
     *deleted = 0;
-    enum err err = purge_events(store, now_ms - event_age_s * 1000, limit, deleted);
+    enum err err = purge_events(store, events_ms, limit, deleted);
     if (!err)
         err = store_run(store, STORE_WRITE, delete_keys_work, &keys);
     if (!err)

@@ -9,7 +9,8 @@ TLS_RENEW_DAYS=30
 
 tls_configure() {
     (umask 077 && mkdir -p "$TLS_DIR/acme")
-    tls_lasts ca || tls_make_ca
+    # One of a clock that was ahead is not valid yet.
+    { tls_lasts ca && call_openssl verify -CAfile "$TLS_DIR/ca.pem" "$TLS_DIR/ca.pem" >/dev/null 2>&1; } || tls_make_ca
     { tls_lasts server && call_openssl verify -CAfile "$TLS_DIR/ca.pem" "$TLS_DIR/server.pem" >/dev/null 2>&1; } || tls_make_server
 }
 

@@ -75,3 +75,23 @@ def test_what_waits_is_not_purged(stack, http, user, task):
         broker.kill(signal.SIGCONT)
     stack.ready()
     stack.outbox_empty()
+
+
+def test_a_jump_of_the_clock_deletes_nothing_young(stack):
+    """Three days ahead of when the last purge was: what is past its time by then is not by the purge's own time, which
+    comes after slowly (fcgi-api/publisher/retention.h)."""
+    eventually(lambda: stack.sql("SELECT 1 FROM notes WHERE name = 'purge_at'"), 40, "there is a note")
+    young, old = stack.new_users(2)
+    stack.sql("UPDATE notes SET value = value - 3 * 86400000 WHERE name = 'purge_at'")
+    try:
+        for user, days in ((young, 8), (old, 12)):
+            stack.sql(
+                "INSERT INTO events (user_id, seq, type, task_id, payload, created_at)"
+                f" SELECT {user}, seq, 'task.updated', 1, '{{}}', UTC_TIMESTAMP(3) - INTERVAL {days} DAY FROM seq_1_to_5"
+            )
+        stack.signal("fcgi-api", signal.SIGTERM)
+        eventually(lambda: not stack.journal(old), 40, "the purge has been there")
+        assert len(stack.journal(young)) == 5
+    finally:
+        stack.sql("UPDATE notes SET value = UNIX_TIMESTAMP() * 1000 WHERE name = 'purge_at'")
+    stack.ready()
