@@ -37,8 +37,9 @@
 #define SANITIZED false
 #endif
 
-#define KNOWN_CALLS 1024 /* numbers of calls are below */
-#define INT_BITS    0xffffffffu
+#define KNOWN_CALLS      1024 /* numbers of calls are below */
+#define INT_BITS         0xffffffffu
+#define SOCKET_TYPE_BITS 0xfu /* the rest are flags */
 
 /* What the kernel left in the register that a call's result comes in. */
 #if defined(__x86_64__)
@@ -145,12 +146,44 @@ static void add_protection(struct rules *rules, const char *name)
     add_where(rules, rules->refuse, name, 2, PROT_EXEC | PROT_WRITE, PROT_EXEC | PROT_WRITE);
 }
 
+/* Where two ints are that, the second one under a mask. */
+static void add_where_both(struct rules *rules, uint32_t action, const char *name, unsigned first,
+                           uint64_t first_value, uint64_t mask, uint64_t value)
+{
+    const struct scmp_arg_cmp conditions[] = {
+        {.arg = first, .op = SCMP_CMP_MASKED_EQ, .datum_a = INT_BITS, .datum_b = first_value},
+        {.arg = first + 1, .op = SCMP_CMP_MASKED_EQ, .datum_a = mask, .datum_b = value}};
+    add(rules, action, name, 2, conditions);
+}
+
+/* Streams, and datagrams for the look-up of names. That look-up would also ask the kernel which addresses
+ * there are (netlink, and bind); where it cannot, it takes it that there are addresses of both kinds. */
 static void add_socket(struct rules *rules)
 {
-    static const uint64_t families[] = {AF_UNIX, AF_INET, AF_INET6,
-                                        AF_NETLINK}; /* the last: look-up of names */
-    for (size_t i = 0; i < sizeof families / sizeof *families; i++)
-        add_where(rules, SCMP_ACT_ALLOW, "socket", 0, INT_BITS, families[i]);
+    static const struct {
+        uint64_t family, type;
+    } kinds[] = {{AF_UNIX, SOCK_STREAM},
+                 {AF_INET, SOCK_STREAM},
+                 {AF_INET, SOCK_DGRAM},
+                 {AF_INET6, SOCK_STREAM},
+                 {AF_INET6, SOCK_DGRAM}};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        add_where_both(rules, SCMP_ACT_ALLOW, "socket", 0, kinds[i].family, SOCKET_TYPE_BITS, kinds[i].type);
+    add_where(rules, rules->refuse_silently, "socket", 0, INT_BITS, AF_NETLINK);
+}
+
+/* A descriptor can be told to signal a process, any of the same user, when something happens to it. */
+static void add_fcntl(struct rules *rules)
+{
+    static const uint64_t commands[] = {F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD,     F_SETFD,
+                                        F_GETFL, F_GETPIPE_SZ,    F_SETPIPE_SZ};
+    static const uint64_t signalling[] = {F_SETOWN, F_SETOWN_EX, F_SETSIG, F_SETLEASE, F_NOTIFY};
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        add_where(rules, SCMP_ACT_ALLOW, "fcntl", 1, INT_BITS, commands[i]);
+    for (size_t i = 0; i < sizeof signalling / sizeof *signalling; i++)
+        add_where(rules, rules->refuse, "fcntl", 1, INT_BITS, signalling[i]);
+    add_where_both(rules, SCMP_ACT_ALLOW, "fcntl", 1, F_SETFL, O_ASYNC, 0);
+    add_where_both(rules, rules->refuse, "fcntl", 1, F_SETFL, O_ASYNC, O_ASYNC);
 }
 
 static void add_ioctl(struct rules *rules)
@@ -184,6 +217,7 @@ static void add_rules(struct rules *rules)
     add_protection(rules, "mmap");
     add_protection(rules, "mprotect");
     add_socket(rules);
+    add_fcntl(rules);
     add_ioctl(rules);
     add_prctl(rules);
     add_limits(rules);

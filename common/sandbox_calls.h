@@ -2,19 +2,19 @@
  * that this processor or this libseccomp does not have is left out. What is in neither list does not exist
  * (ENOSYS).
  *
- * Conditions on arguments (openat, mmap, socket, ioctl...) are in sandbox.c. */
+ * Conditions on arguments (openat, mmap, socket, fcntl, ioctl...) are in sandbox.c. */
 #ifndef CARILLON_SANDBOX_CALLS_H
 #define CARILLON_SANDBOX_CALLS_H
 
 static const char *const allowed_calls[] = {
     /* sockets; a listening one is made before */
-    "accept", "accept4", "bind", "connect", "getpeername", "getsockname", "getsockopt", "setsockopt",
-    "recvfrom", "recvmsg", "recvmmsg", "sendto", "sendmsg", "sendmmsg", "shutdown", "socketpair",
+    "accept", "accept4", "connect", "getpeername", "getsockname", "getsockopt", "setsockopt", "recvfrom",
+    "recvmsg", "recvmmsg", "sendto", "sendmsg", "sendmmsg", "shutdown",
     /* descriptors */
     "read", "readv", "pread64", "preadv", "write", "writev", "close", "close_range", "dup", "dup2", "dup3",
-    "fcntl", "lseek", "pipe2", "pipe", "eventfd2", "eventfd", "poll", "ppoll", "select", "pselect6",
-    "epoll_create1", "epoll_create", "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2",
-    "timerfd_create", "timerfd_settime", "timerfd_gettime", "flock",
+    "lseek", "pipe2", "pipe", "eventfd2", "eventfd", "poll", "ppoll", "select", "pselect6", "epoll_create1",
+    "epoll_create", "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2", "timerfd_create",
+    "timerfd_settime", "timerfd_gettime", "flock",
     /* looking at files */
     "stat", "fstat", "lstat", "newfstatat", "statx", "statfs", "fstatfs", "access", "faccessat", "faccessat2",
     "readlink", "readlinkat", "getcwd", "getdents64",
@@ -48,10 +48,11 @@ static const char *const refused_calls[] = {
     "umount2", "open_tree", "move_mount", "fsopen", "open_by_handle_at", "name_to_handle_at", "swapon",
     "swapoff",
     /* another server, another user, the machine */
-    "listen", "setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setgroups", "setfsuid",
-    "setfsgid", "capset", "setsid", "setpgid", "setrlimit", "reboot", "kexec_load", "kexec_file_load",
-    "init_module", "finit_module", "delete_module", "bpf", "perf_event_open", "userfaultfd", "keyctl",
-    "add_key", "request_key", "sethostname", "setdomainname", "settimeofday", "clock_settime",
-    "clock_adjtime", "adjtimex", "syslog", "acct", "quotactl", "ioperm", "iopl", "modify_ldt", "vhangup"};
+    "listen", "bind", "socketpair", "setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid",
+    "setgroups", "setfsuid", "setfsgid", "capset", "setsid", "setpgid", "setrlimit", "reboot", "kexec_load",
+    "kexec_file_load", "init_module", "finit_module", "delete_module", "bpf", "perf_event_open",
+    "userfaultfd", "keyctl", "add_key", "request_key", "sethostname", "setdomainname", "settimeofday",
+    "clock_settime", "clock_adjtime", "adjtimex", "syslog", "acct", "quotactl", "ioperm", "iopl",
+    "modify_ldt", "vhangup"};
 
 #endif

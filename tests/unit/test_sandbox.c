@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -19,6 +20,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -178,6 +180,72 @@ static int become_a_server(void)
     return errno_of(listen(socket(AF_INET, SOCK_STREAM, 0), 1));
 }
 
+static int fcntl_of_pipe(int command, long argument)
+{
+    int ends[2];
+    return pipe(ends) ? 97 : errno_of(fcntl(ends[0], command, argument));
+}
+
+static int own_descriptor(void)
+{
+    return fcntl_of_pipe(F_SETOWN, getppid());
+}
+
+static int own_descriptor_by_struct(void)
+{
+    struct f_owner_ex owner = {F_OWNER_PID, getppid()};
+    return fcntl_of_pipe(F_SETOWN_EX, (long)(intptr_t)&owner);
+}
+
+static int choose_signal(void)
+{
+    return fcntl_of_pipe(F_SETSIG, SIGKILL);
+}
+
+static int signal_when_ready(void)
+{
+    return fcntl_of_pipe(F_SETFL, O_ASYNC | O_NONBLOCK);
+}
+
+static int signal_when_ready_by_ioctl(void)
+{
+    int ends[2], on = 1;
+    return pipe(ends) ? 97 : errno_of(ioctl(ends[0], FIOASYNC, &on));
+}
+
+static int bind_datagrams(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    return errno_of(bind(socket(AF_INET, SOCK_DGRAM, 0), (struct sockaddr *)&address, sizeof address));
+}
+
+/* A name in the file system, made without opening a file. */
+static int bind_file(void)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof address.sun_path, "/tmp/carillon-sandbox-%d", (int)getpid());
+    int result = errno_of(bind(socket(AF_UNIX, SOCK_STREAM, 0), (struct sockaddr *)&address, sizeof address));
+    if (!result)
+        (void)unlink(address.sun_path);
+    return result;
+}
+
+static int open_unix_datagrams(void)
+{
+    return errno_of(socket(AF_UNIX, SOCK_DGRAM, 0));
+}
+
+static int make_socket_pair(void)
+{
+    int ends[2];
+    return errno_of(socketpair(AF_UNIX, SOCK_DGRAM, 0, ends));
+}
+
+static int open_raw_internet_socket(void)
+{
+    return errno_of(socket(AF_INET, SOCK_RAW, IPPROTO_UDP));
+}
+
 static int become_root(void)
 {
     return errno_of(setuid(0));
@@ -227,6 +295,16 @@ static const struct {
     {"memory to write and run", write_and_run_memory, EPERM, "mmap ("},
     {"mprotect", make_memory_runnable, EPERM, "mprotect ("},
     {"listen", become_a_server, EPERM, "listen ("},
+    {"F_SETOWN", own_descriptor, EPERM, "fcntl ("},
+    {"F_SETOWN_EX", own_descriptor_by_struct, EPERM, "fcntl ("},
+    {"F_SETSIG", choose_signal, EPERM, "fcntl ("},
+    {"O_ASYNC", signal_when_ready, EPERM, "fcntl ("},
+    {"FIOASYNC", signal_when_ready_by_ioctl, ENOSYS, NULL},
+    {"bind", bind_datagrams, EPERM, "bind ("},
+    {"bind to a file", bind_file, EPERM, "bind ("},
+    {"unix datagrams", open_unix_datagrams, ENOSYS, NULL},
+    {"socketpair", make_socket_pair, EPERM, "socketpair ("},
+    {"raw socket", open_raw_internet_socket, ENOSYS, NULL},
     {"setuid", become_root, EPERM, "setuid ("},
     {"setrlimit", raise_limit, ENOSYS, NULL},
     {"TIOCSTI", type_into_terminal, ENOSYS, NULL},
@@ -251,9 +329,24 @@ static void test_what_is_refused(void **state)
 /* The attempts themselves are possible, or the test above would prove nothing. */
 static void test_what_would_be_possible(void **state)
 {
-    static attempt *const possible[] = {make_process,      open_to_write,        open_to_read_and_write,
-                                        make_unnamed_file, write_and_run_memory, make_memory_runnable,
-                                        signal_parent,     become_a_server,      raise_limit};
+    static attempt *const possible[] = {make_process,
+                                        open_to_write,
+                                        open_to_read_and_write,
+                                        make_unnamed_file,
+                                        write_and_run_memory,
+                                        make_memory_runnable,
+                                        signal_parent,
+                                        become_a_server,
+                                        raise_limit,
+                                        own_descriptor,
+                                        own_descriptor_by_struct,
+                                        choose_signal,
+                                        signal_when_ready,
+                                        signal_when_ready_by_ioctl,
+                                        bind_datagrams,
+                                        bind_file,
+                                        open_unix_datagrams,
+                                        make_socket_pair};
     (void)state;
     for (size_t i = 0; i < sizeof possible / sizeof *possible; i++)
         assert_int_equal(try_in(SANDBOX_OFF, possible[i]), 0);
@@ -330,11 +423,21 @@ static int no_core(void)
     return getrlimit(RLIMIT_CORE, &limit) == 0 && limit.rlim_max == 0 ? 0 : 96;
 }
 
+static int usual_fcntl(void)
+{
+    int ends[2];
+    if (pipe(ends) || fcntl(ends[0], F_SETFL, fcntl(ends[0], F_GETFL) | O_NONBLOCK) ||
+        fcntl(ends[0], F_SETFD, FD_CLOEXEC) || fcntl(ends[0], F_DUPFD_CLOEXEC, 0) < 0)
+        return errno;
+    return errno_of(fcntl(ends[1], F_SETPIPE_SZ, 65536));
+}
+
 static void test_what_is_needed(void **state)
 {
     (void)state;
     assert_int_equal(try_in(SANDBOX_ON, look_up_and_connect), ECONNREFUSED);
     assert_int_equal(try_in(SANDBOX_ON, read_file), 0);
+    assert_int_equal(try_in(SANDBOX_ON, usual_fcntl), 0);
     assert_int_equal(try_in(SANDBOX_ON, read_own_limits), 0);
     assert_int_equal(try_in(SANDBOX_ON, no_core), 0);
     assert_string_equal(logged, "");
