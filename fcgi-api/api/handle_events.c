@@ -5,7 +5,7 @@
 #include "fcgi-api/http/page.h"
 #include "fcgi-api/http/problem.h"
 
-/* Without `since` the journal is read from the user's first event; its epoch is asked for later. */
+/* Without `since` the journal is read from the oldest event of the user that it still holds. */
 static void read_since(struct query *query, struct request *request, struct cursor *since)
 {
     const char *text = query_text(query, "since", &request->errors);
@@ -32,9 +32,8 @@ void handle_event_list(struct app *app, struct request *request, struct response
 {
     struct query query;
     struct cursor since, last;
-    char cursor[CURSOR_TEXT_SIZE];
+    char cursor[CURSOR_TEXT_SIZE], position[CURSOR_TEXT_SIZE];
     bool more = false;
-    enum err err = ERR_OK;
 
     query_begin(&query, request->query, &request->errors);
     int limit = (int)query_number(&query, "limit", 1, PAGE_LIMIT_HIGHEST, PAGE_LIMIT, &request->errors);
@@ -45,17 +44,17 @@ void handle_event_list(struct app *app, struct request *request, struct response
         return;
     }
     struct page page = page_begin(response);
-    if (since.epoch[0] == '\0')
-        err = store_epoch(app->store, since.epoch);
-    if (err == ERR_OK)
-        err = store_event_list(app->store, request->target_id, &since, limit, add_event, &page, &more, &last);
+    enum err err =
+        store_event_list(app->store, request->target_id, &since, limit, add_event, &page, &more, &last);
     if (err != ERR_OK) {
         answer_failure(response, request, err);
         return;
     }
-    page_end(&page);
     cursor_format(&last, cursor);
-    response_header(response, "Event-Cursor", cursor);
     if (more)
         page_link_next(response, request, &query, "since", cursor);
+    last.time_s = 0;
+    cursor_format(&last, position);
+    if (page_end(&page, response, request, position) || response->status == 304)
+        response_header(response, "Event-Cursor", cursor);
 }

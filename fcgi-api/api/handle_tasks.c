@@ -1,4 +1,5 @@
 /* Tasks over HTTP: list, create, read, change, delete. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include "fcgi-api/http/etag.h"
 #include "fcgi-api/http/page.h"
 #include "fcgi-api/http/precondition.h"
+#include "fcgi-api/http/prefer.h"
 #include "fcgi-api/http/problem.h"
 #include "fcgi-api/task/task_json.h"
 
@@ -72,14 +74,50 @@ static bool read_key(const struct request *request, struct store_idempotency *id
 
 /* ---- list ---------------------------------------------------------------------------------------- */
 
+/* What a status of a query must be: both words for both numbers. */
+static int read_status(struct query *query, struct field_errors *errors)
+{
+    const char *text = query_text(query, "status", errors);
+    int64_t number = -1;
+    if (text != NULL && !query_parse_number(text, strlen(text), TASK_OPEN, TASK_COMPLETED, &number))
+        field_errors_add(errors, "status", "must be 0 (open) or 1 (completed)");
+    return (int)number;
+}
+
+static bool read_order(struct query *query, struct field_errors *errors)
+{
+    const char *text = query_text(query, "order", errors);
+    if (text != NULL && strcmp(text, "id.asc") != 0 && strcmp(text, "id.desc") != 0)
+        field_errors_add(errors, "order", "must be id.asc (oldest first) or id.desc (newest first)");
+    return text != NULL && strcmp(text, "id.desc") == 0;
+}
+
+/* Everyone's tasks are too many to be searched one by one. */
+static const char *read_search(struct query *query, uint32_t user_id, struct field_errors *errors)
+{
+    const char *text = query_text(query, "q", errors);
+    if (text == NULL)
+        return "";
+    const char *fault = task_content_fault(text);
+    if (fault != NULL)
+        field_errors_add(errors, "q", "%s", fault);
+    else if (user_id == 0)
+        field_errors_add(errors, "q", "searches the tasks of one user: give user_id, too");
+    return text;
+}
+
 static void read_filter(struct query *query, struct request *request, struct store_task_filter *filter)
 {
     struct field_errors *errors = &request->errors;
     query_begin(query, request->query, errors);
-    filter->user_id = (uint32_t)query_number(query, "user_id", 1, TASK_ID_MAX, 0, errors);
-    filter->status = (int)query_number(query, "status", TASK_OPEN, TASK_COMPLETED, -1, errors);
+    filter->user_id =
+        (uint32_t)query_number(query, "user_id", 1, TASK_ID_MAX, request->identity.only_user, errors);
+    filter->status = read_status(query, errors);
     filter->limit = (int)query_number(query, "limit", 1, PAGE_LIMIT_HIGHEST, PAGE_LIMIT, errors);
     filter->after = (uint32_t)query_number(query, "after", 0, TASK_ID_MAX, 0, errors);
+    filter->newest_first = read_order(query, errors);
+    filter->text = read_search(query, filter->user_id, errors);
+    filter->count = prefer_has(request->prefer, "count=exact");
     query_end(query, errors);
 }
 
@@ -98,10 +136,34 @@ static void link_next(struct response *response, const struct request *request, 
     page_link_next(response, request, query, "after", after);
 }
 
-static void add_event_cursor(struct response *response, const struct cursor *cursor)
+static void add_total(struct response *response, uint64_t total)
 {
-    char text[CURSOR_TEXT_SIZE];
-    cursor_format(cursor, text);
+    char text[sizeof "18446744073709551615"];
+    snprintf(text, sizeof text, "%" PRIu64, total);
+    response_header(response, "Preference-Applied", "count=exact");
+    response_header(response, "X-Total-Count", text);
+}
+
+/* The list's headers and its end. Its ETag tells any two states of the user apart, not only those that this
+ * page shows: an answer that was kept must never go with an older cursor than a new one would. */
+static void finish_list(struct response *response, const struct request *request,
+                        const struct store_task_filter *filter, const struct store_task_page *found,
+                        struct page *page)
+{
+    struct cursor position = found->cursor;
+    char text[CURSOR_TEXT_SIZE] = "";
+
+    if (filter->count)
+        add_total(response, found->total);
+    if (filter->user_id != 0) {
+        position.time_s = 0;
+        cursor_format(&position, text);
+    }
+    bool whole = page_end(page, response, request, text);
+    /* Of the first page only: what came before the cursor of a later one may be missing in the first. */
+    if (filter->user_id == 0 || filter->after != 0 || !(whole || response->status == 304))
+        return;
+    cursor_format(&found->cursor, text);
     response_header(response, "Event-Cursor", text);
 }
 
@@ -109,8 +171,7 @@ void handle_task_list(struct app *app, struct request *request, struct response 
 {
     struct query query;
     struct store_task_filter filter;
-    struct cursor cursor;
-    bool more = false;
+    struct store_task_page found;
 
     read_filter(&query, request, &filter);
     if (request->errors.count > 0) {
@@ -121,21 +182,15 @@ void handle_task_list(struct app *app, struct request *request, struct response 
         problem_answer_forbidden(response, request);
         return;
     }
-    if (filter.user_id == 0)
-        filter.user_id = request->identity.only_user; /* all there are, for him */
     struct page page = page_begin(response);
-    enum err err =
-        store_task_list(app->store, &filter, add_task, &page, &more, filter.user_id ? &cursor : NULL);
+    enum err err = store_task_list(app->store, &filter, add_task, &page, &found);
     if (err != ERR_OK) {
         problem_answer_err(response, request, err);
         return;
     }
-    page_end(&page);
-    if (more)
+    if (found.more)
         link_next(response, request, &query, page.last_id);
-    /* Of the first page only: what came before the cursor of a later one may be missing in the first. */
-    if (filter.user_id != 0 && filter.after == 0)
-        add_event_cursor(response, &cursor);
+    finish_list(response, request, &filter, &found, &page);
 }
 
 /* ---- create -------------------------------------------------------------------------------------- */
@@ -160,6 +215,25 @@ static void answer_not_created(struct response *response, struct request *reques
     }
 }
 
+/* A POST is to the list, and so are its preconditions: they are looked at as a GET of it would (and hold for
+ * that moment; the list's tags are weak, which If-Match never takes). False: the response says why not. */
+static bool list_allows(struct app *app, struct request *request, struct response *response)
+{
+    struct response list = {0};
+    if (!precondition_is_given(request))
+        return true;
+    response_begin(&list);
+    handle_task_list(app, request, &list);
+    int status = list.status;
+    response_free(&list);
+    if (status == 304 || status == 412)
+        precondition_answer_failed(response, request);
+    else if (status != 200)
+        problem_answer(response, request, status == 400 ? PROBLEM_BAD_REQUEST : PROBLEM_UNAVAILABLE,
+                       "If-Match and If-None-Match could not be compared with the list.");
+    return status == 200;
+}
+
 void handle_task_create(struct app *app, struct request *request, struct response *response)
 {
     struct task_new task;
@@ -176,7 +250,7 @@ void handle_task_create(struct app *app, struct request *request, struct respons
         problem_answer_forbidden(response, request);
         return;
     }
-    if (!read_key(request, &idempotency, &origin, response))
+    if (!read_key(request, &idempotency, &origin, response) || !list_allows(app, request, response))
         return;
     enum err err = store_task_insert(app->store, &task, &origin, &answer);
     if (err == ERR_OK) {

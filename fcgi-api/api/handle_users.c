@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "fcgi-api/api/handlers.h"
 #include "fcgi-api/http/page.h"
+#include "fcgi-api/http/precondition.h"
 #include "fcgi-api/http/problem.h"
 
 static void add_user_json(struct strbuf *out, const struct user *user)
@@ -44,21 +45,23 @@ void handle_user_list(struct app *app, struct request *request, struct response 
         problem_answer_err(response, request, err);
         return;
     }
-    page_end(&page);
-    if (!more)
-        return;
-    snprintf(next, sizeof next, "%u", page.last_id);
-    page_link_next(response, request, &query, "after", next);
+    if (more) {
+        snprintf(next, sizeof next, "%u", page.last_id);
+        page_link_next(response, request, &query, "after", next);
+    }
+    (void)page_end(&page, response, request, "");
 }
 
 void handle_user_get(struct app *app, struct request *request, struct response *response)
 {
     struct user user;
     enum err err = store_user_get(app->store, request->target_id, &user);
-    if (err == ERR_NOT_FOUND)
+    if (err == ERR_NOT_FOUND) {
         problem_answer(response, request, PROBLEM_NOT_FOUND, "There is no user %u.", request->target_id);
-    else if (err != ERR_OK)
+    } else if (err != ERR_OK) {
         problem_answer_err(response, request, err);
-    else
+    } else {
         add_user_json(&response->body, &user);
+        (void)precondition_passes_text(response, request, "");
+    }
 }

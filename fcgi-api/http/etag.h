@@ -3,12 +3,20 @@
 #define CARILLON_HTTP_ETAG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/err.h"
 
 #define ETAG_SIZE sizeof "\"4294967295\""
 void etag_format(uint32_t version, char text[ETAG_SIZE]);
+
+/* The tag of a text: weak, W/"0123456789abcdef", since two answers with the same one need not be alike in
+ * every header. The digest is not secret: a client can only mislead itself. Pieces follow each other: begin
+ * with 0. */
+#define ETAG_WEAK_SIZE sizeof "W/\"0123456789abcdef\""
+uint64_t etag_digest(uint64_t digest, const char *text, size_t length);
+void etag_format_weak(uint64_t digest, char text[ETAG_WEAK_SIZE]);
 
 /* Whether the value of an If-Match or If-None-Match header is "*" or a list of tags: else ERR_INVALID. */
 MUST_CHECK enum err etag_check(const char *header);

@@ -1,6 +1,8 @@
 /* Writing lists. */
 #include "fcgi-api/http/page.h"
 
+#include "fcgi-api/http/precondition.h"
+
 struct page page_begin(struct response *response)
 {
     strbuf_add(&response->body, "[", 1);
@@ -14,9 +16,11 @@ struct strbuf *page_next(struct page *page)
     return page->out;
 }
 
-void page_end(struct page *page)
+bool page_end(struct page *page, struct response *response, const struct request *request,
+              const char *position)
 {
     strbuf_add(page->out, "]", 1);
+    return precondition_passes_text(response, request, position);
 }
 
 void page_link_next(struct response *response, const struct request *request, const struct query *query,

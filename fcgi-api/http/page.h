@@ -2,6 +2,7 @@
 #ifndef CARILLON_HTTP_PAGE_H
 #define CARILLON_HTTP_PAGE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,7 +24,11 @@ struct page page_begin(struct response *response);
 /* Where the next item is to be written. */
 struct strbuf *page_next(struct page *page);
 
-void page_end(struct page *page);
+/* Ends the array. `position` is what else tells one state of the list from another, "" when nothing does. The
+ * answer gets a weak ETag of the list, that position and the headers so far. False: the request's
+ * preconditions made another answer of it, a 304 or a problem. */
+bool page_end(struct page *page, struct response *response, const struct request *request,
+              const char *position);
 
 /* Link: <the same address and query, but with key=value>; rel="next" */
 void page_link_next(struct response *response, const struct request *request, const struct query *query,

@@ -1,6 +1,8 @@
 /* Evaluating preconditions. */
 #include "fcgi-api/http/precondition.h"
 
+#include <string.h>
+
 #include "fcgi-api/http/etag.h"
 #include "fcgi-api/http/problem.h"
 
@@ -64,4 +66,18 @@ bool precondition_passes_get(struct response *response, const struct request *re
         return true;
     response->status = 304;
     return false;
+}
+
+bool precondition_passes_text(struct response *response, const struct request *request, const char *more)
+{
+    char etag[ETAG_WEAK_SIZE];
+    uint64_t digest = etag_digest(0, response->body.text, response->body.length);
+    digest = etag_digest(digest, response->headers.text, response->headers.length);
+    etag_format_weak(etag_digest(digest, more, strlen(more)), etag);
+    return precondition_passes_get(response, request, etag);
+}
+
+bool precondition_is_given(const struct request *request)
+{
+    return request->if_match != NULL || request->if_none_match != NULL;
 }

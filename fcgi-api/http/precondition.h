@@ -28,4 +28,11 @@ void precondition_answer_failed(struct response *response, const struct request 
  * then. What has an ETag may be kept and must be asked about. */
 bool precondition_passes_get(struct response *response, const struct request *request, const char *etag);
 
+/* The same for an answer that is complete and has no version: its ETag is a weak one, of its body, its
+ * headers so far and `more`, any text that tells one state of it from another. */
+bool precondition_passes_text(struct response *response, const struct request *request, const char *more);
+
+/* Whether the request has any. */
+bool precondition_is_given(const struct request *request);
+
 #endif

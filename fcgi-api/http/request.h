@@ -45,6 +45,7 @@ enum method {
     X(content_encoding, "HTTP_CONTENT_ENCODING", false)                                                      \
     X(if_match, "HTTP_IF_MATCH", true)                                                                       \
     X(if_none_match, "HTTP_IF_NONE_MATCH", false)                                                            \
+    X(prefer, "HTTP_PREFER", false)                                                                          \
     X(idempotency_key, "HTTP_IDEMPOTENCY_KEY", true)                                                         \
     X(authorization, "HTTP_AUTHORIZATION", true)                                                             \
     X(origin, "HTTP_ORIGIN", false)                                                                          \

@@ -91,6 +91,19 @@ static enum err collect(struct store *store, struct events_call *call)
     return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
+/* What is purged is the oldest, except for what still waits in the outbox: a page from the journal's
+ * beginning may have a gap, and begins behind the last one. */
+static void skip_to_whole(struct events_call *call)
+{
+    size_t first = call->count;
+    while (first > 0 && (first == call->count || call->events[first - 1].seq + 1 == call->events[first].seq))
+        first--;
+    for (size_t i = 0; i < first; i++)
+        free(call->events[i].payload);
+    call->count -= first;
+    memmove(call->events, call->events + first, call->count * sizeof *call->events);
+}
+
 static enum err events_work(struct store *store, void *context)
 {
     struct events_call *call = context;
@@ -102,6 +115,12 @@ static enum err events_work(struct store *store, void *context)
         return err;
     if (!known)
         return ERR_NOT_FOUND;
+    if (call->since->epoch[0] == '\0') {
+        err = collect(store, call);
+        if (!err)
+            skip_to_whole(call);
+        return err;
+    }
     if (strcmp(call->since->epoch, call->now.epoch) != 0 || call->since->seq > call->now.seq)
         return ERR_GONE;
     err = collect(store, call);
@@ -124,9 +143,10 @@ enum err store_event_list(struct store *store, uint32_t user_id, const struct cu
     enum err err = store_run(store, STORE_SNAPSHOT, events_work, &call);
     if (!err) {
         size_t shown = call.count > (size_t)limit ? (size_t)limit : call.count;
-        *more = call.count > shown;
         *last = call.now;
-        last->seq = shown > 0 ? call.events[shown - 1].seq : since->seq;
+        if (shown > 0)
+            last->seq = call.events[shown - 1].seq; /* else there is none after it: the user's position */
+        *more = last->seq != call.now.seq;
         last->time_s = *more ? 0 : before_ms / 1000;
         for (size_t i = 0; i < shown; i++)
             visit(context, call.events[i].seq, call.events[i].payload, call.events[i].length);

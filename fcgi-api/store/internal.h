@@ -3,7 +3,7 @@
  *   store.c             a unit of work: transaction, retries, deadline, what is logged
  *   connection.c  the connection: connect, wait with a deadline, what an error means
  *   statement.c   prepared statements: values in, columns out
- *   tasks.c, create.c, keys.c, users.c, events.c, outbox.c, upkeep.c
+ *   tasks.c, list.c, create.c, keys.c, users.c, events.c, outbox.c, upkeep.c
  *                       the functions of store.h, each a few statements of statements.h */
 #ifndef CARILLON_STORE_INTERNAL_H
 #define CARILLON_STORE_INTERNAL_H

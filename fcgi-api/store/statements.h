@@ -35,10 +35,27 @@
 
 /* With the user's position in each row: one statement sees one moment. The index is named because it is
  * known: the server would ask three of them how many rows they have. */
-#define TASKS_OF_USER(index)                                                                                 \
+#define TASKS_OF_USER(index, compare)                                                                        \
     "SELECT " TASK_COLUMNS ", m.value, u.event_seq FROM epoch m STRAIGHT_JOIN users u "                      \
     "STRAIGHT_JOIN tasks t FORCE INDEX (" index ") ON t.user_id = u.id "                                     \
-    "WHERE m.id = 1 AND u.id = ? AND t.id > ? "
+    "WHERE m.id = 1 AND u.id = ? AND t.id " compare " ? "
+
+/* Whether the content is like a pattern; case and accents make no difference. (LOCATE compares pieces of the
+ * same number of bytes, so that it never finds an accent without one.) */
+#define TASK_HOLDS "AND t.content COLLATE utf8mb4_unicode_ci LIKE ? ESCAPE '|' "
+
+/* The lists of one order, from the row behind `after`: list.c counts on how they follow each other. */
+#define TASK_LISTS(X, suffix, compare, order)                                                                \
+    X(SQL_TASKS##suffix, "SELECT " TASK_COLUMNS " FROM tasks t WHERE t.id " compare " ? " order)             \
+    X(SQL_TASKS_BY_STATUS##suffix,                                                                           \
+      "SELECT " TASK_COLUMNS " FROM tasks t WHERE t.id " compare " ? AND t.status = ? " order)               \
+    X(SQL_TASKS_OF_USER##suffix, TASKS_OF_USER("tasks_of_user", compare) order)                              \
+    X(SQL_TASKS_OF_USER_BY_STATUS##suffix,                                                                   \
+      TASKS_OF_USER("tasks_of_user_by_status", compare) "AND t.status = ? " order)                           \
+    X(SQL_TASKS_FOUND##suffix, TASKS_OF_USER("tasks_of_user", compare) TASK_HOLDS order)                     \
+    X(SQL_TASKS_FOUND_BY_STATUS##suffix,                                                                     \
+      TASKS_OF_USER("tasks_of_user_by_status", compare) "AND t.status = ? " TASK_HOLDS order)
+#define TASK_COUNT "SELECT COUNT(*) FROM tasks t "
 
 /* Advisory locks are the server's, not the database's: two stacks on one server must not share them. */
 #define LOCK_NAME "CONCAT(LEFT(DATABASE(), 32), '.', ?)"
@@ -79,14 +96,14 @@
       TOGETHER(TASK_UPDATE "; " EVENT_OF_CHANGE))                                                            \
     X(SQL_CHANGE_DELETE,                                                                                     \
       TOGETHER("DELETE FROM tasks WHERE id = ?; " EVENT_OF_CHANGE))                                          \
-    X(SQL_TASKS,                                                                                             \
-      "SELECT " TASK_COLUMNS " FROM tasks t WHERE t.id > ? ORDER BY t.id LIMIT ?")                                 \
-    X(SQL_TASKS_BY_STATUS,                                                                                   \
-      "SELECT " TASK_COLUMNS " FROM tasks t WHERE t.id > ? AND t.status = ? ORDER BY t.id LIMIT ?")                  \
-    X(SQL_TASKS_OF_USER,                                                                                     \
-      TASKS_OF_USER("tasks_of_user") "ORDER BY t.id LIMIT ?")                                                \
-    X(SQL_TASKS_OF_USER_BY_STATUS,                                                                           \
-      TASKS_OF_USER("tasks_of_user_by_status") "AND t.status = ? ORDER BY t.id LIMIT ?")                     \
+    TASK_LISTS(X, _UP, ">", "ORDER BY t.id LIMIT ?")                                                         \
+    TASK_LISTS(X, _DOWN, "<", "ORDER BY t.id DESC LIMIT ?")                                                  \
+    X(SQL_TASK_COUNT, TASK_COUNT)                                                                            \
+    X(SQL_TASK_COUNT_BY_STATUS, TASK_COUNT "WHERE t.status = ?")                                             \
+    X(SQL_TASK_COUNT_OF_USER, TASK_COUNT "WHERE t.user_id = ?")                                              \
+    X(SQL_TASK_COUNT_OF_USER_BY_STATUS, TASK_COUNT "WHERE t.user_id = ? AND t.status = ?")                   \
+    X(SQL_TASK_COUNT_FOUND, TASK_COUNT "WHERE t.user_id = ? " TASK_HOLDS)                                    \
+    X(SQL_TASK_COUNT_FOUND_BY_STATUS, TASK_COUNT "WHERE t.user_id = ? AND t.status = ? " TASK_HOLDS)         \
     /* first answers to writes */                                                                           \
     X(SQL_KEY_INSERT,                                                                                        \
       "INSERT INTO idempotency_keys "                                                                        \

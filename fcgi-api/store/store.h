@@ -104,17 +104,26 @@ MUST_CHECK enum err store_task_delete(struct store *store, uint32_t id,
 struct store_task_filter {
     uint32_t user_id; /* 0: everyone's */
     int status;       /* -1: both */
-    uint32_t after;   /* rows with a greater id */
+    const char
+        *text; /* that the content holds, without regard to case and accents; "": any. Needs a user_id */
+    bool newest_first;
+    uint32_t after; /* rows that follow the one with this id; 0: from the first */
     int limit;
+    bool count; /* the page's total is wanted: all rows but for `after` and `limit`; costs reading them */
+};
+
+struct store_task_page {
+    bool more; /* rows follow the last one */
+    uint64_t total;
+    struct cursor
+        cursor; /* the user's, long form, of the same moment, when the filter names one; else empty */
 };
 
 typedef void store_task_visit(void *context, const struct task *task);
 
-/* Rows ordered by id, at most limit; *more tells whether there are further ones. With a user_id and a
- * `cursor`, the user's cursor (long form) is read in the same snapshot; an unknown user has seq 0. */
+/* Rows ordered by id, at most limit. The cursor of an unknown user has seq 0. */
 MUST_CHECK enum err store_task_list(struct store *store, const struct store_task_filter *filter,
-                                    store_task_visit *visit, void *context, bool *more,
-                                    struct cursor *cursor);
+                                    store_task_visit *visit, void *context, struct store_task_page *page);
 
 /* ---- users ------------------------------------------------------------------------------------- */
 
@@ -136,9 +145,10 @@ MUST_CHECK enum err store_user_get(struct store *store, uint32_t id, struct user
 
 typedef void store_event_visit(void *context, uint64_t seq, const char *payload, size_t length);
 
-/* The user's events after `since`, oldest first, at most limit. *last is the cursor after the last
- * one visited (long form when nothing more is to come). ERR_NOT_FOUND: no such user. ERR_GONE: another
- * epoch, ahead of the journal, or older than it reaches back. */
+/* The user's events after `since`, oldest first, at most limit; with an empty epoch in it: from the oldest
+ * that is still there. *last is the cursor after the last one visited (long form when nothing more is to
+ * come). ERR_NOT_FOUND: no such user. ERR_GONE: another epoch, ahead of the journal, or older than it reaches
+ * back. */
 MUST_CHECK enum err store_event_list(struct store *store, uint32_t user_id, const struct cursor *since,
                                      int limit, store_event_visit *visit, void *context, bool *more,
                                      struct cursor *last);

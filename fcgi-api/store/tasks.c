@@ -1,12 +1,10 @@
-/* Tasks: read, list, change, delete. (Creating is create.c.)
+/* Tasks: read, change, delete. (Creating is create.c, listing list.c.)
  *
  * Every write takes the task's row, then the user's counter, then writes: always in that order, or two
  * writes could wait for each other. Once the counter is held the user's events have an order, and it is the
  * order of the commits. */
 #include <assert.h>
-#include <stdlib.h>
 
-#include "common/clock.h"
 #include "fcgi-api/store/internal.h"
 #include "fcgi-api/task/task_json.h"
 
@@ -38,95 +36,6 @@ enum err store_task_get(struct store *store, uint32_t id, uint32_t only_user, st
 {
     struct get_call call = {.id = id, .only_user = only_user, .task = task};
     return store_run(store, STORE_READ, get_work, &call);
-}
-
-/* ---- list ---------------------------------------------------------------------------------------- */
-
-struct list_call {
-    const struct store_task_filter *filter;
-    struct task *tasks; /* filled first, visited when all went well: a retry begins again */
-    size_t count;
-    struct cursor position; /* of the filter's user, if it names one */
-};
-
-static enum err select_tasks(struct store *store, const struct store_task_filter *filter, struct task *task,
-                             struct cursor *position)
-{
-    struct store_value after = of_number(filter->after), limit = of_number((uint64_t)filter->limit + 1);
-    struct store_value user = of_number(filter->user_id), status = of_number((uint64_t)filter->status);
-    const struct store_column columns[] = {TASK_READINGS, to_text(position->epoch, sizeof position->epoch),
-                                           to_u64(&position->seq)};
-    size_t with_position = sizeof columns / sizeof *columns, without = with_position - 2;
-
-    if (filter->user_id != 0 && filter->status >= 0)
-        return store_select(store, SQL_TASKS_OF_USER_BY_STATUS, STORE_IN(user, after, status, limit), columns,
-                            with_position);
-    if (filter->user_id != 0)
-        return store_select(store, SQL_TASKS_OF_USER, STORE_IN(user, after, limit), columns, with_position);
-    if (filter->status >= 0)
-        return store_select(store, SQL_TASKS_BY_STATUS, STORE_IN(after, status, limit), columns, without);
-    return store_select(store, SQL_TASKS, STORE_IN(after, limit), columns, without);
-}
-
-static enum err list_work(struct store *store, void *context)
-{
-    struct list_call *call = context;
-    struct task task = {0};
-
-    call->count = 0;
-    enum err err = select_tasks(store, call->filter, &task, &call->position);
-    while (!err && (err = store_fetch(store)) == ERR_OK)
-        call->tasks[call->count++] = task;
-    if (err != ERR_NOT_FOUND)
-        return err;
-    return call->filter->user_id != 0 && call->count > 0 ? store_check_epoch(store, call->position.epoch)
-                                                         : ERR_OK;
-}
-
-/* A page without tasks has no row that could tell the position. */
-static enum err position_and_list_work(struct store *store, void *context)
-{
-    struct list_call *call = context;
-    struct cursor position;
-    bool known;
-    enum err err = store_user_position(store, call->filter->user_id, &known, &position);
-    if (!err)
-        err = list_work(store, call);
-    call->position = position;
-    return err;
-}
-
-static enum err list(struct store *store, struct list_call *call)
-{
-    enum err err = store_run(store, STORE_READ, list_work, call);
-    if (!err && call->filter->user_id != 0 && call->count == 0)
-        err = store_run(store, STORE_SNAPSHOT, position_and_list_work, call);
-    return err;
-}
-
-enum err store_task_list(struct store *store, const struct store_task_filter *filter, store_task_visit *visit,
-                         void *context, bool *more, struct cursor *cursor)
-{
-    struct list_call call = {.filter = filter};
-    call.tasks = malloc(((size_t)filter->limit + 1) * sizeof *call.tasks);
-    if (!call.tasks)
-        abort();
-
-    /* The cursor's time promises that what is not in the snapshot reaches the stream later. An event that
-     * the snapshot does not show commits after the snapshot began, and is published after that; so the
-     * second in which we stood just before it began is safe, and none later is. */
-    int64_t before_ms = clock_wall_ms();
-    enum err err = list(store, &call);
-    if (!err) {
-        *more = call.count > (size_t)filter->limit;
-        for (size_t i = 0; i < call.count - (*more ? 1 : 0); i++)
-            visit(context, &call.tasks[i]);
-        call.position.time_s = before_ms / 1000;
-        if (cursor)
-            *cursor = call.position;
-    }
-    free(call.tasks);
-    return err;
 }
 
 /* ---- update and delete --------------------------------------------------------------------------- */

@@ -170,6 +170,56 @@ def test_list_pages_by_key(stack, http, user):
     assert [task["id"] for page in pages for task in page] == sorted(ids)
 
 
+def test_list_newest_first(stack, http, user):
+    ids = stack.new_tasks([user] * 7)
+    pages = all_pages(http, f"/tasks?user_id={user}&order=id.desc&limit=3")
+    assert [[task["id"] for task in page] for page in pages] == [ids[:3:-1], ids[3:0:-1], ids[:1]]
+    assert [task["id"] for task in http.get("/tasks?order=id.desc&limit=2").json()] == ids[:-3:-1]
+    assert [task["id"] for task in http.get(f"/tasks?user_id={user}&order=id.asc").json()] == ids
+
+
+def test_list_searched(stack, http, user):
+    stack.sql(
+        f"INSERT INTO tasks (user_id, content, status, completed_at) VALUES ({user}, 'Acheter du PAIN', 0, NULL),"
+        f" ({user}, 'Rappeler l\\'élève', 0, NULL), ({user}, '100 % de _pain_', 1, NOW(3)), ({user}, 'Rien', 0, NULL)"
+    )
+
+    def found(query):
+        answer = http.get(f"/tasks?user_id={user}&{query}", headers={"Prefer": "count=exact"})
+        assert answer.header("X-Total-Count") == str(len(answer.json()))
+        return [task["content"] for task in answer.json()]
+
+    assert found("q=pain") == ["Acheter du PAIN", "100 % de _pain_"]
+    assert found("q=pain&order=id.desc") == ["100 % de _pain_", "Acheter du PAIN"]
+    assert found("q=pain&status=1") == found("q=%25") == found("q=_pain_") == ["100 % de _pain_"]
+    assert found("q=ELEVE") == found("q=l%27%C3%A9l") == ["Rappeler l'élève"]
+    assert found("q=" + urllib.parse.quote("' OR ''='")) == []
+    assert len(found("status=0")) == 3
+
+
+def test_list_counted(stack, http, user):
+    stack.new_tasks([user] * 5)
+    for query, total in (("", "5"), ("&status=0", "5"), ("&status=1", "0"), ("&order=id.desc", "5")):
+        answer = http.get(f"/tasks?limit=2&user_id={user}{query}", headers={"Prefer": "count=exact"})
+        assert answer.header("X-Total-Count") == total and answer.header("Preference-Applied") == "count=exact"
+        assert len(answer.json()) == min(2, int(total)) and answer.header("Event-Cursor")
+    everyone = http.get("/tasks?limit=1", headers={"Prefer": "count=exact"})
+    assert int(everyone.header("X-Total-Count")) == stack.sql_number("SELECT COUNT(*) FROM tasks")
+    assert http.get(f"/tasks?user_id={user}").header("X-Total-Count") is None
+
+
+def test_list_has_an_etag_and_304(stack, http, task):
+    path = f"/tasks?user_id={task['user_id']}"
+    known = {"If-None-Match": http.get(path).header("ETag")}
+    again = http.get(path, headers=known)
+    assert again.status == 304 and again.body == b"" and again.header("Event-Cursor")
+    assert http.patch(f"/tasks/{task['id']}", {"content": "y"}).status == 200
+    assert http.get(path, headers=known).status == 200
+    known = {"If-None-Match": http.get(path).header("ETag")}
+    stack.sql(f"UPDATE tasks SET content = 'past the API' WHERE id = {task['id']}")
+    assert http.get(path, headers=known).status == 200
+
+
 def test_list_full_last_page(stack, http, user):
     ids = stack.new_tasks([user] * 10)
     pages = all_pages(http, f"/tasks?user_id={user}&limit=5")

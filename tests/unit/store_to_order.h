@@ -6,6 +6,7 @@
 #include "tests/unit/unit.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,8 +20,9 @@ static struct {
     bool repeated;
     bool broker;
     int hints;
-    int epochs; /* asked for */
     struct store_task_filter filter;
+    char text[64]; /* of the filter */
+    uint64_t total, happened;
     struct cursor since;
     char key[256];
     uint32_t owner_id, only_user; /* as last asked with */
@@ -48,7 +50,6 @@ enum err store_ping(struct store *store)
 enum err store_epoch(struct store *store, char epoch[CURSOR_EPOCH_MAX + 1])
 {
     (void)store;
-    fake.epochs++;
     strcpy(epoch, "k3");
     return fake.err;
 }
@@ -109,15 +110,16 @@ enum err store_task_delete(struct store *store, uint32_t id, const struct store_
 }
 
 enum err store_task_list(struct store *store, const struct store_task_filter *filter, store_task_visit *visit,
-                         void *context, bool *more, struct cursor *cursor)
+                         void *context, struct store_task_page *page)
 {
     (void)store;
     fake.filter = *filter;
+    snprintf(fake.text, sizeof fake.text, "%s", filter->text);
     visit(context, &the_task);
     visit(context, &the_task);
-    *more = fake.more;
-    if (cursor != NULL)
-        *cursor = (struct cursor){.epoch = "k3", .seq = 42, .time_s = 1700000000};
+    *page = (struct store_task_page){.more = fake.more, .total = fake.total};
+    if (filter->user_id != 0)
+        page->cursor = (struct cursor){.epoch = "k3", .seq = 42 + fake.happened, .time_s = 1700000000};
     return fake.err;
 }
 

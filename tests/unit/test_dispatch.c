@@ -235,10 +235,97 @@ static void test_list(void **state)
     assert_true(has("\r\nEvent-Cursor: k3:42:1700000000\r\n"));
     assert_int_equal(fake.filter.user_id, 1);
     assert_int_equal(fake.filter.status, 0);
+    assert_false(fake.filter.newest_first || fake.filter.count);
+    assert_string_equal(fake.text, "");
     /* A later page is newer than the first: its cursor would hide what has happened to the first meanwhile.
      */
     assert_int_equal(send("GET", "/tasks?user_id=1&limit=2&after=1", ""), 200);
     assert_false(has("Event-Cursor"));
+
+    assert_int_equal(send("GET", "/tasks?user_id=1&order=id.desc&q=Pain+%C3%A9", ""), 200);
+    assert_true(fake.filter.newest_first);
+    assert_string_equal(fake.text, "Pain \xc3\xa9");
+    assert_true(has("\r\nLink: </tasks?user_id=1&order=id.desc&q=Pain%20%C3%A9&after=1>; rel=\"next\"\r\n"));
+}
+
+static void test_total(void **state)
+{
+    static const char *const asked[] = {"HTTP_PREFER=count=exact",
+                                        "HTTP_PREFER=return=minimal, Count=Exact;x=1"};
+    static const char *const not_asked[] = {"HTTP_PREFER=count=planned",
+                                            "HTTP_PREFER=", "HTTP_PREFER=xcount=exact"};
+    (void)state;
+    fake.total = 123456789012;
+    for (size_t i = 0; i < sizeof asked / sizeof asked[0]; i++) {
+        assert_int_equal(send_with("GET", "/tasks", "", asked[i]), 200);
+        assert_true(fake.filter.count);
+        assert_true(has("\r\nPreference-Applied: count=exact\r\nX-Total-Count: 123456789012\r\n"));
+    }
+    for (size_t i = 0; i < sizeof not_asked / sizeof not_asked[0]; i++) {
+        assert_int_equal(send_with("GET", "/tasks", "", not_asked[i]), 200);
+        assert_false(fake.filter.count || has("X-Total-Count"));
+    }
+}
+
+/* The value of the answer's ETag header, as a FastCGI parameter. */
+static const char *etag_of_answer(const char *parameter)
+{
+    static char text[64];
+    const char *etag = strstr(wire.text, "\r\nETag: ");
+    assert_non_null(etag);
+    etag += strlen("\r\nETag: ");
+    snprintf(text, sizeof text, "%s=%.*s", parameter, (int)strcspn(etag, "\r"), etag);
+    return text;
+}
+
+static void test_lists_have_etags(void **state)
+{
+    static const char *const lists[] = {"/tasks", "/tasks?user_id=1", "/users", "/users/1",
+                                        "/users/1/events"};
+    (void)state;
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        assert_int_equal(send("GET", lists[i], ""), 200);
+        assert_true(has("\r\nCache-Control: private, no-cache\r\n"));
+        bool with_cursor = has("Event-Cursor");
+        assert_int_equal(send_with("GET", lists[i], "", etag_of_answer("HTTP_IF_NONE_MATCH")), 304);
+        assert_string_equal(body_text(), "");
+        assert_true(has("\r\nETag: W/\""));
+        assert_true(has("Event-Cursor") == with_cursor);
+        assert_int_equal(send_with("GET", lists[i], "", etag_of_answer("HTTP_IF_MATCH")),
+                         412); /* it is weak */
+        assert_true(has("Cache-Control: no-store\r\n") && !has("Event-Cursor"));
+        assert_int_equal(send_with("GET", lists[i], "", "HTTP_IF_MATCH=*"), 200);
+        assert_int_equal(send_with("HEAD", lists[i], "", "HTTP_IF_NONE_MATCH=*"), 304);
+        assert_int_equal(send_with("GET", lists[i], "", "HTTP_IF_NONE_MATCH=\"3\""), 200);
+    }
+    /* The same page, but with a next one; the same page, but of another moment of the user. */
+    send("GET", "/tasks?user_id=1", "");
+    const char *known = etag_of_answer("HTTP_IF_NONE_MATCH");
+    fake.more = true;
+    assert_int_equal(send_with("GET", "/tasks?user_id=1", "", known), 200);
+    fake.more = false;
+    fake.happened = 1;
+    assert_int_equal(send_with("GET", "/tasks?user_id=1", "", known), 200);
+    fake.happened = 0;
+    assert_int_equal(send_with("GET", "/tasks?user_id=1", "", known), 304);
+}
+
+/* A POST is to the list. */
+static void test_preconditions_of_a_post(void **state)
+{
+    const char *body = "{\"user_id\":1,\"content\":\"x\"}";
+    (void)state;
+    assert_int_equal(send_with("POST", "/tasks", body, "HTTP_IF_MATCH=*"), 201);
+    assert_int_equal(send_with("POST", "/tasks", body, "HTTP_IF_NONE_MATCH=\"3\""), 201);
+    assert_int_equal(fake.hints, 2);
+    assert_int_equal(send_with("POST", "/tasks", body, "HTTP_IF_MATCH=\"3\""), 412);
+    assert_int_equal(send_with("POST", "/tasks", body, "HTTP_IF_NONE_MATCH=*"), 412);
+    assert_true(has("/problems/stale"));
+    assert_int_equal(send_with_two("POST", "/tasks", body, "HTTP_IF_MATCH=*", "HTTP_IF_NONE_MATCH=*"), 412);
+    assert_int_equal(send_with("POST", "/tasks", body, "HTTP_IF_MATCH=3"), 400);
+    send("GET", "/tasks", "");
+    assert_int_equal(send_with("POST", "/tasks", body, etag_of_answer("HTTP_IF_NONE_MATCH")), 412);
+    assert_int_equal(fake.hints, 2);
 }
 
 static void test_queries_refused(void **state)
@@ -246,6 +333,13 @@ static void test_queries_refused(void **state)
     (void)state;
     assert_int_equal(send("GET", "/tasks?limit=0", ""), 422);
     assert_true(has("{\"field\":\"limit\",\"message\":\"must be a whole number from 1 to 200\"}"));
+    assert_int_equal(send("GET", "/tasks?status=completed", ""), 422);
+    assert_true(has("\"status must be 0 (open) or 1 (completed).\""));
+    assert_int_equal(send("GET", "/tasks?order=-id", ""), 422);
+    assert_true(has("\"order must be id.asc (oldest first) or id.desc (newest first).\""));
+    assert_int_equal(send("GET", "/tasks?q=x", ""), 422);
+    assert_true(has("give user_id, too"));
+    assert_int_equal(send("GET", "/tasks?user_id=1&q=+", ""), 422);
     assert_int_equal(send("GET", "/tasks/1?x=1", ""), 422);
     assert_true(has("this call takes no parameters"));
     assert_int_equal(send("GET", "/healthz?x=1", ""), 200);
@@ -272,12 +366,13 @@ static void test_events(void **state)
     assert_int_equal(send("GET", "/users/1/events?limit=2&since=k3:40", ""), 200);
     assert_string_equal(body_text(), "[{\"a\":1},{\"b\":2}]");
     assert_int_equal(fake.since.seq, 40);
-    assert_true(
-        has("\r\nEvent-Cursor: k3:2\r\nLink: </users/1/events?limit=2&since=k3:2>; rel=\"next\"\r\n"));
+    assert_true(has("\r\nLink: </users/1/events?limit=2&since=k3:2>; rel=\"next\"\r\n") &&
+                has("\r\nEvent-Cursor: k3:2\r\n"));
     assert_int_equal(send("GET", "/users/1/events?since=nonsense", ""), 422);
     assert_int_equal(send("GET", "/users/1/events?since=", ""), 422);
     assert_int_equal(send("GET", "/users/1/events?limit=0", ""), 422);
-    assert_int_equal(fake.epochs, 0); /* what is refused costs the database nothing */
+    assert_int_equal(send("GET", "/users/1/events", ""), 200);
+    assert_string_equal(fake.since.epoch, ""); /* from the oldest there is */
     fake.err = ERR_GONE;
     assert_int_equal(send("GET", "/users/1/events?since=k3:1", ""), 410);
     assert_true(has("/problems/cursor-gone"));
@@ -364,6 +459,9 @@ int main(void)
         TEST(test_read_only_fields),
         TEST(test_key_of_a_change),
         TEST(test_list),
+        TEST(test_total),
+        TEST(test_lists_have_etags),
+        TEST(test_preconditions_of_a_post),
         TEST(test_queries_refused),
         TEST(test_users),
         TEST(test_events),
