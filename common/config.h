@@ -56,7 +56,9 @@
     X(TEXT, jwt_issuer, JWT_ISSUER, "", 0, 255, "issuer (iss) tokens must be from; empty: any")              \
     X(INT, jwt_leeway_s, JWT_LEEWAY_S, "60", 0, 3600, "clocks may differ by so much, seconds")               \
     X(TEXT, allowed_origins, ALLOWED_ORIGINS, "", 0, 4095,                                                   \
-      "origins whose pages may come in, or *; empty: its own, and all while the service is open")
+      "origins whose pages may come in, or *; empty: its own, and while the service is open this machine's") \
+    X(TEXT, server_name, SERVER_NAME, "", 0, 1023,                                                           \
+      "names it has, beside localhost and addresses: while it is open it answers by no other")
 
 #define CONFIG_API(X)                                                                                        \
     X(TEXT, db_socket, DB_SOCKET, "", 0, 107, "MariaDB's unix socket; empty: use DB_HOST and DB_PORT")       \

@@ -299,17 +299,27 @@ static const char *parameter(char *const *parameters, const char *name)
     return "";
 }
 
-/* The rule of the notifier's door: a page comes in because it is the server's own, is listed, or all are. */
+/* The rule of every door, as far as it can be said in another way than common/origin.c says it. */
 static void check_page(const char *origin, const char *host)
 {
     const char *list = config.allowed_origins != NULL ? config.allowed_origins : "";
-    size_t own = strlen(host), all = strlen(origin);
-    bool listed = strcmp(list, "*") == 0 || strcasestr(list, origin) != NULL;
+    const struct origin_rules rules = {list, "", service.token_keys == NULL};
+    bool everybody = strcmp(list, "*") == 0,
+         is_own = strstr(origin, "://") != NULL && host[0] != '\0' && strcasestr(origin, host) != NULL;
 
-    if (!origin_welcome(list, service.token_keys == NULL, origin, host))
-        CHECK(all > 0 && strcmp(list, "*") != 0 && (list[0] != '\0' || service.token_keys != NULL));
-    else if (list[0] != '\0' ? !listed : service.token_keys != NULL)
-        CHECK(all == 0 || (own > 0 && all > own && strcasecmp(origin + all - own, host) == 0));
+    switch (origin_judge(&rules, origin, host)) {
+    case ORIGIN_FOREIGN_HOST:
+        CHECK(rules.open && !everybody && strchr(host, '.') != NULL);
+        break;
+    case ORIGIN_FOREIGN_PAGE:
+        CHECK(origin[0] != '\0' && !everybody && strcasecmp(origin, list) != 0);
+        break;
+    case ORIGIN_WELCOME:
+        CHECK(everybody || strcasestr(origin, "evil.example") == NULL || (is_own && !rules.open) ||
+              strcasestr(origin, "localhost") != NULL || strcasestr(host, "evil.example") != NULL);
+        CHECK(everybody || !rules.open || strcasecmp(host, "evil.example") != 0);
+        break;
+    }
 }
 
 /* Where an answer links to can be asked for. */

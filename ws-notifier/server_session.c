@@ -29,8 +29,9 @@ bool session_origin_welcome(const struct server *server, struct lws *wsi)
     session_header(wsi, WSI_TOKEN_HOST, host, sizeof host);
     if (origin[0] == '\0' && lws_hdr_total_length(wsi, WSI_TOKEN_ORIGIN) > 0)
         return false; /* too long to be one of ours */
-    return origin_welcome(server->config->allowed_origins, reception_is_open(server->reception), origin,
-                          host);
+    const struct origin_rules rules = {server->config->allowed_origins, server->config->server_name,
+                                       reception_is_open(server->reception)};
+    return origin_judge(&rules, origin, host) == ORIGIN_WELCOME;
 }
 
 /* Who brings a token along is known from the beginning. */

@@ -6,6 +6,7 @@
 
 #include "common/clock.h"
 #include "common/json.h"
+#include "common/origin.h"
 #include "common/token.h"
 #include "fcgi-api/api_metrics.h"
 #include "fcgi-api/http/media_type.h"
@@ -107,6 +108,38 @@ static bool has_route(const struct http_service *service, struct request *reques
     request->route = match.route;
     request->target = match.id;
     request->target_length = match.id_length;
+    return true;
+}
+
+/* A browser sends for any page whatever does not need to be asked for first, such as a POST of plain text. */
+static bool has_origin(const struct http_service *service, struct request *request, struct response *response)
+{
+    const struct config *config = service->config;
+    const struct origin_rules rules = {config->allowed_origins != NULL ? config->allowed_origins : "",
+                                       config->server_name != NULL ? config->server_name : "",
+                                       service->token_keys == NULL};
+    const char *origin = request->origin != NULL ? request->origin : "";
+    const char *host = request->host != NULL ? request->host : "";
+    char shown[EXCERPT_SIZE];
+
+    if (!(request->route->needs & NEEDS_IDENTITY))
+        return true;
+    switch (origin_judge(&rules, origin, host)) {
+    case ORIGIN_FOREIGN_PAGE:
+        excerpt(shown, origin, strlen(origin));
+        problem_answer(response, request, PROBLEM_FORBIDDEN,
+                       "Pages of \"%s\" may not use this service: see ALLOWED_ORIGINS.", shown);
+        return false;
+    case ORIGIN_FOREIGN_HOST:
+        excerpt(shown, host, strlen(host));
+        problem_answer(response, request, PROBLEM_FORBIDDEN,
+                       "\"%s\" is no name of this service, which is open and so answers only by its own: use "
+                       "localhost, or see SERVER_NAME.",
+                       shown);
+        return false;
+    case ORIGIN_WELCOME:
+        break;
+    }
     return true;
 }
 
@@ -212,7 +245,7 @@ static bool has_json(const struct http_service *service, struct request *request
 
 bool gates_pass(const struct http_service *service, struct request *request, struct response *response)
 {
-    static gate *const gates[] = {is_fresh,   is_sound,           has_route,      has_identity,
+    static gate *const gates[] = {is_fresh,   is_sound,           has_route,      has_origin, has_identity,
                                   has_target, has_no_stray_query, has_media_type, has_json};
     for (size_t i = 0; i < sizeof gates / sizeof gates[0]; i++)
         if (!gates[i](service, request, response))

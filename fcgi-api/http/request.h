@@ -49,6 +49,7 @@ enum method {
     X(idempotency_key, "HTTP_IDEMPOTENCY_KEY", true)                                                         \
     X(authorization, "HTTP_AUTHORIZATION", true)                                                             \
     X(origin, "HTTP_ORIGIN", false)                                                                          \
+    X(host, "HTTP_HOST", false)                                                                              \
     X(requested_method, "HTTP_ACCESS_CONTROL_REQUEST_METHOD", false)
 
 enum request_fault {

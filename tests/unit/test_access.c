@@ -112,9 +112,15 @@ static void test_origins(void **state)
                                          .db_timeout_ms = 1500,
                                          .allowed_origins = "https://a.example https://b.example:8443"};
     (void)state;
-    send_with("GET", "/tasks/1", "", "HTTP_ORIGIN=https://a.example");
+    assert_int_equal(send_with("GET", "/tasks/1", "", "HTTP_ORIGIN=https://a.example"), 403);
     assert_false(has("Access-Control"));
     assert_false(has("Vary"));
+    assert_int_equal(send_with("POST", "/tasks", "{}", "HTTP_ORIGIN=https://a.example"), 403);
+    assert_int_equal(send_with("GET", "/tasks/1", "", "HTTP_ORIGIN=http://localhost:81"), 200);
+    assert_false(has("Access-Control"));
+    assert_int_equal(send_with("GET", "/tasks/1", "", "HTTP_HOST=evil.example"), 403);
+    assert_true(has("SERVER_NAME"));
+    assert_int_equal(send_with("GET", "/healthz", "", "HTTP_HOST=evil.example"), 200);
 
     service.config = &listed;
     send_with("GET", "/tasks/1", "", "HTTP_ORIGIN=https://b.example:8443");
@@ -126,7 +132,8 @@ static void test_origins(void **state)
         "HTTP_ORIGIN=https://c.example", "HTTP_ORIGIN=null", "HTTP_ORIGIN=https://a.example:81",
         "HTTP_ORIGIN=https://a",         "HTTP_ORIGIN=",     NULL};
     for (size_t i = 0; strangers[i] != NULL; i++) {
-        send_with("GET", "/tasks/1", "", strangers[i]);
+        assert_int_equal(send_with("GET", "/tasks/1", "", strangers[i]),
+                         strangers[i][12] == '\0' ? 200 : 403);
         assert_false(has("Access-Control"));
     }
     const char *parameters[] = {"REQUEST_METHOD=OPTIONS", "REQUEST_URI=/tasks/1",

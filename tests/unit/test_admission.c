@@ -296,28 +296,6 @@ static void test_open_takes_anything(void **state)
     assert_int_equal(reception_judge(reception, "", 1, &why), ADMISSION_GRANTED);
 }
 
-static void test_origins(void **state)
-{
-    (void)state;
-    const char list[] = "https://a.example, https://b.example:8443";
-    /* nobody lists: all while open, later only the own page */
-    assert_true(origin_welcome("", true, "https://evil.example", "a.example"));
-    assert_false(origin_welcome("", false, "https://evil.example", "a.example"));
-    assert_true(origin_welcome("", false, "https://a.example", "a.example"));
-    assert_true(origin_welcome("", false, "http://localhost:8080", "LOCALHOST:8080"));
-    assert_false(origin_welcome("", false, "http://localhost:8080", "localhost"));
-    assert_false(origin_welcome("", false, "http://localhost", ""));
-    assert_false(origin_welcome("", false, "null", "null"));
-    assert_true(origin_welcome("", false, "", "a.example")); /* no page */
-    /* a list holds in both cases */
-    assert_true(origin_welcome(list, true, "https://a.example", "x"));
-    assert_true(origin_welcome(list, false, "https://b.example:8443", "x"));
-    assert_false(origin_welcome(list, true, "https://b.example", "x"));
-    assert_false(origin_welcome(list, true, "https://a.example.evil.example", "x"));
-    assert_false(origin_welcome(list, true, "https://a.exampl", "x"));
-    assert_true(origin_welcome("*", false, "https://evil.example", "x"));
-}
-
 /* A second browser beside the first, under limits. */
 static struct browser second;
 
@@ -405,7 +383,6 @@ int main(void)
         TEST(test_ping),
         TEST(test_over_http),
         TEST(test_open_takes_anything),
-        TEST(test_origins),
         TEST(test_user_has_too_many_clients),
         TEST(test_user_has_too_many_subscriptions),
     };
