@@ -186,9 +186,24 @@ static void render_histogram(const struct metric_def *def, const cell *cells, st
     strbuf_printf(out, "%s_count%s%s%s %" PRId64 "\n", def->name, open, def->labels, close, count);
 }
 
+static void render_value(const struct metric_def *def, int64_t value, struct strbuf *out)
+{
+    const char *open = def->labels[0] != '\0' ? "{" : "", *close = def->labels[0] != '\0' ? "}" : "";
+
+    strbuf_printf(out, "%s%s%s%s ", def->name, open, def->labels, close);
+    if (def->kind == METRIC_SECONDS)
+        strbuf_printf(out, "%.3f\n", (double)value / 1000);
+    else
+        strbuf_printf(out, "%" PRId64 "\n", def->kind == METRIC_INFO ? 1 : value);
+}
+
 void metrics_render(const struct metrics *metrics, struct strbuf *out)
 {
-    static const char *const kinds[] = {"counter", "gauge", "histogram"};
+    static const char *const kinds[] = {[METRIC_COUNTER] = "counter",
+                                        [METRIC_GAUGE] = "gauge",
+                                        [METRIC_SECONDS] = "gauge",
+                                        [METRIC_INFO] = "gauge",
+                                        [METRIC_HISTOGRAM] = "histogram"};
 
     for (size_t i = 0; i < metrics->count; i++) {
         const struct metric_def *def = &metrics->defs[i];
@@ -197,9 +212,7 @@ void metrics_render(const struct metrics *metrics, struct strbuf *out)
                           kinds[def->kind]);
         if (def->kind == METRIC_HISTOGRAM)
             render_histogram(def, cell_of(metrics, i), out);
-        else if (def->labels[0] != '\0')
-            strbuf_printf(out, "%s{%s} %" PRId64 "\n", def->name, def->labels, metrics_get(metrics, i));
         else
-            strbuf_printf(out, "%s %" PRId64 "\n", def->name, metrics_get(metrics, i));
+            render_value(def, metrics_get(metrics, i), out);
     }
 }

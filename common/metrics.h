@@ -13,7 +13,13 @@
 #include "common/err.h"
 #include "common/strbuf.h"
 
-enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
+enum metric_kind {
+    METRIC_COUNTER,
+    METRIC_GAUGE,
+    METRIC_SECONDS, /* a gauge that is set in milliseconds and shown in seconds, Prometheus' unit of time */
+    METRIC_INFO,    /* a gauge that is always 1: its labels are what it tells */
+    METRIC_HISTOGRAM,
+};
 
 struct metric_def {
     enum metric_kind kind;
@@ -31,7 +37,7 @@ MUST_CHECK enum err metrics_open(const char *path, const struct metric_def *defs
 void metrics_close(struct metrics **metrics);
 
 void metrics_add(struct metrics *metrics, size_t index, int64_t delta); /* counters and gauges */
-void metrics_set(struct metrics *metrics, size_t index, int64_t value); /* gauges */
+void metrics_set(struct metrics *metrics, size_t index, int64_t value); /* gauges, seconds */
 int64_t metrics_count(struct metrics *metrics, size_t index); /* adds 1; the new value, no two alike */
 int64_t metrics_get(const struct metrics *metrics, size_t index);
 

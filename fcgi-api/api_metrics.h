@@ -3,9 +3,12 @@
 #define CARILLON_API_METRICS_H
 
 #include "common/metrics.h"
+#include "common/version.h"
 
 /* X(index, kind, name, labels, help); rows of one family stand together */
 #define API_METRICS(X)                                                                                       \
+    X(API_BUILD_INFO, METRIC_INFO, "carillon_build_info",                                                    \
+      "program=\"fcgi-api\",version=\"" CARILLON_VERSION "\"", "1; which program and version tells this")    \
     X(API_REQUESTS_2XX, METRIC_COUNTER, "carillon_api_requests_total", "code=\"2xx\"", "Requests answered")  \
     X(API_REQUESTS_3XX, METRIC_COUNTER, "carillon_api_requests_total", "code=\"3xx\"", "Requests answered")  \
     X(API_REQUESTS_4XX, METRIC_COUNTER, "carillon_api_requests_total", "code=\"4xx\"", "Requests answered")  \
@@ -23,7 +26,13 @@
       "Connections made to the broker")                                                                      \
     X(API_BROKER_CONNECTED, METRIC_GAUGE, "carillon_api_broker_connected", "",                               \
       "1 while the pool's publisher has a connection")                                                       \
-    X(API_PUBLISHER_SEEN_MS, METRIC_GAUGE, "carillon_api_publisher_seen_milliseconds", "",                   \
+    X(API_BROKER_BLOCKED, METRIC_GAUGE, "carillon_api_broker_blocked", "",                                   \
+      "1 while the broker takes no messages because of an alarm (memory, disk)")                             \
+    X(API_BROKER_CONFIRMED_MS, METRIC_SECONDS, "carillon_api_broker_confirmed_seconds", "",                  \
+      "When the broker last confirmed a message, by the machine's uptime")                                   \
+    X(API_DB_REFUSES, METRIC_GAUGE, "carillon_api_db_writes_refused", "",                                    \
+      "1 while the database takes no writes (a full disk, read-only)")                                       \
+    X(API_PUBLISHER_SEEN_MS, METRIC_SECONDS, "carillon_api_publisher_seen_seconds", "",                      \
       "When the pool's publisher was last at work, by the machine's uptime")                                 \
     X(API_EVENTS_PUBLISHED, METRIC_COUNTER, "carillon_api_events_published_total", "",                       \
       "Events sent to the broker")                                                                           \
@@ -33,7 +42,7 @@
       "Events it returned or refused")                                                                       \
     X(API_PUBLISH_LAG, METRIC_HISTOGRAM, "carillon_api_publish_lag_seconds", "", "Commit to confirm")        \
     X(API_OUTBOX_DEPTH, METRIC_GAUGE, "carillon_api_outbox_events", "", "Events not yet confirmed")          \
-    X(API_OUTBOX_OLDEST_MS, METRIC_GAUGE, "carillon_api_outbox_oldest_milliseconds", "",                     \
+    X(API_OUTBOX_OLDEST_MS, METRIC_SECONDS, "carillon_api_outbox_oldest_seconds", "",                        \
       "Age of the oldest of them")                                                                           \
     X(API_EVENTS_HEALED, METRIC_COUNTER, "carillon_api_events_healed_total", "",                             \
       "Events put back into the outbox on a new broker connection")                                          \

@@ -14,13 +14,13 @@
 #include "common/log.h"
 #include "common/sandbox.h"
 #include "common/tls_files.h"
+#include "common/version.h"
 #include "fcgi-api/api/handlers.h"
 #include "fcgi-api/api_metrics.h"
 #include "fcgi-api/app.h"
 #include "fcgi-api/http/drain.h"
 #include "fcgi-api/http/fcgi_server.h"
 
-#define VERSION               "0.1.0"
 #define PUBLISHER_DEADLINE_MS 2000
 
 static void print_help(void)
@@ -37,7 +37,7 @@ static int answer_option(int count, char *const *arguments)
     if (count == 2 && strcmp(arguments[1], "--help") == 0)
         print_help();
     else if (count == 2 && strcmp(arguments[1], "--version") == 0)
-        puts("fcgi-api " VERSION);
+        puts("fcgi-api " CARILLON_VERSION);
     else
         return fprintf(stderr, "fcgi-api: unknown option %s; --help tells more\n", arguments[1]), 2;
     return 0;

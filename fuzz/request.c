@@ -17,6 +17,7 @@
 #include "fcgi-api/api/handlers.h"
 #include "fcgi-api/api_metrics.h"
 #include "fcgi-api/http/dispatch.h"
+#include "fcgi-api/publisher/health.h"
 #include "fcgi-api/task/task_json.h"
 #include "fuzz/answer.h"
 
@@ -32,7 +33,7 @@ static struct request request;
 
 static struct {
     enum err err;
-    bool more, repeated, broker;
+    bool more, repeated;
     int calls;          /* other than readiness */
     uint32_t only_user; /* as last asked with */
     struct task task;   /* the one row there is */
@@ -189,12 +190,6 @@ void publisher_hint(struct publisher *publisher, const struct outbox_event *even
 {
     (void)publisher;
     CHECK(stub.err == ERR_OK && event == &the_event);
-}
-
-bool publisher_connected(const struct publisher *publisher)
-{
-    (void)publisher;
-    return stub.broker;
 }
 
 /* ---- one exchange --------------------------------------------------------------------------------- */
@@ -363,7 +358,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     stub.err = (enum err)((data[1] - 'a') & 15) % (ERR_INTERNAL + 1);
     stub.more = data[2] & 1;
     stub.repeated = data[2] & 2;
-    stub.broker = data[2] & 4;
+    health_connected(service.metrics, data[2] & 4, clock_monotonic_ms());
     service.token_keys = data[0] == 'k' ? keys : NULL;
     config.allowed_origins = data[2] & 8    ? "https://a.example, http://b.example:81"
                              : data[2] & 16 ? "*"

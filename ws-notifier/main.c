@@ -7,9 +7,8 @@
 
 #include "common/config.h"
 #include "common/log.h"
+#include "common/version.h"
 #include "ws-notifier/loop.h"
-
-#define VERSION "0.1.0"
 
 static void print_help(void)
 {
@@ -32,7 +31,7 @@ int main(int argc, char **argv)
         return EXIT_SUCCESS;
     }
     if (argc == 2 && strcmp(argv[1], "--version") == 0) {
-        puts("ws-notifier " VERSION);
+        puts("ws-notifier " CARILLON_VERSION);
         return EXIT_SUCCESS;
     }
     if (argc > 1) {

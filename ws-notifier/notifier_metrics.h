@@ -3,9 +3,12 @@
 #define CARILLON_NOTIFIER_METRICS_H
 
 #include "common/metrics.h"
+#include "common/version.h"
 
 /* X(index, kind, name, labels, help); rows of one family stand together */
 #define NOTIFIER_METRICS(X)                                                                                  \
+    X(NOTIFIER_BUILD_INFO, METRIC_INFO, "carillon_build_info",                                               \
+      "program=\"ws-notifier\",version=\"" CARILLON_VERSION "\"", "1; which program and version tells this") \
     X(NOTIFIER_CLIENTS, METRIC_GAUGE, "carillon_notifier_clients", "", "Open WebSockets")                    \
     X(NOTIFIER_CONNECTS, METRIC_COUNTER, "carillon_notifier_connects_total", "", "WebSockets accepted")      \
     X(NOTIFIER_SUBSCRIPTIONS, METRIC_GAUGE, "carillon_notifier_subscriptions", "", "Users being heard")      \

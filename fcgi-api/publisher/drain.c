@@ -214,6 +214,7 @@ void publisher_on_confirm(struct publisher *publisher, uint64_t tag, bool multip
 {
     bool first = publisher->flight.landed_count == 0;
     flight_confirm(&publisher->flight, tag, multiple, on_confirmed, publisher);
+    health_confirmed(publisher->metrics, clock_monotonic_ms());
     if (first)
         publisher->delete_at = clock_monotonic_ms() + DELETE_DELAY_MS;
 }

@@ -19,6 +19,7 @@
 #include "common/backoff.h"
 #include "fcgi-api/api_metrics.h"
 #include "fcgi-api/publisher/flight.h"
+#include "fcgi-api/publisher/health.h"
 #include "fcgi-api/publisher/pace.h"
 #include "fcgi-api/publisher/pool.h"
 #include "fcgi-api/publisher/publisher.h"
@@ -95,7 +96,7 @@ struct publisher {
     int64_t db_retry_at;
 
     /* what one process does for all */
-    int64_t sweep_at, beacon_at, alive_at, purge_at;
+    int64_t sweep_at, beacon_at, alive_at, purge_at, probe_at;
     struct retention retention;
 };
 

@@ -29,7 +29,7 @@ void publisher_link_drop(struct publisher *publisher, const char *reason)
     publisher_heal_abandon(publisher);
     amqp_link_close(&publisher->link);
     publisher->state = LINK_DOWN;
-    metrics_set(publisher->metrics, API_BROKER_CONNECTED, 0);
+    health_connected(publisher->metrics, false, 0);
     publisher->blocked = publisher->no_room = false;
     publisher->retry_at = clock_monotonic_ms() + backoff_next_ms(&publisher->backoff);
     publisher_forget_batch(publisher);
@@ -43,7 +43,8 @@ void publisher_link_ready(struct publisher *publisher)
     publisher->complained = false;
     publisher->sweep_at = 0;
     backoff_reset(&publisher->backoff);
-    metrics_set(publisher->metrics, API_BROKER_CONNECTED, 1);
+    health_connected(publisher->metrics, true, clock_monotonic_ms());
+    health_blocked(publisher->metrics, publisher->blocked);
     log_info("broker: connected");
     publisher_catch_up(publisher);
 }
@@ -84,10 +85,13 @@ static void on_event(struct publisher *publisher, const struct amqp_event *event
         break;
     case AMQP_BLOCKED:
         publisher->blocked = true;
+        health_blocked(publisher->metrics, true);
         log_warn("broker: asks not to publish: %s", event->reason);
         break;
     case AMQP_UNBLOCKED:
         publisher->blocked = false;
+        health_blocked(publisher->metrics, false);
+        health_confirmed(publisher->metrics, clock_monotonic_ms()); /* from now on it should */
         log_info("broker: takes messages again");
         break;
     case AMQP_DELIVERY:

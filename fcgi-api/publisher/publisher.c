@@ -161,7 +161,7 @@ static void *run(void *argument)
     if (!wait_for_turn(publisher))
         return NULL;
     log_keep(true);
-    metrics_set(publisher->metrics, API_BROKER_CONNECTED, 0);
+    health_connected(publisher->metrics, false, 0);
     while (!finished(publisher)) {
         show_up(publisher);
         publisher_link_step(publisher);
@@ -233,11 +233,6 @@ enum err publisher_start(const struct config *config, struct metrics *metrics, s
     }
     *out = publisher;
     return ERR_OK;
-}
-
-bool publisher_connected(const struct publisher *publisher)
-{
-    return metrics_get(publisher->metrics, API_BROKER_CONNECTED) != 0;
 }
 
 /* A nudge that comes before the wait has begun is lost: therefore more than one. */

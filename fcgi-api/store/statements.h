@@ -171,6 +171,9 @@
     X(SQL_EVENT_DELETE,                                                                                      \
       "DELETE FROM events WHERE user_id = ? AND seq = ? AND NOT EXISTS "                                     \
       "(SELECT 1 FROM outbox o WHERE o.user_id = events.user_id AND o.seq = events.seq)")                    \
+    X(SQL_PROBE,                                                                                            \
+      "INSERT INTO events (user_id, seq, type, task_id, payload, created_at) "                              \
+      "SELECT id, 0, 'probe', 0, REPEAT('x', 16000), UTC_TIMESTAMP(3) FROM users ORDER BY id LIMIT 1")      \
     X(SQL_NEWEST_EVENT,                                                                                      \
       "SELECT created_at FROM events ORDER BY created_at DESC LIMIT 1")                                      \
     X(SQL_OLD_KEYS_DELETE,                                                                                   \

@@ -35,6 +35,9 @@ void store_use_metrics(struct store *store, struct metrics *metrics);
 /* Does the database answer? For readiness. */
 MUST_CHECK enum err store_ping(struct store *store);
 
+/* Would a write work? Adds a large row to the journal, and takes it back. */
+MUST_CHECK enum err store_probe(struct store *store);
+
 /* ---- events ------------------------------------------------------------------------------------- */
 
 struct outbox_event {

@@ -17,6 +17,7 @@ from lib.amqp import first_appearances
 from lib.program import Program
 from lib.relay import Channels, ConfirmThief, Relay
 from lib.wait import eventually
+from test_metrics import scrape, total
 
 pytestmark = pytest.mark.disturbs
 
@@ -263,6 +264,10 @@ def test_broker_alarm(stack, http, some, sockets, alarm):
     try:
         write_some(http, tasks, 5)
         assert stack.outbox_count() > 0, "the alarm was not felt at all"
+        ready = http.get("/readyz")
+        assert ready.status == 200 and ready.json()["status"] == "degraded", ready
+        assert (ready.json()["broker"], ready.json()["events"]) == ("blocked", "wait"), ready
+        assert total(scrape(http), "carillon_api_broker_blocked") == 1
         assert sockets().subscribe(users[0], since=cursors[users[0]])["recovered"] is True
         stack.notifier().kill(signal.SIGKILL)
         back = eventually(lambda: come_back(sockets, cursors), 30, "browsers can come back during the alarm")

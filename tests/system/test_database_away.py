@@ -172,9 +172,12 @@ def test_database_read_only(stack, http, task):
         unavailable(http, "DELETE", path)
         unavailable(http, "POST", "/tasks", {"user_id": task["user_id"], "content": "x"})
         assert http.get(path).json() == task
+        eventually(lambda: http.get("/readyz").status == 503, 15, "readiness knows")
+        assert http.get("/readyz").json()["database"] == "refusing"
     finally:
         stack.sql("SET GLOBAL read_only = 0")
     assert count_events(stack, task) == 1
+    eventually(lambda: http.get("/readyz").status == 200, 15, "and knows when it is over")
     heals(stack, http, task)
     stack.outbox_empty()
 

@@ -3,11 +3,13 @@
 import re
 import signal
 import socket
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from lib.http import Http
+from lib.stack import BUILD_DIR
 from lib.wait import eventually
 
 NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
@@ -42,6 +44,11 @@ def parse(text):
             families[current][1][key] = float(value)
     for name, (kind, samples) in families.items():
         assert name in helped, f"no HELP for {name}"
+        # Prometheus' base units: seconds, bytes, ratios (promtool check metrics).
+        assert not re.search(r"_(milli|micro|nano)?(ms|us|milliseconds|microseconds|minutes|hours|days|kb|kib|mb|mib|percent)(_|$)", name), name
+        if kind != "histogram":
+            assert not re.search(r"_(count|sum|bucket)$", name), name
+        assert not re.search(r"_(gauge|counter|histogram)(_|$)|[A-Z]", name), name
         if kind == "counter":
             assert name.endswith("_total"), name
             assert all(value >= 0 for value in samples.values())
@@ -78,6 +85,14 @@ def total(families, name, *needles):
 @pytest.mark.parametrize("path", ["/metrics", "/notifier/metrics"])
 def test_text_is_well_formed(http, path):
     assert len(scrape(http, path)) >= 5
+
+
+@pytest.mark.parametrize("path, program", [("/metrics", "fcgi-api"), ("/notifier/metrics", "ws-notifier")])
+def test_a_program_says_which_it_is(http, path, program):
+    version = subprocess.run([BUILD_DIR / program, "--version"], capture_output=True, text=True).stdout.split()[1]
+    assert scrape(http, path)["carillon_build_info"][1] == {
+        f'carillon_build_info{{program="{program}",version="{version}"}}': 1
+    }
 
 
 def test_requests_are_counted_over_the_whole_pool(stack, http):
@@ -154,8 +169,8 @@ def test_metrics_are_not_for_everybody(stack):
     [
         (
             "/metrics",
-            "outbox_events outbox_oldest_milliseconds publish_lag_seconds broker_connects_total db_connects_total rows_purged_total"
-            " events_healed_total",
+            "outbox_events outbox_oldest_seconds publish_lag_seconds broker_connects_total db_connects_total rows_purged_total"
+            " events_healed_total broker_blocked broker_confirmed_seconds db_writes_refused",
         ),
         (
             "/notifier/metrics",
@@ -182,7 +197,7 @@ def test_outbox_tells_of_a_broker_that_is_away(stack, http, task):
         def grown():
             families = scrape(http)
             assert total(families, "carillon_api_outbox_events") >= 5
-            assert total(families, "carillon_api_outbox_oldest_milliseconds") >= 1000
+            assert total(families, "carillon_api_outbox_oldest_seconds") >= 1
             return True
 
         eventually(grown, 20, "the outbox is seen to grow")

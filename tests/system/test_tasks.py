@@ -462,6 +462,6 @@ def test_bad_traceparent_is_dropped(http, task, stream):
 def test_health(stack, http):
     assert http.get("/healthz").status == 200
     ready = http.get("/readyz")
-    assert ready.status == 200 and ready.json() == {"status": "ok", "database": "up", "broker": "up"}
+    assert ready.status == 200 and ready.json() == {"status": "ok", "database": "up", "broker": "up", "events": "leave"}
     assert http.get("/notifier/healthz").status == 200
     assert http.get("/notifier/readyz").status == 200

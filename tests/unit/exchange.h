@@ -9,10 +9,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "fcgi-api/api/handlers.h"
 #include "fcgi-api/api_metrics.h"
 #include "fcgi-api/http/dispatch.h"
+#include "fcgi-api/publisher/health.h"
 
 static const struct config usual_config = {
     .max_body_bytes = 65536, .request_max_age_ms = 10000, .db_timeout_ms = 1500};
@@ -80,7 +82,9 @@ static inline int reset(void **state)
 {
     (void)state;
     memset(&fake, 0, sizeof fake);
-    fake.broker = true;
+    health_connected(service.metrics, true, clock_monotonic_ms());
+    health_writes(service.metrics, false);
+    metrics_set(service.metrics, API_OUTBOX_OLDEST_MS, 0);
     return 0;
 }
 

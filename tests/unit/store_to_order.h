@@ -18,7 +18,6 @@ static struct {
     enum err err; /* what every function answers */
     bool more;
     bool repeated;
-    bool broker;
     int hints;
     struct store_task_filter filter;
     char text[64]; /* of the filter */
@@ -170,12 +169,6 @@ void publisher_hint(struct publisher *publisher, const struct outbox_event *even
     (void)publisher;
     assert_ptr_equal(event, &the_event);
     fake.hints++;
-}
-
-bool publisher_connected(const struct publisher *publisher)
-{
-    (void)publisher;
-    return fake.broker;
 }
 
 #endif

@@ -409,11 +409,38 @@ static void test_database_away(void **state)
 static void test_ready(void **state)
 {
     (void)state;
+    int64_t now = clock_monotonic_ms();
     assert_int_equal(send("GET", "/readyz", ""), 200);
-    assert_string_equal(body_text(), "{\"status\":\"ok\",\"database\":\"up\",\"broker\":\"up\"}");
-    fake.broker = false;
+    assert_string_equal(body_text(),
+                        "{\"status\":\"ok\",\"database\":\"up\",\"broker\":\"up\",\"events\":\"leave\"}");
+    health_blocked(service.metrics, true);
     assert_int_equal(send("GET", "/readyz", ""), 200);
-    assert_string_equal(body_text(), "{\"status\":\"degraded\",\"database\":\"up\",\"broker\":\"down\"}");
+    assert_string_equal(
+        body_text(),
+        "{\"status\":\"degraded\",\"database\":\"up\",\"broker\":\"blocked\",\"events\":\"wait\"}");
+    health_blocked(service.metrics, false);
+    health_confirmed(service.metrics, now - HEALTH_SILENT_MS - 1);
+    assert_int_equal(send("GET", "/readyz", ""), 200);
+    assert_true(has("\"broker\":\"silent\",\"events\":\"wait\"}"));
+    health_confirmed(service.metrics, now);
+    metrics_set(service.metrics, API_OUTBOX_OLDEST_MS, HEALTH_LEAVES_MS + 1);
+    assert_int_equal(send("GET", "/readyz", ""), 200);
+    assert_true(has("{\"status\":\"degraded\",\"database\":\"up\",\"broker\":\"up\",\"events\":\"wait\"}"));
+    health_connected(service.metrics, false, now);
+    assert_int_equal(send("GET", "/readyz", ""), 200);
+    assert_true(has("\"broker\":\"down\",\"events\":\"wait\"}"));
+}
+
+/* A full disk: it answers, and each write is 503. */
+static void test_ready_but_for_writes(void **state)
+{
+    (void)state;
+    health_writes(service.metrics, true);
+    assert_int_equal(send("GET", "/readyz", ""), 503);
+    assert_true(has("The database takes no writes."));
+    assert_true(has("\"database\":\"refusing\",\"broker\":\"up\"}"));
+    health_writes(service.metrics, false);
+    assert_int_equal(send("GET", "/readyz", ""), 200);
 }
 
 static void test_waited_too_long(void **state)
@@ -468,6 +495,7 @@ int main(void)
         TEST(test_database_away),
         TEST(test_commit_without_an_answer),
         TEST(test_ready),
+        TEST(test_ready_but_for_writes),
         TEST(test_waited_too_long),
         TEST(test_counts),
     };

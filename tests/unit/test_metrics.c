@@ -15,6 +15,26 @@ static const struct metric_def defs[] = {
     {METRIC_GAUGE, "x_depth", "", "Depth"},
 };
 
+static void test_units(void **state)
+{
+    (void)state;
+    static const struct metric_def units[] = {
+        {METRIC_SECONDS, "x_age_seconds", "", "Age"},
+        {METRIC_INFO, "x_build_info", "version=\"1\"", "Version"},
+    };
+    struct metrics *metrics = NULL;
+    struct strbuf text = {0};
+    assert_int_equal(metrics_open("", units, 2, &metrics), ERR_OK);
+    metrics_set(metrics, 0, 61005);
+    metrics_render(metrics, &text);
+    assert_string_equal(text.text,
+                        "# HELP x_age_seconds Age\n# TYPE x_age_seconds gauge\nx_age_seconds 61.005\n"
+                        "# HELP x_build_info Version\n# TYPE x_build_info gauge\n"
+                        "x_build_info{version=\"1\"} 1\n");
+    strbuf_free(&text);
+    metrics_close(&metrics);
+}
+
 static char directory[] = "/tmp/carillon-metrics-XXXXXX";
 static char path[64];
 
@@ -115,6 +135,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_text),
+        cmocka_unit_test(test_units),
         cmocka_unit_test(test_shared_by_processes),
         cmocka_unit_test(test_other_shape_starts_anew),
         cmocka_unit_test(test_unusable_path),
