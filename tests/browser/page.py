@@ -161,10 +161,10 @@ class Tab:
         return dict((number, done) for number, _, done in self.tasks()).get(task)
 
     def notifications(self):
-        """The newest first: [(kind, subject, the server's sentence), ...]."""
+        """The newest first: [(kind, subject), ...]."""
         rows = self.run(
             """return [...document.querySelectorAll('#notification-list > li')].map((row) => [row.dataset.kind,
-                 row.querySelector('.subject').textContent, row.querySelector('.raw').textContent])"""
+                 row.querySelector('.subject').textContent])"""
         )
         return [tuple(row) for row in rows]
 
@@ -190,6 +190,13 @@ class Tab:
         self.run("arguments[0].value = arguments[1]", field, content)
         field.send_keys(Keys.ENTER)
 
+    def write_over(self, task, content):
+        """Changes a task's text, and presses Enter."""
+        self.one(f'[data-task="{task}"] .change').click()
+        field = self.one(f'[data-task="{task}"] textarea')
+        self.run("arguments[0].value = arguments[1]", field, content)
+        field.send_keys(Keys.ENTER)
+
     def tick(self, task):
         self.one(f'[data-task="{task}"] .tick').click()
 
@@ -201,20 +208,24 @@ class Tab:
         """A frame as if the server had sent it on the page's newest socket."""
         self.run("window.witness.sockets.at(-1).onmessage({ data: arguments[0] })", json.dumps(message))
 
+    def server_closes(self, code, reason):
+        """A close as if the server had sent it there."""
+        self.run("window.witness.sockets.at(-1).onclose({ code: arguments[0], reason: arguments[1] })", code, reason)
+
 
 # -- for the tests
 
 
 def kinds(tab):
-    return [kind for kind, _, _ in tab.notifications()]
+    return [kind for kind, _ in tab.notifications()]
 
 
 def seen_once(tab, expected, deadline=15):
     """The notifications, oldest first, are exactly these (kind, subject)."""
 
     def check():
-        seen = [(kind, subject) for kind, subject, _ in reversed(tab.notifications())]
-        assert seen == expected
+        seen = tab.notifications()[::-1]
+        assert seen == expected, f"{seen} instead of {expected}"
         return True
 
     eventually(check, deadline, "notifications")

@@ -4,7 +4,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { nextPage } from '../../nginx/client/js/api.js';
-import { Words, catalogues, pickLocale } from '../../nginx/client/js/i18n.js';
+import { Words, catalogues, pickLocale, readTime } from '../../nginx/client/js/i18n.js';
+import { refusal } from '../../nginx/client/js/refusals.js';
 import { TaskList } from '../../nginx/client/js/tasks.js';
 import { Token } from '../../nginx/client/js/token.js';
 
@@ -66,19 +67,84 @@ test('an answer from before a new snapshot is left to the feed', () => {
   assert.equal(list.get(1).status, 1);
 });
 
-test('the next page stays on this origin', () => {
-  assert.equal(nextPage('</tasks?user_id=1&after=50>; rel="next"'), '/tasks?user_id=1&after=50');
-  assert.equal(nextPage('<http://elsewhere.example/tasks?after=5>; rel="next"'), '/tasks?after=5');
-  assert.equal(nextPage('</a>; rel="prev", </b?c=d>; rel="next"'), '/b?c=d');
+test('one row that is no task does not hide the others', () => {
+  const list = new TaskList(1);
+  list.replace([task(1), null, {}, task('2'), task(3, { content: null }), task(4, { status: 7, createdAt: 'x' })]);
+  assert.deepEqual(ids(list), [4, 1]);
+});
+
+test('the next page stays on this origin, under the path it was asked at', () => {
+  assert.equal(nextPage('</tasks?user_id=1&after=50>; rel="next"'), '?user_id=1&after=50');
+  assert.equal(nextPage('<http://elsewhere.example/tasks?after=5>; rel="next"'), '?after=5');
+  assert.equal(nextPage('</carillon/tasks?after=5>; rel="next"'), '?after=5');
+  assert.equal(nextPage('</a>; rel="prev", </b?c=d>; rel="next"'), '?c=d');
   for (const none of [null, undefined, '', '</a>; rel="prev"']) assert.equal(nextPage(none), null);
 });
 
 test('the language is the first of the browser that we speak', () => {
   assert.equal(pickLocale(['fr-CA', 'en']), 'fr-CA');
-  assert.equal(pickLocale(['de', 'FR', 'en']), 'FR');
+  assert.equal(pickLocale(['de', 'FR', 'en']), 'fr');
   assert.equal(pickLocale(['en-GB', 'fr']), 'en-GB');
   assert.equal(pickLocale(['de']), 'en');
   assert.equal(pickLocale(undefined), 'en');
+});
+
+test('a language that is no language tag does not stop the page', () => {
+  for (const [tag, locale] of [
+    ['en-US@posix', 'en-US'],
+    ['fr-FR@euro', 'fr-FR'],
+    ['fr_FR.UTF-8', 'fr-FR'],
+    ['en-', 'en'],
+    ['fr-!', 'fr'],
+    ['en-US-', 'en'],
+    ['C', 'en'],
+    ['constructor', 'en'],
+    ['', 'en'],
+    [null, 'en'],
+  ]) {
+    assert.equal(pickLocale([tag]), locale, String(tag));
+    assert.ok(new Words(pickLocale([tag])).moment(new Date()));
+  }
+});
+
+test('a time is what RFC 3339 says, whatever the year; anything else is none', () => {
+  assert.equal(readTime('2024-01-02T17:00:00.000Z').getTime(), Date.UTC(2024, 0, 2, 17));
+  for (const odd of ['1969-12-31T23:59:59.500Z', '1000-01-01T00:00:00.000Z', '9999-12-31T23:59:59.999Z'])
+    assert.equal(readTime(odd).toISOString(), odd);
+  for (const none of [null, undefined, '', '1970-01-01T00:00:00.+00Z', '000/-11-30T00:00:00.000Z', 'Meeting at room 12', 12, {}, []])
+    assert.equal(readTime(none), null, String(none));
+  const fr = new Words('fr');
+  assert.equal(fr.date('0000-00-00T00:00:00Z'), null);
+  assert.match(fr.date('1961-02-03T12:05:06.789Z'), /^3 févr. 1961/);
+});
+
+test('each reason to be kept out has a sentence of its own, in both languages', () => {
+  const reasons = [
+    [4401, 'token missing', false, 'token-missing'],
+    [4401, 'token expired', true, 'token-expired'],
+    [4401, 'The token has expired', true, 'token-expired'],
+    [4401, 'token not valid', true, 'token-refused'],
+    [4401, 'a valid token is needed', true, 'token-refused'],
+    [4401, undefined, false, 'token-missing'],
+    [4403, 'origin not allowed', true, 'origin'],
+    [4403, 'Pages of this origin are not welcome', false, 'origin'],
+    [4403, 'user not allowed', true, 'forbidden'],
+    [4403, '', true, 'forbidden'],
+    [4429, 'too many clients; retry after 10 s', false, 'limit-clients'],
+    [4429, 'too many connections of this user; retry after 30 s', true, 'limit-user'],
+    [4429, 'too many subscriptions of this user; retry after 30 s', true, 'limit-user'],
+    [4429, 'too many connections from this address; retry after 30 s', true, 'limit-address'],
+    [4429, 'too many new connections from this address; retry after 10 s', true, 'limit-new'],
+    [4429, 'too many new connections; retry after 2 s', true, 'limit-new'],
+    [4429, 'too many messages; retry after 10 s', true, 'limit-messages'],
+    [4429, 'too many bytes; retry after 10 s', true, 'limit-messages'],
+    [4429, 'something new; retry after 10 s', true, 'too-many-requests'],
+  ];
+  for (const [code, reason, hasToken, name] of reasons) {
+    assert.equal(refusal({ code, reason, hasToken }), name, `${code} ${reason}`);
+    for (const catalogue of Object.values(catalogues)) assert.ok(catalogue.why[name], name);
+  }
+  for (const code of [undefined, 1000, 1006, 1012, 4408]) assert.equal(refusal({ code, hasToken: true }), null);
 });
 
 test('both languages say the same things, with the same names to fill in', () => {
@@ -104,7 +170,13 @@ test('words: names, plurals, errors', () => {
     { field: 'y', message: 'is b' },
   ];
   assert.equal(en.why({ slug: 'validation', message: 'v', problem: { errors } }), 'x is a; y is b.');
-  assert.equal(en.why({ slug: 'new-kind', message: 'What the server said.' }), 'What the server said.');
+  const unknown = { slug: 'new-kind', status: 418, problem: { detail: 'What the server said.' } };
+  assert.equal(en.why(unknown), 'What the server said.');
+  assert.equal(fr.why(unknown), 'Le service n’a pas accepté la demande (code 418).', 'no English in French');
+  assert.equal(fr.why({ slug: 'validation', status: 422, problem: { errors } }), 'Le service n’a pas accepté la demande (code 422).');
+  assert.equal(en.why({ slug: 'refused', status: 418 }), 'The service refused it (code 418).');
+  assert.match(fr.why({ slug: 'changed-meanwhile' }, { content: '$& du lait' }), /« \$& du lait »/);
+  assert.equal(en.verb('constructor'), 'Message:');
   assert.match(en.why({ slug: 'internal', problem: { request_id: 'r1' } }), /r1/);
 });
 

@@ -4,14 +4,20 @@ import assert from 'node:assert/strict';
 
 import { Feed } from '../../nginx/client/js/feed.js';
 
-/** Time that passes when told to; promises get their turn in between. */
+/** Time that passes when told to; promises get their turn in between. As in a browser there are two clocks: one that
+ *  nobody can set, and the time of day. */
 export class Clock {
-  #now = 1_700_000_000_000;
+  #now = 5_000;
+  #offset = 1_700_000_000_000;
   #timers = new Map();
   #ids = 0;
 
   now() {
     return this.#now;
+  }
+
+  wall() {
+    return this.#now + this.#offset;
   }
 
   setTimeout(run, ms) {
@@ -41,8 +47,13 @@ export class Clock {
     this.#now = end;
   }
 
-  /** The machine slept: time went on, no timer ran. */
+  /** The machine slept: no timer ran, and only the time of day went on. Or the clock was set, back or forth. */
   sleep(ms) {
+    this.#offset += ms;
+  }
+
+  /** The tab was frozen: time went on, no timer ran. */
+  freeze(ms) {
     this.#now += ms;
   }
 }
@@ -76,12 +87,15 @@ export class Socket {
   }
 }
 
-/** A page of user 1: what the server answers is in `snapshots` (shifted while more than one is left). */
-export function page({ snapshots = [{ tasks: [], cursor: 'e:10:1000' }], chance = 0.5, token } = {}) {
+/** A page of user 1: what the server answers is in `snapshots` (shifted while more than one is left). With `ways` it
+ *  knows of event streams, and of a journal that answers with what is in `missed`, in the same manner. */
+export function page({ snapshots = [{ tasks: [], cursor: 'e:10:1000' }], chance = 0.5, token, ways = false, missed = [] } = {}) {
   const it = {
     clock: new Clock(),
     sockets: [],
+    streams: [], // each with `since`
     loads: [],
+    looks: [], // the cursors since which the journal was read
     tasks: [],
     events: [],
     states: [],
@@ -89,6 +103,9 @@ export function page({ snapshots = [{ tasks: [], cursor: 'e:10:1000' }], chance 
     chance,
     get socket() {
       return it.sockets.at(-1);
+    },
+    get stream() {
+      return it.streams.at(-1);
     },
     get state() {
       return it.states.at(-1);
@@ -107,6 +124,18 @@ export function page({ snapshots = [{ tasks: [], cursor: 'e:10:1000' }], chance 
       it.sockets.push(new Socket());
       return it.socket;
     },
+    ...(ways && {
+      stream: (since) => {
+        it.streams.push(Object.assign(new Socket(), { since }));
+        return it.stream;
+      },
+      journal: async (since) => {
+        it.looks.push(since);
+        const next = missed.length > 1 ? missed.shift() : (missed[0] ?? { events: [], cursor: since });
+        if (next instanceof Error) throw next;
+        return next;
+      },
+    }),
     clock: it.clock,
     random: () => it.chance,
     on: {

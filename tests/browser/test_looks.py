@@ -70,7 +70,7 @@ def test_languages(visit, http, user, task, language, lang, words):
     places = ("#tasks-title", '[for="content"]', "#create button", "#connection-state", ".verb", "#task-count", "#user option")
     assert tuple(tab.run("return arguments[0].map((s) => document.querySelector(s).textContent.trim())", places)) == words
     assert tab.run("return document.documentElement.lang") == lang
-    assert tab.run("return document.querySelector('.raw').lang") == "en", "the server's sentence is English"
+    assert "has been completed" not in tab.text("#notification-list"), "the server's sentence is for programs"
 
 
 def test_dates_follow_the_language(stack, visit, user):
@@ -100,7 +100,7 @@ def test_phone(visit, http, user, width, language):
     )
     assert wide == []
     small = tab.run(
-        "return [...document.querySelectorAll('button, select, .field input, .tick')].filter((e) => e.offsetParent && "
+        "return [...document.querySelectorAll('button, select, textarea, .field input, .tick, .filter label, .people a')].filter((e) => e.offsetParent && "
         "!e.classList.contains('link')).filter((e) => e.offsetHeight < 44).map((e) => e.outerHTML.slice(0, 80))"
     )
     assert small == [], "44 px is what a finger needs"
@@ -135,6 +135,58 @@ def test_nothing_moves_for_who_does_not_want_it(visit, http, user, task):
     assert moving == 0
 
 
+def test_right_to_left(visit, http, user):
+    """A text runs the way its letters do, wherever it stands, and the page around it as ever."""
+    content = "לקנות לחם (2)"
+    tab = visit(user)
+    http.post("/tasks", {"user_id": user, "content": content})
+    eventually(lambda: kinds(tab) == ["task.created"], 10, "the notification")
+    tab.run("document.getElementById('content').value = arguments[0]", content)
+    tab.one(".change").click()
+    tab.one('.task [type="reset"]').click()
+    tab.one(".delete").click()
+    places = [".task .content", ".task textarea", ".notification .subject", "#confirm-content", "#content", "#latest-subject"]
+    ways = tab.run("return arguments[0].map((p) => getComputedStyle(document.querySelector(p)).direction)", places)
+    assert dict(zip(places, ways)) == dict.fromkeys(places, "rtl")
+    assert tab.run("return getComputedStyle(document.querySelector('.notification .headline')).direction") == "ltr"
+
+
+def test_new_events_are_seen_on_a_phone(visit, http, user):
+    """The list of notifications lies below the tasks there: the newest one shows at the lower edge until it is reached."""
+    for number in range(12):
+        http.post("/tasks", {"user_id": user, "content": f"task {number}"})
+    tab = visit(user, width=360, height=740)
+    assert not tab.one("#latest").is_displayed()
+    http.patch(f"/tasks/{tab.tasks()[3][0]}", {"status": 1})
+    eventually(lambda: tab.one("#latest").is_displayed(), 10, "the newest one")
+    assert tab.text("#latest") == "Completed: task 8"
+    box = tab.run("const b = document.getElementById('latest').getBoundingClientRect(); return [b.left, b.right, b.bottom]")
+    assert box[0] >= 0 and box[1] <= 360 and box[2] <= 740, "all of it is in view"
+    tab.one("#latest").click()
+    eventually(lambda: not tab.one("#latest").is_displayed(), 10, "it has been reached")
+    assert tab.run("return document.getElementById('notification-list').getBoundingClientRect().top < innerHeight")
+    assert tab.state == "live"
+
+
+def test_the_welcome(browser, visit):
+    """It says what this is, names the users, and how to see it work."""
+    tab = visit(None, path="/")
+    links = eventually(lambda: tab.every("#welcome-users a"), 10, "the users")
+    assert len(links) <= 12
+    assert [link.text for link in links[:4]] == ["Alice Martin", "Bruno Lefèvre", "Chloé Dubois", "David Moreau"]
+    host = tab.driver.current_url.rstrip("/")
+    assert tab.text("#try-it") == f"curl --request PATCH --data '{{\"status\":1}}' {host}/tasks/1"
+    assert tab.run(CONTRASTS) == []
+    links[0].click()
+    tab.live()
+    assert tab.driver.current_url.endswith("/?user_id=1")
+    assert not tab.one("#welcome").is_displayed()
+    assert tab.run("return document.documentElement.scrollWidth <= innerWidth")
+    phone = visit(None, path="/", width=320, height=640, language="fr-FR")
+    eventually(lambda: phone.every("#welcome-users a"), 10, "the users")
+    assert phone.run("return document.documentElement.scrollWidth") <= 320
+
+
 # --- accessible ---
 
 
@@ -145,13 +197,18 @@ def test_names_roles_and_live_regions(visit, http, user, task):
 
     controls = [control for control in tab.every("a, button, input, select") if control.is_displayed()]
     assert [control.get_attribute("outerHTML")[:80] for control in controls if not control.accessible_name] == []
-    places = "#user, #content, #create button, .tick input, .delete, #task-list, #tasks, #notifications, #connection-state"
+    places = (
+        "#user, #content, #create button, .tick input, .change, .delete, #filter, #task-list, #tasks, #notifications, "
+        "#connection-state"
+    )
     named = {place: (tab.one(place).aria_role, tab.one(place).accessible_name) for place in places.split(", ")}
     assert named["#user"] == ("combobox", "User")
     assert named["#content"] == ("textbox", "New task")
     assert named["#create button"] == ("button", "Add")
     assert named[".tick input"] == ("checkbox", "Acheter du pain")
+    assert named[".change"] == ("button", "Change: Acheter du pain")
     assert named[".delete"] == ("button", "Delete: Acheter du pain")
+    assert named["#filter"] == ("group", "Show")
     assert named["#task-list"] == ("list", "Tasks")
     assert named["#tasks"] == ("region", "Tasks")
     assert named["#notifications"] == ("region", "Notifications")
@@ -185,28 +242,37 @@ def test_by_keyboard_alone(stack, visit, http, user, task):
     tab = visit(user)
     tab.one("body").send_keys(Keys.HOME)
     stops = []
-    for _ in range(6):
+    for _ in range(8):
         tab.press(Keys.TAB)
         element = tab.focused()
         stops.append(element.accessible_name)
         outline = tab.run(
-            "const e = document.activeElement; const shown = e.type === 'checkbox' ? e.nextElementSibling : e;"
+            "const e = document.activeElement;"
+            "const shown = e.type === 'checkbox' ? e.nextElementSibling : e.type === 'radio' ? e.parentElement : e;"
             "const s = getComputedStyle(shown); return [s.outlineStyle, parseFloat(s.outlineWidth)]"
         )
         assert outline[0] != "none" and outline[1] >= 2, f"the focus shows on {stops[-1]}"
         if len(stops) == 1:
             assert tab.run("return document.activeElement.getBoundingClientRect().top >= 0"), "the skip link appears"
-    assert stops == ["Skip to the content", "User", "New task", "Add", "Acheter du pain", "Delete: Acheter du pain"]
+    stops_wanted = ["Skip to the content", "User", "New task", "Add", "All"]
+    assert stops == [*stops_wanted, "Acheter du pain", "Change: Acheter du pain", "Delete: Acheter du pain"]
 
     tab.press(Keys.ENTER)  # on "Delete"
     assert tab.focused().accessible_name == "Keep it", "the harmless answer comes first"
     tab.press(Keys.ESCAPE)
     assert tab.focused().accessible_name == "Delete: Acheter du pain", "back where one was"
-    ActionChains(tab.driver).key_down(Keys.SHIFT).send_keys(Keys.TAB).key_up(Keys.SHIFT).perform()
+    ActionChains(tab.driver).key_down(Keys.SHIFT).send_keys(Keys.TAB, Keys.TAB).key_up(Keys.SHIFT).perform()
     tab.press(Keys.SPACE)
     eventually(lambda: tab.is_done(task["id"]), 10, "ticked")
     eventually(lambda: kinds(tab) == ["task.completed"], 10, "the event")
     assert tab.focused().accessible_name == "Acheter du pain", "the focus stays through the change"
+    tab.press(Keys.TAB, Keys.ENTER)
+    assert tab.focused().accessible_name == "What is to be done"
+    tab.press("!", Keys.ESCAPE)
+    assert tab.focused().accessible_name == "Change: Acheter du pain", "given up, and back where one was"
+    tab.press(Keys.ENTER, "!", Keys.ENTER)
+    eventually(lambda: tab.tasks() == [(task["id"], "Acheter du pain!", True)], 10, "changed")
+    assert tab.focused().accessible_name == "Change: Acheter du pain!"
     tab.press(Keys.TAB, Keys.ENTER, Keys.TAB, Keys.ENTER)
     eventually(lambda: tab.tasks() == [], 10, "deleted")
     assert tab.focused().get_attribute("id") == "content", "the focus is not lost with the row"

@@ -4,6 +4,7 @@ import json
 import urllib.request
 
 import pytest
+from selenium.webdriver.common.keys import Keys
 
 from lib.wait import eventually
 from page import kinds, seen_once
@@ -23,15 +24,14 @@ def test_scenario(stack, browser, visit):
         assert answer.status == 200
 
     eventually(lambda: kinds(tab) == ["task.completed"], 10, "the notification is in the page")
-    sentence = tab.notifications()[0][2]
-    assert sentence.startswith("task 1 has been completed at ")
+    assert tab.notifications() == [("task.completed", "Acheter du pain")]
     assert tab.is_done(1) is True
     assert tab.one('[data-task="1"] .when').text.startswith("Done ")
     assert tab.same_document() == before, "the page was loaded anew"
 
     (logged,) = tab.logged()
     assert logged == json.loads(stack.journal(1)[-1][2]), "what was logged is the message itself"
-    assert logged["message"] == sentence
+    assert logged["message"].startswith("task 1 has been completed at ")
     assert logged["type"] == "notification" and logged["task"]["id"] == 1
     logs = [text for level, text in browser().console() if level == "INFO" and text.endswith("Object")]
     assert len(logs) == 1, "the browser's own console has it"
@@ -81,11 +81,40 @@ def test_an_odd_user_in_the_address_is_nobody(visit, odd):
     assert tab.one("#user").get_attribute("value") == ""
 
 
-def test_a_user_that_does_not_exist_has_nothing(visit):
-    tab = visit(2000000000)
-    eventually(lambda: tab.text("#tasks-empty"), 5, "a word about it")
-    assert tab.tasks() == []
+def test_a_user_that_does_not_exist(visit):
+    """It is said, instead of an empty list that claims to be live; another one can be chosen."""
+    tab = visit(2000000000, live=False)
+    eventually(lambda: tab.text("#page-error") == "There is no user 2000000000. Choose another one.", 5, "a word about it")
+    for place in ("#tasks", "#notifications", "#connection"):
+        assert not tab.one(place).is_displayed()
+    assert tab.one("#welcome").is_displayed()
+    eventually(lambda: tab.every('#welcome-users [data-user="1"]'), 10, "the others")[0].click()
+    tab.live()
+    assert tab.driver.current_url.endswith("?user_id=1")
     assert tab.errors() == []
+    french = visit(2000000000, language="fr-FR", live=False)
+    eventually(lambda: french.text("#page-error").startswith("Il n’y a pas d’utilisateur 2000000000."), 5, "in French")
+
+
+def test_the_list_of_users_by_keyboard(browser, visit, user):
+    """Each arrow key changes the user; the browser's history gets one entry for all of them, and only where they rest
+    is asked for."""
+    tab = visit(user)
+    eventually(lambda: len(tab.every("#user option")) > 4, 10, "the list of users")
+    before = tab.run("return history.length")
+    browser().requests()
+    select = tab.one("#user")
+    select.send_keys(Keys.HOME)
+    select.send_keys(Keys.ARROW_DOWN, Keys.ARROW_DOWN, Keys.ARROW_DOWN)
+    eventually(lambda: tab.driver.current_url.endswith("?user_id=3"), 5, "where the arrows rest")
+    tab.live()
+    select.send_keys(Keys.ARROW_UP)
+    eventually(lambda: tab.driver.current_url.endswith("?user_id=2"), 5, "and on")
+    tab.live()
+    assert tab.run("return history.length") == before + 1
+    assert not [address for address in browser().requests() if "user_id=1&" in address], "not on the way"
+    tab.driver.back()
+    eventually(lambda: tab.one("#user").get_attribute("value") == str(user), 5, "back where it began")
 
 
 # --- several at once ---
@@ -174,6 +203,71 @@ def test_others_create_change_and_delete(visit, http, user):
     assert tab.text("#notification-list li:first-child .verb") == "Deleted:"
 
 
+def test_edit(stack, visit, http, user, task):
+    tab = visit(user)
+    tab.write_over(task["id"], "Acheter du lait")
+    eventually(lambda: tab.tasks() == [(task["id"], "Acheter du lait", False)], 10, "the new text")
+    seen_once(tab, [("task.updated", "Acheter du lait")])
+    assert stack.sql(f"SELECT content FROM tasks WHERE id = {task['id']}") == [("Acheter du lait",)]
+    tab.write_over(task["id"], " ")
+    assert tab.text(".task .error") == "Write what is to be done first."
+    assert tab.one(".task textarea").is_displayed(), "what was typed is still there"
+    tab.one('.task [type="reset"]').click()
+    assert tab.errors() == [] and tab.one(".task .tick").is_displayed()
+    tab.write_over(task["id"], "Acheter du lait")
+    eventually(lambda: tab.one(".task .tick").is_displayed(), 5, "nothing to save")
+    assert len(tab.notifications()) == 1
+
+
+def test_an_edit_does_not_overwrite_what_it_has_not_seen(visit, http, user, task):
+    tab = visit(user)
+    tab.one(".task .change").click()
+    field = tab.one(".task textarea")
+    tab.run("arguments[0].value = 'mine'", field)
+    http.patch(f"/tasks/{task['id']}", {"content": "theirs"})
+    seen_once(tab, [("task.updated", "theirs")])
+    assert field.get_attribute("value") == "mine", "what is being typed stays"
+    field.send_keys(Keys.ENTER)
+    eventually(lambda: tab.text(".task .error"), 10, "a word about it")
+    assert tab.text(".task .error") == "The task was not changed. It says “theirs” now. Save again to replace that."
+    assert http.get(f"/tasks/{task['id']}").json()["content"] == "theirs"
+    field.send_keys(Keys.ENTER)
+    eventually(lambda: tab.tasks() == [(task["id"], "mine", False)], 10, "now it is known, and replaced")
+    assert tab.errors() == []
+
+
+def test_an_edit_whose_task_is_deleted_loses_no_text(visit, http, user, task):
+    tab = visit(user)
+    tab.one(".task .change").click()
+    tab.run("arguments[0].value = 'half written'", tab.one(".task textarea"))
+    http.delete(f"/tasks/{task['id']}")
+    eventually(lambda: tab.tasks() == [], 10, "it is gone")
+    assert tab.one("#content").get_attribute("value") == "half written"
+    assert tab.text("#create-error").startswith("The task you were changing has been deleted.")
+
+
+def test_filter(stack, visit, http):
+    user = stack.new_users(1)[0]
+    first, second = (http.post("/tasks", {"user_id": user, "content": text}).json()["id"] for text in ("one", "two"))
+    http.patch(f"/tasks/{first}", {"status": 1})
+    tab = visit(user)
+
+    def choose(value):
+        tab.run("document.querySelector(`#filter [value=${arguments[0]}]`).click()", value)
+        return [number for number, _, _ in tab.tasks()]
+
+    assert choose("open") == [second]
+    assert choose("done") == [first]
+    assert choose("all") == [second, first]
+    choose("open")
+    tab.tick(second)
+    eventually(lambda: tab.tasks() == [], 10, "what is done leaves")
+    assert tab.text("#tasks-empty") == "Nothing left to do."
+    assert tab.text("#task-count") == "2 of 2 done"
+    http.patch(f"/tasks/{first}", {"status": 0})
+    eventually(lambda: [number for number, _, _ in tab.tasks()] == [first], 10, "what is open again comes")
+
+
 def test_content_is_text(visit, http, user):
     content = "<img src=x onerror=\"document.title='broken'\"> <b>&amp; '\" \\u003c"
     tab = visit(user)
@@ -195,8 +289,64 @@ def test_a_message_of_another_program(stack, visit, publisher, user, task):
     """Something without our headers is shown, and changes a task only when it names one completely."""
     tab = visit(user)
     publisher.publish('{"message":"from elsewhere","task":{"id":%d,"user_id":%d}}' % (task["id"], user))
-    eventually(lambda: [sentence for _, _, sentence in tab.notifications()] == ["from elsewhere"], 10, "the message")
+    seen_once(tab, [("other", "from elsewhere")])
     assert tab.tasks() == [(task["id"], "Acheter du pain", False)]
+
+
+def test_odd_messages_of_other_programs(stack, visit, http, publisher, user, task):
+    """What is no date is no time, what lacks a date is shown without one, and the feed goes on."""
+    tab = visit(user)
+    whole = {"id": task["id"], "user_id": user, "status": 1, "content": "no dates"}
+    for message in (
+        {"message": "Meeting at room 12", "task": {"user_id": user}},
+        {"message": "five", "event": 5, "task": {"user_id": user, "content": 7}},
+        {"message": "done at 0000-00-00", "task": whole},
+        {"message": "x", "task": {**whole, "createdAt": "Room 12", "completedAt": "12"}},
+    ):
+        publisher.publish(json.dumps(message))
+    said = ["Meeting at room 12", "five", "done at 0000-00-00", "x"]
+    seen_once(tab, [("other", text) for text in said])
+    today = tab.run("return new Date().toISOString().slice(0, 10)")
+    days = tab.run("return [...document.querySelectorAll('#notification-list time')].map((t) => t.dateTime.slice(0, 10))")
+    assert set(days) == {today}
+    assert tab.tasks() == [(task["id"], "no dates", True)]
+    assert tab.text(".task .when") == "Done"
+    http.patch(f"/tasks/{task['id']}", {"content": "and on"})
+    eventually(lambda: kinds(tab)[0] == "task.updated", 10, "the feed goes on")
+
+
+def test_odd_rows(stack, visit, user):
+    """Rows that the API would never write are shown as far as they can be, and take nothing else with them."""
+    odd = [
+        {"id": 1, "user_id": user, "status": 1, "content": "done, but when?", "createdAt": "1960-01-01", "completedAt": None},
+        {"id": 2, "user_id": user, "status": 0, "content": "no day", "createdAt": "000/-11-30T00:00:00.000Z", "completedAt": None},
+        {"id": 3, "user_id": user, "status": 0, "content": "old", "createdAt": "0969-12-31T12:00:00.500Z", "completedAt": None},
+        {"id": 4, "user_id": user, "status": 0, "content": None},
+        None,
+        {"id": 5, "user_id": user, "status": 9, "content": "what status?", "createdAt": "1970-01-01T00:00:00.+00Z"},
+    ]
+    tab = visit(None, live=False)
+    tab.run(
+        """const [odd, user] = arguments;
+           const real = window.fetch;
+           window.fetch = async (url, how) => {
+             const answer = await real(url, how);
+             return String(url).includes(`tasks?user_id=${user}&`)
+               ? new Response(JSON.stringify(odd), { status: 200, headers: answer.headers }) : answer;
+           };""",
+        odd, user,
+    )
+    eventually(lambda: tab.every(f'#user option[value="{user}"]'), 10, "the list of users")[0].click()
+    tab.live()
+    assert [(number, content) for number, content, _ in tab.tasks()] == [
+        (5, "what status?"), (3, "old"), (2, "no day"), (1, "done, but when?")
+    ]
+    whens = tab.run("return [...document.querySelectorAll('.task .when')].map((e) => e.textContent)")
+    assert whens[0] == whens[2] == "" and whens[1].startswith("Added Dec 31, 969") and whens[3] == "Done"
+    assert not tab.one("#tasks-empty").is_displayed()
+    tab.write("and a real one")
+    seen_once(tab, [("task.created", "and a real one")])
+    assert len(tab.tasks()) == 5
 
 
 def test_five_thousand_events_at_once(stack, visit, user):
@@ -220,7 +370,7 @@ def test_five_thousand_events_at_once(stack, visit, user):
     )
     assert 5000 <= drawn <= 10 * 5000, "an event redraws its own row, not all 300"
     assert tab.state == "live"
-    assert tab.notifications()[0][1:] == ("n5000", "event 5000")
+    assert tab.notifications()[0] == ("task.updated", "n5000")
     assert len(tab.notifications()) == 200, "the list is bounded"
     assert dict((number, content) for number, content, _ in tab.tasks())[tasks[5000 % 300]] == "n5000"
     assert len(tab.logged()) == 5000

@@ -33,13 +33,18 @@ def test_a_task_that_cannot_be(visit, user, content, words):
     assert tab.one("#content").get_attribute("aria-invalid") is None
 
 
-def test_the_servers_own_words(stack, visit):
-    """What only the server knows to be wrong is told with its words."""
-    tab = visit(2000000000)
+@pytest.mark.parametrize("language", ["en-US", "fr-FR"])
+def test_the_servers_own_words(stack, visit, language):
+    """What only the server knows to be wrong is told with its words, which are English; elsewhere in a sentence of ours."""
+    user = stack.new_users(1)[0]
+    tab = visit(user, language=language)
+    stack.sql(f"DELETE FROM users WHERE id = {user}")
     tab.write("for nobody")
     eventually(lambda: tab.text("#create-error"), 10, "the refusal")
-    assert tab.text("#create-error").startswith("The task was not added. ")
-    assert len(tab.text("#create-error")) > len("The task was not added. ") + 5
+    if language == "en-US":
+        assert tab.text("#create-error").startswith("The task was not added. user_id ")
+    else:
+        assert tab.text("#create-error") == "La tâche n’a pas été ajoutée. Le service n’a pas accepté la demande (code 422)."
     assert tab.one("#content").get_attribute("value") == "for nobody"
 
 
@@ -97,20 +102,24 @@ def test_an_answer_that_was_lost_makes_no_second_task(stack, visit, user):
 
 @pytest.mark.disturbs
 def test_notifier_away(stack, visit, http, user, task):
-    """Offline shows, with the time to the next attempt; what happened meanwhile is shown once after it."""
+    """The page says that it is no longer live and when it looks again; what happens is read from the journal, and all of
+    it is shown once."""
     tab = visit(user)
     before = tab.same_document()
     http.patch(f"/tasks/{task['id']}", {"content": "before"})
     seen_once(tab, [("task.updated", "before")])
     with away(stack, "ws-notifier"):
-        eventually(lambda: tab.state == "offline", 15, "the page notices")
-        said = re.compile(r"Offline\.\s+Next attempt in \d+ s\.\s+Try now")
-        eventually(lambda: said.match(tab.text("#connection")), 40, "and says when it tries again")
-        for number in range(5):
+        eventually(lambda: tab.state != "live", 15, "the page notices")
+        said = re.compile(r"Delayed\.\s+Next look in \d+ s\.\s+Try now")
+        eventually(lambda: said.match(tab.text("#connection")), 40, "and says when it looks again")
+        for number in range(3):
+            http.patch(f"/tasks/{task['id']}", {"content": f"meanwhile {number}"})
+        tab.run("document.getElementById('retry').click()")
+        seen_once(tab, [("task.updated", text) for text in ("before", *(f"meanwhile {n}" for n in range(3)))])
+        for number in range(3, 5):
             http.patch(f"/tasks/{task['id']}", {"content": f"meanwhile {number}"})
         tab.tick(task["id"])
         eventually(lambda: tab.is_done(task["id"]), 10, "working goes on without the feed")
-        assert len(tab.notifications()) == 1
     tab.live(deadline=60)
     expected = [("task.updated", text) for text in ("before", *(f"meanwhile {n}" for n in range(5)))]
     seen_once(tab, [*expected, ("task.completed", "meanwhile 4")])

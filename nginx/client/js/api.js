@@ -1,5 +1,9 @@
 // Every HTTP call of the page. Answers are plain objects; whatever is not 2xx becomes an ApiError that
 // carries the problem (RFC 9457) the server sent, so that it can be told in words where it happened.
+//
+// Addresses are relative to the page, which may lie under a path of its own (/carillon/).
+
+import { refusal } from './refusals.js';
 
 const TIMEOUT_MS = 15_000;
 const PAGE = 200; // the largest page the API serves
@@ -22,7 +26,8 @@ export function useToken(source) {
   token = source;
 }
 
-function identity() {
+/** The header that says who is asking, where that is known. */
+export function identity() {
   const value = token();
   return value ? { Authorization: `Bearer ${value}` } : {};
 }
@@ -63,50 +68,69 @@ function failure(response, text) {
   } catch {
     // Not from our server: the status alone has to do.
   }
-  const slug = /^\/problems\/([a-z0-9-]+)$/.exec(problem.type ?? '')?.[1];
-  if (response.status === 401) return new ApiError(token() ? 'token-refused' : 'token-missing', { status: 401, problem });
-  return new ApiError(slug ?? (response.status >= 500 ? 'unavailable' : 'refused'), {
-    status: response.status,
+  const { status } = response;
+  const reason = problem.detail ?? problem.title;
+  const slug =
+    (status === 401 || status === 403) && refusal({ code: 4000 + status, reason, hasToken: token() !== null });
+  const type = /\/problems\/([a-z0-9-]+)$/.exec(problem.type ?? '')?.[1];
+  return new ApiError(slug || type || (status >= 500 ? 'unavailable' : 'refused'), {
+    status,
     problem,
     retryAfter: Number(response.headers.get('Retry-After')) || 0,
   });
 }
 
-/** The address of the next page, on this origin whatever host a proxy wrote into it. */
+/** Which arguments ask for the next page, whatever host and path a proxy wrote before them. */
 export function nextPage(link) {
   const target = /<([^>]*)>\s*;[^,]*\brel="?next"?/.exec(link ?? '')?.[1];
-  if (!target) return null;
-  const { pathname, search } = new URL(target, 'http://page/');
-  return pathname + search;
+  return target ? new URL(target, 'http://page/').search : null;
 }
 
-/** All pages of a list. The cursor is the first page's: later pages are newer, and the feed says how. */
-async function everything(url, signal) {
+/** All pages of a list, and the cursors of the first and the last. */
+async function everything(path, query, signal) {
   const rows = [];
-  let cursor = null;
+  const cursors = [];
   const seen = new Set();
-  for (let page = url; page && !seen.has(page); ) {
+  for (let page = query; page && !seen.has(page); ) {
     seen.add(page);
-    const { data, headers } = await call('GET', page, { signal });
-    rows.push(...data);
-    cursor ??= headers.get('Event-Cursor');
+    const { data, headers } = await call('GET', path + page, { signal });
+    rows.push(...(Array.isArray(data) ? data : []).filter((row) => row !== null && typeof row === 'object'));
+    cursors.push(headers.get('Event-Cursor'));
     page = nextPage(headers.get('Link'));
   }
-  return { rows, cursor };
+  return { rows, first: cursors[0], last: cursors.at(-1) };
 }
 
 export async function listUsers(signal) {
-  return (await everything(`/users?limit=${PAGE}`, signal)).rows;
+  return (await everything('users', `?limit=${PAGE}`, signal)).rows;
 }
 
+/** The cursor is the first page's: later pages are newer, and the feed says how. No such user: 'unknown-user'. */
 export async function listTasks(userId, signal) {
-  const { rows, cursor } = await everything(`/tasks?user_id=${userId}&limit=${PAGE}`, signal);
-  return { tasks: rows, cursor };
+  const { rows, first } = await everything('tasks', `?user_id=${userId}&limit=${PAGE}`, signal);
+  if (rows.length === 0) await expectUser(userId, signal);
+  return { tasks: rows, cursor: first };
+}
+
+/** An empty list is the same for a user that does not exist. */
+async function expectUser(userId, signal) {
+  try {
+    await call('GET', `users/${userId}`, { signal });
+  } catch (error) {
+    if (error.status === 404) throw new ApiError('unknown-user', { status: 404, problem: error.problem });
+    if (error.slug === 'network') throw error;
+  }
+}
+
+/** What happened since a cursor, and up to which cursor that is. 410: the journal does not reach back. */
+export async function listEvents(userId, since, signal) {
+  const { rows, last } = await everything(`users/${userId}/events`, `?since=${encodeURIComponent(since)}&limit=${PAGE}`, signal);
+  return { events: rows, cursor: last };
 }
 
 /** `key`: the same for every attempt at the same task, so that one whose answer was lost is not made twice. */
 export async function createTask(userId, content, key) {
-  const { data } = await call('POST', '/tasks', {
+  const { data } = await call('POST', 'tasks', {
     body: { user_id: userId, content },
     headers: { 'Idempotency-Key': key },
   });
@@ -114,10 +138,26 @@ export async function createTask(userId, content, key) {
 }
 
 export async function setStatus(id, status) {
-  const { data } = await call('PATCH', `/tasks/${id}`, { body: { status } });
+  const { data } = await call('PATCH', `tasks/${id}`, { body: { status } });
   return data;
 }
 
 export async function deleteTask(id) {
-  await call('DELETE', `/tasks/${id}`);
+  await call('DELETE', `tasks/${id}`);
+}
+
+const ATTEMPTS = 3; // at a content whose task changes all the time
+
+/** Writes a new content, unless it is no longer `before` that is replaced: then 'changed-meanwhile', with the `task`. */
+export async function setContent(id, content, before) {
+  for (let attempt = 1; ; attempt++) {
+    const { data, headers } = await call('GET', `tasks/${id}`);
+    if (data.content !== before) throw Object.assign(new ApiError('changed-meanwhile', { status: 412 }), { task: data });
+    const etag = headers.get('ETag');
+    try {
+      return (await call('PATCH', `tasks/${id}`, { body: { content }, headers: etag ? { 'If-Match': etag } : {} })).data;
+    } catch (error) {
+      if (error.status !== 412 || attempt === ATTEMPTS) throw error;
+    }
+  }
 }

@@ -6,19 +6,36 @@
 // missed. Only when the server cannot tell (`recovered:false`, `reset`, a hole in the sequence) are the rows
 // read again over HTTP.
 //
+// Three ways lead to the events, each for networks in which the one before does not pass: the WebSocket, the same
+// feed as an event stream over HTTP, and reading the journal every few seconds. The cursor is the same for all.
+//
+// A silent connection is not trusted: the server is asked, and has PONG_MS to say a word.
+//
 // No DOM, no globals: the loader, the socket, the clock and chance come from outside, so that
 // tests/browser/feed.test.mjs can play them.
 
 export const OPEN_MS = 15_000; // a handshake that takes longer is given up
 export const SILENCE_MS = 60_000; // heartbeats come every 25 s: so long without a word is a dead connection
+export const ASK_MS = 30_000; // a heartbeat is overdue: ask whether the server is there
+export const PONG_MS = 5_000; // its answer, or any other word, takes no longer
+export const CHECK_MS = 5_000; // how often a live connection is looked at
+export const JUMP_MS = 3_000; // two clocks that differ by so much more than before: the machine slept, or one was set
 export const FIRST_PAUSE_MS = 1_000; // pauses double from here ...
 export const LONGEST_PAUSE_MS = 30_000; // ... to here
 export const RESTART_SPREAD_MS = 5_000; // after 1012 everybody comes back: not all at once
 export const RESET_SPREAD_MS = 2_000; // a reset too may hit everybody: do not all read at once
 export const STABLE_MS = 10_000; // a connection that lived so long starts with short pauses again
 
+export const JOURNAL_MS = 10_000; // how often the journal is read where no feed passes
+export const DETOUR_MS = 300_000; // how long a way that did not pass is not tried again
+
+const SOCKET = 0; // the ways, the best first
+const STREAM = 1;
+const JOURNAL = 2;
+
 const RESTARTING = new Set([1001, 1012]);
-const REFUSALS = { unauthenticated: 4401, forbidden: 4403 }; // the close that follows such an error
+const REFUSALS = { unauthenticated: 4401, forbidden: 4403 }; // the close that follows such an error, with its reason
+const ASKED = 'asked'; // why rows are read when the user wants to see them: no reload that is to be told
 const REFUSED = new Set([4401, 4403, 4429]); // asking again soon cannot help
 
 /** `epoch:seq` or `epoch:seq:time`; null when it is neither. Only epoch and seq mean something here. */
@@ -33,15 +50,19 @@ function retryAfterMs(reason) {
 }
 
 /**
- * new Feed({ userId, load, connect, clock, random, on })
- *   load(signal)  promises { tasks, cursor }; may reject with an error that has `retryAfter` (seconds)
+ * new Feed({ userId, load, connect, stream, journal, clock, random, on })
+ *   load(signal)  promises { tasks, cursor }; may reject with an error that has `status`, `retryAfter` (seconds)
  *   token()       what says who is asking, or null; may be left out
  *   connect()     a WebSocket, or something with its onopen, onmessage, onclose, send and close
- *   clock         { now(), setTimeout(f, ms), clearTimeout(id) }
+ *   stream(since) an EventStream (stream.js) of what came after the cursor `since`; may be left out
+ *   journal(since, signal)  promises { events, cursor }: what came after it; rejects like load(); may be left out
+ *   clock         { now(), wall(), setTimeout(f, ms), clearTimeout(id) }: now() cannot be set but may stand still
+ *                 while the machine sleeps, wall() is the time of day
  *   random()      0 <= x < 1
  *   on.tasks(tasks, reloaded)  the rows as they are; `reloaded` says why, or is null the first time
  *   on.event(message)          each notification once, in order
- *   on.state({ name, retryAt, error })  connecting, live, or offline until `retryAt` (by clock.now())
+ *   on.state({ name, retryAt, code, reason, error })  connecting, live; offline, or delayed (the journal could be
+ *                              read, no feed), both until `retryAt` by clock.now()
  */
 export class Feed {
   #options;
@@ -50,11 +71,18 @@ export class Feed {
   #socket = null;
   #loading = null; // AbortController of the running load
   #timer = null; // the one thing being waited for: next attempt, handshake or silence
+  #way = SOCKET; // where the next attempt begins
+  #wayUntil = 0; // then the best way is tried again
+  #unopened = 0; // sockets in a row on which no word was heard
+  #link = null; // { way, since, open, passed } of #socket
   #heardAt = 0;
+  #askedAt = null; // since when the server owes a word
+  #offset = 0; // between the two clocks, when they were last compared
   #liveSince = null;
   #failures = 0; // attempts that came to nothing since the last stable connection
   #reloads = 0; // the same for reloads
-  #waiting = false;
+  #waiting = null; // 'offline' or 'delayed', during a pause
+  #heeding = false; // the pause is as long as the server said
   #stopped = false;
 
   constructor(options) {
@@ -71,70 +99,152 @@ export class Feed {
     this.#disconnect();
   }
 
-  /** Cuts a pause short: the network is back, or somebody pressed the button. */
+  /** The user wants to see how things are: the rows are read again, then every way is tried. */
   retryNow() {
-    if (this.#waiting) this.#attempt();
+    if (!this.#waiting) return;
+    this.#way = SOCKET;
+    this.#outdated ??= ASKED;
+    this.#attempt();
+  }
+
+  /** The user looks at the page again, or the network changed: is what it shows still true? A pause ends, unless the
+   *  server asked for it; a connection has to show that it lives. */
+  look() {
+    if (this.#waiting && !this.#heeding) this.#attempt();
+    else if (!this.#link) return;
+    else if (this.#link.open) this.#ask();
+    else if (this.#options.clock.now() - this.#link.since >= PONG_MS) this.#attempt();
+  }
+
+  /** The network is another one, or back: ways that did not pass may do so now. */
+  networkChanged() {
+    this.#way = SOCKET;
+    this.look();
   }
 
   /** There is a fresh token: a live connection is told of it and stays, any other attempt begins with it. */
   renew() {
-    if (this.#liveSince !== null) this.#subscribe();
-    else this.retryNow();
+    if (this.#liveSince !== null && this.#link.way === SOCKET) this.#subscribe();
+    else if (this.#waiting || this.#liveSince !== null) this.#attempt();
   }
 
-  // --- one attempt: rows if they are needed, then the socket, then the subscription ---
+  // --- one attempt: rows if they are needed, then a connection, then the subscription ---
 
   async #attempt() {
+    const quiet = this.#waiting === 'delayed' && this.#outdated === null;
     this.#disconnect();
-    this.#report('connecting');
+    if (this.#options.clock.now() >= this.#wayUntil) this.#way = SOCKET;
+    if (!quiet) this.#report('connecting');
     if (this.#outdated && !(await this.#readRows())) return;
-    this.#open();
+    if (this.#way === JOURNAL) this.#readJournal({});
+    else this.#open(this.#way);
   }
 
-  /** False when it failed (the next attempt is arranged) or was overtaken by stop() or another attempt. */
-  async #readRows() {
+  /** Awaits what `read` promises. Null when it failed, which is dealt with, or when something else began meanwhile. */
+  async #read(read) {
     const loading = new AbortController();
     this.#loading = loading;
-    let snapshot = null;
+    let result = null;
     let failure = null;
     try {
-      snapshot = await this.#options.load(loading.signal);
+      result = await read(loading.signal);
     } catch (error) {
       failure = error;
     }
-    if (this.#loading !== loading) return false;
+    if (this.#loading !== loading) return null;
     this.#loading = null;
-    if (failure) {
+    if (failure?.status === 410) this.#reload('truncated', 0);
+    else if (failure) {
       const code = failure.status === 401 || failure.status === 403 ? 4000 + failure.status : undefined;
       this.#retryLater({ code, error: failure, atLeast: (failure.retryAfter ?? 0) * 1000 });
-      return false;
     }
-    const reason = this.#outdated === 'start' ? null : this.#outdated;
-    this.#outdated = null;
-    this.#cursor = parseCursor(snapshot.cursor);
-    this.#options.on.tasks(snapshot.tasks, reason);
-    return true;
+    return result;
   }
 
-  #open() {
+  async #readRows() {
+    const snapshot = await this.#read((signal) => this.#options.load(signal));
+    if (!snapshot) return false;
+    const asked = this.#outdated === ASKED;
+    const reason = asked || this.#outdated === 'start' ? null : this.#outdated;
+    const cursor = parseCursor(snapshot.cursor);
+    this.#outdated = null;
+    // Rows that are newer than the cursor do no harm: the events in between come to the same.
+    if (!asked || cursor?.epoch !== this.#cursor?.epoch) this.#cursor = cursor;
+    this.#tell('tasks', snapshot.tasks, reason);
+    return !this.#stopped;
+  }
+
+  #open(way) {
     let socket;
     try {
-      socket = this.#options.connect();
+      socket = way === SOCKET ? this.#options.connect() : this.#options.stream(this.#cursor?.text ?? null);
     } catch (error) {
-      this.#retryLater({ error });
+      this.#ended(way, false, { error });
       return;
     }
+    const link = { way, since: this.#options.clock.now(), open: false, passed: false };
     this.#socket = socket;
-    this.#after(OPEN_MS, () => this.#retryLater({ error: new Error('handshake timeout') }));
+    this.#link = link;
+    this.#after(OPEN_MS, () => this.#ended(way, false, { error: new Error('handshake timeout') }));
     socket.onopen = () => {
+      if (way === STREAM) return; // its beginning may come through where the rest does not: the first word counts
       this.#listen();
       this.#subscribe();
     };
     socket.onmessage = ({ data }) => {
+      if (!link.open) this.#listen();
+      if (!link.passed) this.#passed(link);
       this.#heardAt = this.#options.clock.now();
       this.#receive(data);
     };
-    socket.onclose = ({ code, reason } = {}) => this.#retryLater({ code, atLeast: retryAfterMs(reason) });
+    socket.onclose = ({ code = link.refusal, reason, status, retryAfter = 0 } = {}) =>
+      this.#ended(way, link.passed, { code, reason, status, atLeast: Math.max(retryAfterMs(reason), retryAfter * 1000) });
+  }
+
+  #passed(link) {
+    link.passed = true;
+    if (link.way === SOCKET) this.#unopened = 0;
+    else this.#remember(link.way);
+  }
+
+  #remember(way) {
+    this.#way = way;
+    this.#wayUntil = this.#options.clock.now() + DETOUR_MS;
+  }
+
+  /** A connection is over. Where not one word was heard, something on the way may keep it shut: the next way is tried. */
+  #ended(way, passed, end) {
+    this.#settle();
+    const told = end.code !== undefined && end.code !== 1006;
+    if (passed || told) this.#retryLater(end);
+    else if (way === SOCKET) {
+      if (++this.#unopened < 2 || !this.#options.stream) this.#retryLater(end);
+      else {
+        this.#disconnect();
+        this.#open(STREAM);
+      }
+    } else {
+      this.#disconnect();
+      const away = end.status === undefined ? !end.error : end.status >= 500;
+      if (!away) this.#remember(JOURNAL);
+      this.#readJournal(end);
+    }
+  }
+
+  /** What happened since the cursor, by asking for it; the list stays true without a feed. */
+  async #readJournal(end) {
+    if (!this.#options.journal || !this.#cursor) return this.#retryLater(end);
+    const missed = await this.#read((signal) => this.#options.journal(this.#cursor.text, signal));
+    if (!missed) return;
+    for (const message of missed.events) {
+      this.#notified(message);
+      if (this.#outdated || this.#stopped) return;
+    }
+    const cursor = parseCursor(missed.cursor);
+    if (cursor?.epoch === this.#cursor.epoch && cursor.seq >= this.#cursor.seq) this.#cursor = cursor;
+    const { random } = this.#options;
+    const pause = this.#way === JOURNAL ? JOURNAL_MS * (0.75 + random() / 2) : this.#pause(this.#failures++);
+    this.#wait(Math.max(pause, (end.atLeast ?? 0) * (1 + random() / 2)), {}, 'delayed');
   }
 
   #subscribe() {
@@ -154,12 +264,14 @@ export class Feed {
     }
     if (message === null || typeof message !== 'object') return;
     if (message.user_id !== undefined && message.user_id !== this.#options.userId) return;
-    if (message.type === 'subscribe') this.#subscribed(message);
+    if (message.type === 'pong' || (message.type === 'error' && this.#askedAt !== null)) this.#askedAt = null;
+    else if (message.type === 'subscribe') this.#subscribed(message);
     else if (message.type === 'notification') this.#notified(message);
     else if (message.type === 'heartbeat') this.#heartbeat(message);
     else if (message.type === 'reset') this.#reload(message.reason ?? 'reset', RESET_SPREAD_MS);
+    else if (message.type === 'error' && message.code in REFUSALS) this.#link.refusal = REFUSALS[message.code];
     else if (message.type === 'error' && this.#liveSince === null)
-      this.#retryLater({ code: REFUSALS[message.code], error: new Error(message.message ?? message.code) });
+      this.#retryLater({ error: new Error(message.message ?? message.code) });
   }
 
   #subscribed({ recovered, reason, cursor, until }) {
@@ -183,13 +295,13 @@ export class Feed {
     if (next === null || last === null) {
       // No cursor: another program published it without one. It cannot be told from its twin, so it is shown.
       this.#cursor = next ?? last;
-      this.#options.on.event(message);
+      this.#tell('event', message);
       return;
     }
     const sameLog = next.epoch === last.epoch;
     if (sameLog && next.seq <= last.seq) return;
     this.#cursor = next;
-    this.#options.on.event(message);
+    this.#tell('event', message);
     if (!sameLog || next.seq !== last.seq + 1) this.#reload(sameLog ? 'gap' : 'epoch', RESET_SPREAD_MS);
   }
 
@@ -218,7 +330,7 @@ export class Feed {
     }
   }
 
-  #retryLater({ code, error, atLeast = 0 }) {
+  #retryLater({ code, reason, error, atLeast = 0 }) {
     this.#settle();
     this.#disconnect();
     const { random } = this.#options;
@@ -227,13 +339,14 @@ export class Feed {
     if (RESTARTING.has(code)) pause = Math.max(this.#failures ? pause : 0, RESTART_SPREAD_MS * random());
     pause = Math.max(pause, atLeast * (1 + random() / 2));
     this.#failures++;
-    this.#wait(Math.min(pause, Math.max(LONGEST_PAUSE_MS, told * 1.5)), { code, error });
+    this.#wait(Math.min(pause, Math.max(LONGEST_PAUSE_MS, told * 1.5)), { code, reason, error });
+    this.#heeding = told > 0;
   }
 
-  #wait(ms, { code, error }) {
-    this.#report('offline', { retryAt: this.#options.clock.now() + ms, code, error });
-    this.#waiting = true;
+  #wait(ms, why, name = 'offline') {
+    this.#waiting = name;
     this.#after(ms, () => this.#attempt());
+    this.#report(name, { retryAt: this.#options.clock.now() + ms, ...why });
   }
 
   /** Between half and the whole of 1 s, 2 s, 4 s ... 30 s. */
@@ -250,24 +363,60 @@ export class Feed {
     }
   }
 
-  /** Closes when nothing was heard for SILENCE_MS. The timer looks at the time itself: tabs in the
-   *  background and machines that slept fire late. */
+  // --- is it alive? ---
+
   #listen() {
-    this.#heardAt = this.#options.clock.now();
-    const check = () => {
-      const left = this.#heardAt + SILENCE_MS - this.#options.clock.now();
-      if (left <= 0) this.#retryLater({ error: new Error('silence') });
-      else this.#after(Math.min(left, SILENCE_MS), check);
-    };
-    this.#after(SILENCE_MS, check);
+    const { clock } = this.#options;
+    this.#link.open = true;
+    this.#heardAt = clock.now();
+    this.#offset = clock.wall() - clock.now();
+    this.#watch();
+  }
+
+  /** Looks again and again. Timers are late in hidden tabs and after sleep: only what was asked and not answered, or
+   *  cannot be asked, counts as dead. */
+  #watch() {
+    const { clock } = this.#options;
+    const now = clock.now();
+    const offset = clock.wall() - now;
+    const jumped = Math.abs(offset - this.#offset) > JUMP_MS;
+    this.#offset = offset;
+    if (this.#link.way === STREAM) {
+      if (jumped) this.#attempt();
+      else if (now - this.#heardAt >= SILENCE_MS) this.#retryLater({ error: new Error('silence') });
+      else this.#after(CHECK_MS, () => this.#watch());
+      return;
+    }
+    if (jumped || now - this.#heardAt >= ASK_MS) this.#sendPing(now);
+    const due = this.#askedAt === null ? this.#heardAt + ASK_MS : Math.max(this.#askedAt, this.#heardAt) + PONG_MS;
+    if (now >= due) this.#retryLater({ error: new Error('silence') });
+    else this.#after(Math.min(due - now, CHECK_MS), () => this.#watch());
+  }
+
+  #sendPing(now) {
+    if (this.#askedAt !== null) return;
+    this.#askedAt = now;
+    this.#socket.send('{"type":"ping"}');
+  }
+
+  /** An event stream cannot be asked. One that has been quiet for long is opened anew, which costs little. */
+  #ask() {
+    const { clock } = this.#options;
+    const now = clock.now();
+    if (this.#link.way === SOCKET) this.#sendPing(now);
+    else if (now - this.#heardAt >= ASK_MS) return this.#attempt();
+    this.#watch();
   }
 
   /** Lets go of whatever was going on. A dead socket may take minutes to report its end: nobody listens. */
   #disconnect() {
     this.#options.clock.clearTimeout(this.#timer);
     this.#timer = null;
-    this.#waiting = false;
+    this.#waiting = null;
+    this.#heeding = false;
     this.#liveSince = null;
+    this.#link = null;
+    this.#askedAt = null;
     this.#loading?.abort();
     this.#loading = null;
     const socket = this.#socket;
@@ -284,7 +433,18 @@ export class Feed {
   }
 
   #report(name, more = {}) {
+    this.#tell('state', { name, ...more });
+  }
+
+  /** What goes wrong in the page is told like any error, and does not stop the feed. */
+  #tell(name, ...what) {
     if (this.#stopped) return;
-    this.#options.on.state({ name, ...more });
+    try {
+      this.#options.on[name](...what);
+    } catch (error) {
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
   }
 }

@@ -14,9 +14,9 @@ export class TaskList {
     this.userId = userId;
   }
 
-  /** A new snapshot: whatever was known is replaced. */
+  /** A new snapshot: whatever was known is replaced. A row that is no task is left out, the others are shown. */
   replace(tasks) {
-    this.#tasks = new Map(tasks.map((task) => [task.id, task]));
+    this.#tasks = new Map(tasks.filter(isRow).map((task) => [task.id, task]));
     this.#replacedAt = ++this.#now;
   }
 
@@ -54,13 +54,12 @@ export class TaskList {
   }
 }
 
+/** What is needed to show a row. */
+function isRow(task) {
+  return typeof task === 'object' && Number.isSafeInteger(task?.id) && typeof task.content === 'string';
+}
+
 /** Other programs may publish too: what they call a task is shown only when it is one. */
 function isTask(task) {
-  return (
-    task !== null &&
-    typeof task === 'object' &&
-    Number.isSafeInteger(task.id) &&
-    typeof task.content === 'string' &&
-    (task.status === 0 || task.status === 1)
-  );
+  return isRow(task) && (task.status === 0 || task.status === 1);
 }

@@ -1,45 +1,98 @@
-// What is on the screen. Knows the document and the words, nothing of HTTP or sockets; says what the user
-// did through `on`. Text always goes in as text, never as markup.
+// The frame on the screen: who is chosen, how the connection is, the form for a new task; rows.js and bell.js have the
+// two lists. Knows the document and the words, nothing of HTTP or sockets; says what the user did through `on`.
 
-const NOTIFICATIONS_KEPT = 200;
+import { Bell } from './bell.js';
+import { Rows, showError } from './rows.js';
+
+const WELCOMED = 12; // users named in the welcome
+const KEYS_PAUSE_MS = 300; // who walks through the list of users with the arrows is not followed at each step
 
 const find = (id) => document.getElementById(id);
 
 export class View {
   #words;
   #on;
-  #rows = new Map(); // task id -> its <li>
-  #shown = new Map(); // task id -> the task its row shows: a thousand events must not redraw a thousand rows each
-  #flashing = new Set(); // task ids to flash with the next frame
+  #clock;
   #countdown = null;
 
-  /** on: { choose(userId), create(content), tick(id, done), remove(id), retry() } */
-  constructor(words, on) {
+  /** on: { choose(userId, replace), create(content), retry() } and those of Rows; `clock` has the now() of retryAt. */
+  constructor(words, clock, on) {
     this.#words = words;
+    this.#clock = clock;
     this.#on = on;
     this.#translate();
-    find('user').addEventListener('change', ({ target }) => on.choose(Number(target.value) || null));
+    this.rows = new Rows(words, { ...on, orphan: (content) => this.#adopt(content) });
+    this.bell = new Bell(words);
+    this.#prepareUsers();
     find('create').addEventListener('submit', (event) => {
       event.preventDefault();
       on.create(find('content').value);
     });
     find('retry').addEventListener('click', () => on.retry());
-    find('clear').addEventListener('click', () => this.#clearNotifications());
   }
 
   #translate() {
     document.documentElement.lang = this.#words.language;
-    for (const element of document.querySelectorAll('[data-i18n]'))
-      element.textContent = this.#words.say(element.dataset.i18n);
-    for (const element of document.querySelectorAll('[data-i18n-placeholder]'))
-      element.placeholder = this.#words.say(element.dataset.i18nPlaceholder);
+    const rows = find('task-row').content;
+    for (const place of [document, rows]) {
+      for (const element of place.querySelectorAll('[data-i18n]'))
+        element.textContent = this.#words.say(element.dataset.i18n);
+      for (const element of place.querySelectorAll('[data-i18n-placeholder]'))
+        element.placeholder = this.#words.say(element.dataset.i18nPlaceholder);
+      for (const element of place.querySelectorAll('[data-i18n-label]'))
+        element.setAttribute('aria-label', this.#words.say(element.dataset.i18nLabel));
+    }
+    find('try-it').textContent = tryIt();
   }
 
   // --- who ---
 
-  users(users, chosen) {
+  /** The arrow keys change the user at each step: the first one is remembered by the browser's history, those that
+   *  follow take its place, and the page follows when they rest. */
+  #prepareUsers() {
     const select = find('user');
-    select.replaceChildren(select.options[0], ...users.map(({ id, name }) => new Option(name, id)));
+    let stepped = false; // by keys, since the select got its focus
+    let byKey = false;
+    let timer = null;
+    select.addEventListener('keydown', () => (byKey = true));
+    select.addEventListener('pointerdown', () => (byKey = false));
+    select.addEventListener('blur', () => (stepped = byKey = false));
+    select.addEventListener('change', () => {
+      const choose = () => {
+        this.#on.choose(Number(select.value) || null, byKey && stepped);
+        stepped = byKey;
+      };
+      clearTimeout(timer);
+      if (byKey) timer = setTimeout(choose, KEYS_PAUSE_MS);
+      else choose();
+    });
+    find('welcome-users').addEventListener('click', (event) => {
+      const link = event.target.closest('a');
+      if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return;
+      event.preventDefault();
+      this.#on.choose(Number(link.dataset.user), false);
+    });
+  }
+
+  /** `open`: no token is needed, so what is typed into a terminal works. */
+  users(users, chosen, open) {
+    const select = find('user');
+    const named = users.map(({ id, name }) => ({ id, name: String(name ?? '') || this.#words.say('unknownUser', { id }) }));
+    select.replaceChildren(select.options[0], ...named.map(({ id, name }) => new Option(name, id)));
+    const links = named.slice(0, WELCOMED).map(({ id, name }) => {
+      const item = document.createElement('li');
+      const link = document.createElement('a');
+      link.href = `?user_id=${id}`;
+      link.dataset.user = id;
+      link.dir = 'auto';
+      link.textContent = name;
+      item.append(link);
+      return item;
+    });
+    find('welcome-users').replaceChildren(...links);
+    const count = named.length - links.length;
+    find('welcome-try').hidden = !open || !users.some(({ id }) => id === 1); // whose task it is
+    find('welcome-more').textContent = count ? this.#words.say('welcomeMore', { count }) : '';
     this.#mark(chosen);
   }
 
@@ -53,39 +106,46 @@ export class View {
     document.title = chosen === null ? 'Carillon' : `${select.selectedOptions[0].text} · Carillon`;
   }
 
-  /** Empties everything for another user, or for nobody. */
+  /** Empties everything for another user, or for none. */
   choose(userId) {
     this.#mark(userId);
-    find('welcome').hidden = userId !== null;
-    for (const id of ['tasks', 'notifications', 'connection']) find(id).hidden = userId === null;
+    this.#open(userId !== null);
     find('content').value = '';
     this.createError(null);
     this.pageError(null);
-    this.#clearNotifications();
-    this.#rows.clear();
-    this.#shown.clear();
-    find('task-list').replaceChildren();
-    find('task-count').textContent = '';
-    this.#empty(this.#words.say('loadingTasks'));
+    this.bell.clear();
+    this.rows.clear();
     clearInterval(this.#countdown);
+  }
+
+  /** There is no such user: nothing of theirs can be shown. */
+  noUser(text) {
+    this.#open(false);
+    clearInterval(this.#countdown);
+    this.pageError(text);
+  }
+
+  #open(open) {
+    find('welcome').hidden = open;
+    for (const id of ['tasks', 'notifications', 'connection']) find(id).hidden = !open;
   }
 
   // --- connection ---
 
-  /** state: 'connecting', 'live', or 'offline' with the time of the next attempt. */
+  /** state: 'connecting', 'live', or 'offline', 'delayed' with the time of the next attempt. */
   connection(state, retryAt) {
     clearInterval(this.#countdown);
     find('connection').dataset.state = state;
-    find('retry').hidden = state !== 'offline';
+    find('retry').hidden = retryAt === undefined;
     const said = find('connection-state');
     const word = this.#words.say(state);
     if (said.textContent !== word) said.textContent = word; // a screen reader hears each change once
     const counter = find('connection-countdown');
     counter.textContent = '';
-    if (state !== 'offline') return;
+    if (retryAt === undefined) return;
     const count = () => {
-      const seconds = Math.max(0, Math.ceil((retryAt - Date.now()) / 1000));
-      counter.textContent = this.#words.say('nextAttempt', { seconds });
+      const seconds = Math.max(0, Math.ceil((retryAt - this.#clock.now()) / 1000));
+      counter.textContent = this.#words.say(state === 'delayed' ? 'nextLook' : 'nextAttempt', { seconds });
     };
     count();
     this.#countdown = setInterval(count, 250);
@@ -93,107 +153,6 @@ export class View {
 
   pageError(text) {
     showError(find('page-error'), text);
-  }
-
-  // --- tasks ---
-
-  /** Brings the list to these tasks; rows that stay keep their focus and state. */
-  tasks(tasks) {
-    const list = find('task-list');
-    const wanted = new Set(tasks.map(({ id }) => id));
-    for (const [id, row] of this.#rows) if (!wanted.has(id)) this.#removeRow(id, row);
-    let place = list.firstElementChild;
-    for (const task of tasks) {
-      const row = this.#rows.get(task.id) ?? this.#newRow(task.id);
-      if (this.#shown.get(task.id) !== task) this.#fillRow(row, task);
-      if (row === place) place = place.nextElementSibling;
-      else list.insertBefore(row, place);
-    }
-    const done = tasks.filter(({ status }) => status === 1).length;
-    find('task-count').textContent = this.#words.say('taskCount', { done, count: tasks.length });
-    this.#empty(tasks.length ? null : this.#words.say('noTasks'));
-  }
-
-  #empty(text) {
-    find('tasks-empty').hidden = text === null;
-    find('tasks-empty').textContent = text ?? '';
-  }
-
-  #newRow(id) {
-    const row = find('task-row').content.firstElementChild.cloneNode(true);
-    row.dataset.task = id;
-    const tick = row.querySelector('input');
-    const error = row.querySelector('.error');
-    const content = row.querySelector('.content');
-    error.id = `task-${id}-error`;
-    content.id = `task-${id}-content`;
-    tick.setAttribute('aria-describedby', error.id);
-    tick.setAttribute('aria-labelledby', content.id);
-    tick.addEventListener('click', (event) => {
-      if (row.getAttribute('aria-busy') === 'true') event.preventDefault();
-    });
-    tick.addEventListener('change', () => this.#on.tick(id, tick.checked));
-    row.querySelector('.delete').addEventListener('click', () => this.#askToRemove(id));
-    this.#rows.set(id, row);
-    return row;
-  }
-
-  #fillRow(row, task) {
-    this.#shown.set(task.id, task);
-    const done = task.status === 1;
-    row.classList.toggle('done', done);
-    if (row.getAttribute('aria-busy') !== 'true') row.querySelector('input').checked = done;
-    row.querySelector('.content').textContent = task.content;
-    row.querySelector('.when').textContent = done
-      ? this.#words.say('done', { date: this.#words.date(task.completedAt) })
-      : this.#words.say('added', { date: this.#words.date(task.createdAt) });
-    row.querySelector('.delete').setAttribute('aria-label', this.#words.say('deleteTask', { content: task.content }));
-  }
-
-  #removeRow(id, row) {
-    const focused = row.contains(document.activeElement);
-    const next = row.nextElementSibling ?? row.previousElementSibling;
-    row.remove();
-    this.#rows.delete(id);
-    this.#shown.delete(id);
-    if (focused) (next?.querySelector('input') ?? find('content')).focus();
-  }
-
-  /** While its request is under way a row does not take another one, but keeps its focus. */
-  busy(id, busy) {
-    const row = this.#rows.get(id);
-    this.#shown.delete(id); // what the user ticked need not be what is
-    if (busy) row?.setAttribute('aria-busy', 'true');
-    else row?.removeAttribute('aria-busy');
-  }
-
-  taskError(id, text) {
-    const row = this.#rows.get(id);
-    if (row) showError(row.querySelector('.error'), text);
-  }
-
-  /** Draws the eye to a row that changed by itself. */
-  flash(id) {
-    if (this.#flashing.size === 0) requestAnimationFrame(() => this.#flashAll());
-    this.#flashing.add(id);
-  }
-
-  #flashAll() {
-    const rows = [...this.#flashing].map((id) => this.#rows.get(id)).filter(Boolean);
-    this.#flashing.clear();
-    for (const row of rows) row.classList.remove('flash');
-    void find('task-list').offsetWidth; // lets the animation begin anew
-    for (const row of rows) row.classList.add('flash');
-  }
-
-  #askToRemove(id) {
-    const dialog = find('confirm');
-    find('confirm-content').textContent = this.#rows.get(id).querySelector('.content').textContent;
-    dialog.returnValue = 'cancel';
-    dialog.onclose = () => {
-      if (dialog.returnValue === 'delete') this.#on.remove(id);
-    };
-    dialog.showModal();
   }
 
   // --- the form ---
@@ -217,64 +176,15 @@ export class View {
     input.focus();
   }
 
-  // --- notifications ---
-
-  notification({ event, message, task }) {
-    const at = eventTime(message);
-    this.#notify(event?.startsWith('task.') ? event : 'other', {
-      verb: this.#words.verb(event),
-      subject: task?.content ?? '',
-      raw: typeof message === 'string' ? message : JSON.stringify(message ?? ''),
-      at,
-    });
-  }
-
-  reloaded() {
-    this.#notify('reloaded', {
-      verb: this.#words.say('reloaded'),
-      subject: this.#words.say('reloadedWhy'),
-      raw: '',
-      at: new Date(),
-    });
-  }
-
-  #notify(kind, { verb, subject, raw, at }) {
-    const row = find('notification-row').content.firstElementChild.cloneNode(true);
-    row.dataset.kind = kind;
-    row.querySelector('.verb').textContent = verb;
-    row.querySelector('.subject').textContent = subject;
-    row.querySelector('.raw').textContent = raw;
-    row.querySelector('.raw').hidden = !raw;
-    const time = row.querySelector('time');
-    time.dateTime = at.toISOString();
-    time.textContent = this.#words.moment(at);
-    const list = find('notification-list');
-    list.prepend(row);
-    while (list.children.length > NOTIFICATIONS_KEPT) list.lastElementChild.remove();
-    this.#countNotifications();
-  }
-
-  #clearNotifications() {
-    if (document.activeElement === find('clear')) find('notifications').focus();
-    find('notification-list').replaceChildren();
-    this.#countNotifications();
-  }
-
-  #countNotifications() {
-    const count = find('notification-list').children.length;
-    find('notification-count').textContent = count;
-    find('notifications-empty').hidden = count > 0;
-    find('clear').hidden = count === 0;
+  /** A text whose task was deleted while it was being changed is not lost, where there is room for it. */
+  #adopt(content) {
+    if (find('content').value !== '') return;
+    find('content').value = content;
+    this.createError(this.#words.say('goneWhileEditing'));
   }
 }
 
-function showError(element, text) {
-  element.textContent = text ?? '';
-  element.hidden = !text;
-}
-
-/** The server's sentence ends with "... at <date>": a replayed event is shown with the time it happened. */
-function eventTime(message) {
-  const parsed = new Date(/ at (.*)$/.exec(message)?.[1] ?? NaN);
-  return Number.isNaN(parsed.getTime()) ? new Date() : parsed;
+/** What to type into a terminal, at this page's own address. */
+function tryIt() {
+  return `curl --request PATCH --data '{"status":1}' ${new URL('tasks/1', document.baseURI)}`;
 }
