@@ -67,9 +67,10 @@ $(BUILD)/ws-notifier: $(BUILD)/obj/ws-notifier/main.o $(BUILD)/libnotifier.a $(B
 $(BUILD)/libcommon.a: $(COMMON_OBJECTS)
 $(BUILD)/libapi.a: $(API_OBJECTS)
 $(BUILD)/libnotifier.a: $(NOTIFIER_OBJECTS)
+# Not `r`: rooms have files of the same name.
 $(ARCHIVES):
 	@rm -f $@
-	$(AR) qcs $@ $^ # not r: rooms have files of the same name
+	$(AR) qcs $@ $^
 
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)

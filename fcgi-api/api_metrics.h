@@ -18,6 +18,8 @@
       "Requests dropped because nginx no longer waited")                                                     \
     X(API_WORKER_STARTS, METRIC_COUNTER, "carillon_api_worker_starts_total", "", "Workers started")          \
     X(API_EVENTS_COMMITTED, METRIC_COUNTER, "carillon_api_events_committed_total", "", "Events committed")   \
+    X(API_COMMITS, METRIC_COUNTER, "carillon_api_commits_total", "",                                         \
+      "Transactions that committed them: several events that come together share one")                       \
     X(API_DB_RETRIES, METRIC_COUNTER, "carillon_api_db_retries_total", "",                                   \
       "Transactions repeated after a deadlock")                                                              \
     X(API_DB_CONNECTS, METRIC_COUNTER, "carillon_api_db_connects_total", "",                                 \

@@ -1,8 +1,9 @@
-/* fcgi-api: a worker of the FastCGI pool. HTTP in, one transaction, HTTP out; a thread beside it carries the
- * events to the broker. Started by spawn-fcgi and multiwatch, as many times as the pool is large.
+/* fcgi-api: a worker of the FastCGI pool. HTTP in, one transaction, HTTP out, in API_THREADS threads; one
+ * more thread carries the events to the broker. Started by spawn-fcgi and multiwatch, as many times as the
+ * pool is large.
  *
- * Reading on: routes.c (every call), dispatch.c (what happens to a request), store.h (the database in our
- * words), publisher.h (the thread). */
+ * Reading on: api/routes.c (every call), http/dispatch.c (what happens to a request), store/store.h (the
+ * database in our words), publisher/publisher.h (the thread). */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,11 +23,12 @@
 #include "fcgi-api/http/fcgi_server.h"
 
 #define PUBLISHER_DEADLINE_MS 2000
+#define LATE                  3 /* exit status: some request took too long to be waited for */
 
 static void print_help(void)
 {
     puts("fcgi-api: a worker of Carillon's FastCGI pool; listens on descriptor 0.\n"
-         "usage: spawn-fcgi -n -s SOCKET -M 0660 -- /usr/bin/multiwatch -f 16 -- fcgi-api\n"
+         "usage: spawn-fcgi -n -s SOCKET -M 0660 -- /usr/bin/multiwatch -f 2 -- fcgi-api\n"
          "       fcgi-api --help | --version\n"
          "Settings are environment variables:");
     config_print_help(CONFIG_FOR_API);
@@ -63,11 +65,18 @@ static int give_up(const char *why)
     return fail_slowly();
 }
 
+/* The request threads commit, and the publisher is told. */
+static void hint(void *publisher, const struct outbox_event *event)
+{
+    publisher_hint(publisher, event);
+}
+
 int main(int count, char **arguments)
 {
     struct config config;
     struct http_service service = {.config = &config, .calls = api_calls};
     struct app app = {.service = &service};
+    struct fcgi_server *server = NULL;
     struct pool *pool;
     char why[256];
 
@@ -95,19 +104,24 @@ int main(int count, char **arguments)
         return give_up(why);
 
     prctl(PR_SET_PDEATHSIG, SIGTERM);
-    drain_install(fcgi_server_wake);
-    app.store = store_new(&config);
-    store_use_metrics(app.store, service.metrics);
+    drain_install();
     if (sandbox_enter((enum sandbox_mode)config.seccomp, why, sizeof why) != ERR_OK)
         return give_up(why);
     if (publisher_start(&config, service.metrics, pool, &app.publisher) != ERR_OK)
         return give_up("no thread for the publisher");
+    app.store = store_new_shared(&config, service.metrics, hint, app.publisher);
     if (metrics_count(service.metrics, API_WORKER_STARTS) == 1 &&
         service.token_keys == NULL) /* once a pool */
         log_warn("no key for tokens is set: everybody who reaches this service may do everything");
 
-    enum err err = fcgi_server_run(&service, &app);
-    publisher_stop(&app.publisher, PUBLISHER_DEADLINE_MS);
+    if (fcgi_server_start(&service, &app, (int)config.api_threads, &server) != ERR_OK)
+        return give_up("no threads for requests");
+    drain_wait();
+    enum err err = fcgi_server_join(&server, drain_left_ms());
+    if (err == ERR_AGAIN)
+        _exit(LATE);
+    int rest_ms = drain_left_ms();
+    publisher_stop(&app.publisher, rest_ms < PUBLISHER_DEADLINE_MS ? rest_ms : PUBLISHER_DEADLINE_MS);
     pool_close(&pool);
     store_free(&app.store);
     metrics_close(&service.metrics);

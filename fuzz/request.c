@@ -178,20 +178,6 @@ enum err store_event_list(struct store *store, uint32_t user_id, const struct cu
     return asked(user_id);
 }
 
-static const struct outbox_event the_event;
-
-const struct outbox_event *store_last_event(const struct store *store)
-{
-    (void)store;
-    return &the_event;
-}
-
-void publisher_hint(struct publisher *publisher, const struct outbox_event *event)
-{
-    (void)publisher;
-    CHECK(stub.err == ERR_OK && event == &the_event);
-}
-
 /* ---- one exchange --------------------------------------------------------------------------------- */
 
 static struct config config = {.max_body_bytes = MAX_BODY,

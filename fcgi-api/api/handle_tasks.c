@@ -46,14 +46,11 @@ static void answer_failure(struct response *response, const struct request *requ
         problem_answer_err(response, request, err);
 }
 
-/* After a write that went well: says whether the answer is a remembered one; if not, the publisher need not
- * look for the event. */
-static void note_done(struct app *app, struct response *response, const struct store_answer *answer)
+/* After a write that went well: says whether the answer is a remembered one. */
+static void note_repeated(struct response *response, const struct store_answer *answer)
 {
     if (answer->repeated)
         response_header(response, "Idempotency-Replayed", "true");
-    else
-        publisher_hint(app->publisher, store_last_event(app->store));
 }
 
 /* False: the response says what is wrong with the key. */
@@ -255,7 +252,7 @@ void handle_task_create(struct app *app, struct request *request, struct respons
     enum err err = store_task_insert(app->store, &task, &origin, &answer);
     if (err == ERR_OK) {
         answer_created(response, &answer);
-        note_done(app, response, &answer);
+        note_repeated(response, &answer);
     } else {
         answer_not_created(response, request, err);
     }
@@ -320,7 +317,7 @@ void handle_task_update(struct app *app, struct request *request, struct respons
     } else {
         add_etag(response, answer.task.version);
         strbuf_add_text(&response->body, answer.body);
-        note_done(app, response, &answer);
+        note_repeated(response, &answer);
     }
     free(answer.body);
 }
@@ -336,7 +333,7 @@ void handle_task_delete(struct app *app, struct request *request, struct respons
         store_task_delete(app->store, request->target_id, &change.condition, &change.origin, &answer);
     if (err == ERR_OK) {
         response->status = 204;
-        note_done(app, response, &answer);
+        note_repeated(response, &answer);
     } else {
         answer_failure(response, request, err);
     }

@@ -1,69 +1,68 @@
-/* Signals. A blocking accept() is interrupted by them because no handler restarts calls. A signal that
- * arrives just before the accept would be missed; therefore an alarm follows it every second. */
+/* Signals. No handler runs: they stay blocked in every thread, and the main thread takes them one by one. */
 #include "fcgi-api/http/drain.h"
 
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stddef.h>
-#include <unistd.h>
 
-static const int drain_signals[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2};
+#include "common/clock.h"
+
+static const int drain_signals[] = {SIGTERM, SIGINT, SIGUSR1, SIGUSR2};
 #define DRAIN_SIGNAL_COUNT (sizeof drain_signals / sizeof drain_signals[0])
 
-static volatile sig_atomic_t asked;
-static volatile sig_atomic_t seconds;
-static void (*wake_acceptor)(void);
+static atomic_bool asked;
+static pthread_t waiting; /* the main thread */
+static int64_t asked_at_ms;
 
-static void on_drain(int signal_number)
+static sigset_t all_of_them(void)
 {
-    (void)signal_number;
-    if (asked)
-        return;
-    asked = 1;
-    wake_acceptor();
-    alarm(1);
+    sigset_t signals;
+    sigemptyset(&signals);
+    for (size_t i = 0; i < DRAIN_SIGNAL_COUNT; i++)
+        sigaddset(&signals, drain_signals[i]);
+    return signals;
 }
 
-static void on_alarm(int signal_number)
+static void ignore(int signal_number)
 {
-    (void)signal_number;
-    if (++seconds >= DRAIN_DEADLINE_S)
-        _exit(3);
-    alarm(1);
-}
-
-static void handle(int signal_number, void (*handler)(int))
-{
-    struct sigaction action = {.sa_handler = handler}; /* no SA_RESTART */
+    struct sigaction action = {.sa_handler = SIG_IGN};
     sigemptyset(&action.sa_mask);
     sigaction(signal_number, &action, NULL);
 }
 
-static void mask(int how)
+void drain_install(void)
 {
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGALRM);
-    for (size_t i = 0; i < DRAIN_SIGNAL_COUNT; i++)
-        sigaddset(&signals, drain_signals[i]);
-    pthread_sigmask(how, &signals, NULL);
+    sigset_t signals = all_of_them();
+    waiting = pthread_self();
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    ignore(SIGHUP);
+    ignore(SIGPIPE); /* a peer that left is an error of its write */
 }
 
-void drain_install(void (*wake)(void))
+void drain_wait(void)
 {
-    wake_acceptor = wake;
-    mask(SIG_BLOCK);
-    for (size_t i = 0; i < DRAIN_SIGNAL_COUNT; i++)
-        handle(drain_signals[i], on_drain);
-    handle(SIGALRM, on_alarm);
-    handle(SIGPIPE, SIG_IGN); /* a peer that left is an error of its write */
+    sigset_t signals = all_of_them();
+    int taken;
+    while (sigwait(&signals, &taken) != 0)
+        ;
+    atomic_store(&asked, true);
+    asked_at_ms = clock_monotonic_ms();
 }
 
-void drain_open(void)
+void drain_ask(void)
 {
-    mask(SIG_UNBLOCK);
+    atomic_store(&asked, true);
+    pthread_kill(waiting, SIGTERM);
 }
 
 bool drain_asked(void)
 {
-    return asked;
+    return atomic_load(&asked);
+}
+
+int drain_left_ms(void)
+{
+    int64_t left = asked_at_ms + DRAIN_DEADLINE_MS - clock_monotonic_ms();
+    return left > 0 ? (int)left : 0;
 }

@@ -1,19 +1,27 @@
-/* Leaving in order: SIGTERM (and INT, HUP, USR1, USR2 as multiwatch sends them) asks the worker to finish the
- * request in hand and go; a clock sees to it that it does. */
+/* Leaving in order. SIGTERM, SIGINT, SIGUSR1 and SIGUSR2 (which multiwatch sends) ask the worker to finish
+ * the requests in hand and go; a clock sees to it that it does. SIGHUP is ignored: there is nothing to read
+ * again. */
 #ifndef CARILLON_HTTP_DRAIN_H
 #define CARILLON_HTTP_DRAIN_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
-#define DRAIN_DEADLINE_S 4 /* after this many seconds the worker is ended, whatever it is doing */
+#define DRAIN_DEADLINE_MS 4000 /* after this long the worker is ended, whatever it is doing */
 
-/* Installs the handlers, and holds the signals back for this thread and all it will make: other threads
- * never see them. `wake` is called in the handler, so it may only do what a handler may. */
-void drain_install(void (*wake)(void));
+/* Holds these signals back for this thread and all that it will make: they wait for drain_wait(). */
+void drain_install(void);
 
-/* Lets the signals in. Called once by the thread that accepts requests. */
-void drain_open(void);
+/* Returns when the worker is asked to go, by a signal or by drain_ask(). For the main thread. */
+void drain_wait(void);
 
+/* Asks the worker to go. From any thread. */
+void drain_ask(void);
+
+/* Whether it has been asked. From any thread. */
 bool drain_asked(void);
+
+/* How much of the deadline is left, at least 0; for after drain_wait(). */
+int drain_left_ms(void);
 
 #endif

@@ -3,16 +3,42 @@
 
 #include <errno.h>
 #include <fcgiapp.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <time.h>
 
 #include "common/log.h"
 #include "fcgi-api/http/dispatch.h"
 #include "fcgi-api/http/drain.h"
 
 #define LISTEN_FD      0
-#define PEER_TIMEOUT_S 5 /* nginx sends and fetches at once; who does not has gone */
+#define LOOK_S         1 /* a thread that waits for a request looks so often whether it is to leave */
+#define PEER_TIMEOUT_S 2 /* nginx sends and fetches at once; a peer that does not is gone */
+
+/* A request thread. Its buffers are the same ones for every request. */
+struct server_thread {
+    struct fcgi_server *server;
+    pthread_t id;
+    bool runs;
+    FCGX_Request fcgi;
+    struct request request;
+    struct response response;
+    struct strbuf wire;
+};
+
+struct fcgi_server {
+    const struct http_service *service;
+    struct app *app;
+    bool local; /* descriptor 0 is a unix socket */
+    atomic_bool failed;
+    size_t count;
+    struct server_thread threads[];
+};
 
 bool fcgi_server_has_socket(void)
 {
@@ -21,73 +47,47 @@ bool fcgi_server_has_socket(void)
     return getsockopt(LISTEN_FD, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == 0 && listening;
 }
 
-void fcgi_server_wake(void)
-{
-    FCGX_ShutdownPending();
-}
+/* ---- one request --------------------------------------------------------------------------------- */
 
 static int read_piece(void *context, char *buffer, int size)
 {
     return FCGX_GetStr(buffer, size, context);
 }
 
-/* A client that left is noticed here at the earliest, and it is all the same: what is done is done. */
+/* A client that left is noticed here at the earliest, and it makes no difference: what is done is done. */
 static void write_out(FCGX_Stream *stream, const struct strbuf *text)
 {
     FCGX_PutStr(text->text, (int)text->length, stream);
 }
 
-/* Buffers that are the same ones for every request. */
-struct exchange {
-    struct request request;
-    struct response response;
-    struct strbuf wire;
-};
-
-static void serve(const struct http_service *service, struct app *app, FCGX_Request *fcgi,
-                  struct exchange *exchange)
+static void serve(struct server_thread *self)
 {
-    request_begin(&exchange->request, fcgi->envp);
-    request_read_body(&exchange->request, (size_t)service->config->max_body_bytes, read_piece, fcgi->in);
-    dispatch(service, app, &exchange->request, &exchange->response);
+    const struct fcgi_server *server = self->server;
+    request_begin(&self->request, self->fcgi.envp);
+    request_read_body(&self->request, (size_t)server->service->config->max_body_bytes, read_piece,
+                      self->fcgi.in);
+    dispatch(server->service, server->app, &self->request, &self->response);
 
-    strbuf_clear(&exchange->wire);
-    response_render(&exchange->response, exchange->request.method == METHOD_HEAD, &exchange->wire);
-    write_out(fcgi->out, &exchange->wire);
-    request_end(&exchange->request);
-}
-
-static bool is_local(void)
-{
-    struct sockaddr_storage address = {0};
-    socklen_t size = sizeof address;
-    return getsockname(LISTEN_FD, (struct sockaddr *)&address, &size) == 0 && address.ss_family == AF_UNIX;
-}
-
-/* Over TCP a peer can vanish without a word, and would hold the worker for ever. Connections take these
- * limits over from the socket they came in by; an accept then ends after them, too, with EAGAIN. A unix
- * socket's peer cannot vanish, and its connections take nothing over. */
-static void limit_waits(void)
-{
-    struct timeval limit = {.tv_sec = PEER_TIMEOUT_S};
-    setsockopt(LISTEN_FD, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-    setsockopt(LISTEN_FD, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+    strbuf_clear(&self->wire);
+    response_render(&self->response, self->request.method == METHOD_HEAD, &self->wire);
+    write_out(self->fcgi.out, &self->wire);
+    request_end(&self->request);
 }
 
 /* Before the library closes a connection it waits until the peer has closed it, too (or 2 s), lest a reset
- * overtakes what was sent last. On a unix socket nothing is lost that was sent, so there nobody need wait:
- * three system calls less, and the worker is free at once. */
-static void finish(FCGX_Request *fcgi, bool local)
+ * overtakes what was sent last. On a unix socket nothing is lost that was sent, so there is no need to wait:
+ * three system calls less, and the thread is free at once. */
+static void finish(struct server_thread *self)
 {
-    if (local)
-        FCGX_Detach(fcgi);
-    FCGX_Finish_r(fcgi);
+    if (self->server->local)
+        FCGX_Detach(&self->fcgi);
+    FCGX_Finish_r(&self->fcgi);
 }
 
-/* ERR_AGAIN: nobody came. */
-static enum err accept_next(FCGX_Request *fcgi)
+/* ERR_AGAIN: no request came. */
+static enum err accept_next(struct server_thread *self)
 {
-    int result = FCGX_Accept_r(fcgi);
+    int result = FCGX_Accept_r(&self->fcgi);
     if (result == 0)
         return ERR_OK;
     if (drain_asked())
@@ -98,28 +98,116 @@ static enum err accept_next(FCGX_Request *fcgi)
     return ERR_SYSTEM;
 }
 
-enum err fcgi_server_run(const struct http_service *service, struct app *app)
+static void *run(void *argument)
 {
-    static struct exchange exchange;
-    FCGX_Request fcgi;
+    struct server_thread *self = argument;
     enum err err = ERR_OK;
 
-    if (FCGX_Init() != 0 || FCGX_InitRequest(&fcgi, LISTEN_FD, 0) != 0)
-        return ERR_SYSTEM;
-    bool local = is_local();
-    if (!local)
-        limit_waits();
-    drain_open();
     while (!drain_asked() && (err == ERR_OK || err == ERR_AGAIN)) {
-        err = accept_next(&fcgi);
+        err = accept_next(self);
         if (err != ERR_OK)
             continue;
-        serve(service, app, &fcgi, &exchange);
-        finish(&fcgi, local);
+        serve(self);
+        finish(self);
     }
-    FCGX_Free(&fcgi, 1);
-    request_free(&exchange.request);
-    response_free(&exchange.response);
-    strbuf_free(&exchange.wire);
-    return err == ERR_SYSTEM ? err : ERR_OK;
+    if (err == ERR_SYSTEM) {
+        atomic_store(&self->server->failed, true);
+        drain_ask();
+    }
+    return NULL;
+}
+
+/* ---- all of them --------------------------------------------------------------------------------- */
+
+static bool is_local(void)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t size = sizeof address;
+    return getsockname(LISTEN_FD, (struct sockaddr *)&address, &size) == 0 && address.ss_family == AF_UNIX;
+}
+
+/* An accept ends after the receive timeout with EAGAIN: no thread waits longer for a request that does not
+ * come, and none has to be interrupted when the worker is to leave. Over TCP a peer can also vanish without a
+ * word, and would hold a thread for ever; connections take the limits over from the socket they came in by. A
+ * unix socket's peer cannot vanish, and its connections take nothing over. */
+static void limit_waits(bool local)
+{
+    struct timeval receive = {.tv_sec = local ? LOOK_S : PEER_TIMEOUT_S}, send = {.tv_sec = PEER_TIMEOUT_S};
+    setsockopt(LISTEN_FD, SOL_SOCKET, SO_RCVTIMEO, &receive, sizeof receive);
+    setsockopt(LISTEN_FD, SOL_SOCKET, SO_SNDTIMEO, &send, sizeof send);
+}
+
+/* No signal is a request thread's business, except the one that its own calls raise (common/sandbox.h). */
+static int start_thread(struct server_thread *thread)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    sigdelset(&all, SIGSYS);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failed = pthread_create(&thread->id, NULL, run, thread);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    thread->runs = failed == 0;
+    return failed;
+}
+
+static void free_server(struct fcgi_server *server)
+{
+    for (size_t i = 0; i < server->count; i++) {
+        struct server_thread *thread = &server->threads[i];
+        FCGX_Free(&thread->fcgi, 1);
+        request_free(&thread->request);
+        response_free(&thread->response);
+        strbuf_free(&thread->wire);
+    }
+    free(server);
+}
+
+enum err fcgi_server_start(const struct http_service *service, struct app *app, int threads,
+                           struct fcgi_server **out)
+{
+    if (FCGX_Init() != 0)
+        return ERR_SYSTEM;
+    struct fcgi_server *server = calloc(1, sizeof *server + (size_t)threads * sizeof server->threads[0]);
+    if (!server)
+        abort();
+    server->service = service;
+    server->app = app;
+    server->local = is_local();
+    limit_waits(server->local);
+    *out = server;
+    for (; server->count < (size_t)threads; server->count++) {
+        struct server_thread *thread = &server->threads[server->count];
+        thread->server = server;
+        if (FCGX_InitRequest(&thread->fcgi, LISTEN_FD, 0) != 0 || start_thread(thread) != 0)
+            return ERR_SYSTEM;
+    }
+    return ERR_OK;
+}
+
+static struct timespec after_ms(int ms)
+{
+    struct timespec moment;
+    clock_gettime(CLOCK_MONOTONIC, &moment);
+    moment.tv_sec += ms / 1000;
+    moment.tv_nsec += ms % 1000 * 1000000L;
+    moment.tv_sec += moment.tv_nsec / 1000000000;
+    moment.tv_nsec %= 1000000000;
+    return moment;
+}
+
+enum err fcgi_server_join(struct fcgi_server **out, int deadline_ms)
+{
+    struct fcgi_server *server = *out;
+    struct timespec until = after_ms(deadline_ms);
+
+    for (size_t i = 0; i < server->count; i++) {
+        struct server_thread *thread = &server->threads[i];
+        if (thread->runs && pthread_clockjoin_np(thread->id, NULL, CLOCK_MONOTONIC, &until) != 0)
+            return ERR_AGAIN;
+        thread->runs = false;
+    }
+    bool failed = atomic_load(&server->failed);
+    free_server(server);
+    *out = NULL;
+    return failed ? ERR_SYSTEM : ERR_OK;
 }

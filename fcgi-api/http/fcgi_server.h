@@ -1,5 +1,5 @@
-/* The FastCGI side: accepts requests on descriptor 0, one after the other, until asked to drain.
- * The only file that knows libfcgi. */
+/* The FastCGI side: some threads accept requests on descriptor 0, each one after the other, until the worker
+ * is asked to drain. The only file that knows libfcgi. */
 #ifndef CARILLON_HTTP_FCGI_SERVER_H
 #define CARILLON_HTTP_FCGI_SERVER_H
 
@@ -8,13 +8,19 @@
 #include "common/err.h"
 #include "fcgi-api/http/service.h"
 
+struct fcgi_server; /* opaque */
+
 /* Whether descriptor 0 is a listening socket, as spawn-fcgi leaves it. */
 bool fcgi_server_has_socket(void);
 
-/* Makes the next accept return; may be called in a signal handler. */
-void fcgi_server_wake(void);
+/* Starts so many threads that serve until drain_asked(). When one of them can accept no more, which is
+ * logged, it calls drain_ask(). `service` and `app` outlive the server. ERR_SYSTEM: libfcgi or a thread
+ * cannot be had. */
+MUST_CHECK enum err fcgi_server_start(const struct http_service *service, struct app *app, int threads,
+                                      struct fcgi_server **out);
 
-/* Serves until drain_asked(). ERR_SYSTEM: nothing more can be accepted, which is logged. */
-MUST_CHECK enum err fcgi_server_run(const struct http_service *service, struct app *app);
+/* After drain_asked(): waits until every thread has answered what it had, at most deadline_ms, and frees.
+ * ERR_AGAIN: some are still at work, and nothing has been freed. ERR_SYSTEM: one could accept no more. */
+MUST_CHECK enum err fcgi_server_join(struct fcgi_server **server, int deadline_ms);
 
 #endif

@@ -22,6 +22,11 @@
 #define HANDSHAKE_READ_S 1
 #define COROUTINE_STACK  262144 /* name resolution needs more than the library's default */
 
+/* The server passes on errors of its file layer under that one's numbers (mysys_err.h, not installed). */
+#define MYSYS_CANT_CREATE 1
+#define MYSYS_CANT_WRITE  3
+#define MYSYS_DISK_FULL   20
+
 /* ---- what an error means ------------------------------------------------------------------------- */
 
 static const struct {
@@ -41,19 +46,26 @@ static const struct {
     {ER_NET_WRITE_INTERRUPTED, FAILURE_LOST},
     {ER_UNKNOWN_STMT_HANDLER, FAILURE_LOST},
     {ER_NEED_REPREPARE, FAILURE_LOST},
+    {ER_UNKNOWN_COM_ERROR, FAILURE_LOST}, /* a node outside its cluster's primary component says so */
     {ER_CON_COUNT_ERROR, FAILURE_REFUSED},
     {ER_TOO_MANY_USER_CONNECTIONS, FAILURE_REFUSED},
     {ER_USER_LIMIT_REACHED, FAILURE_REFUSED},
-    {ER_OPTION_PREVENTS_STATEMENT, FAILURE_REFUSED}, /* --read-only */
-    {ER_READ_ONLY_MODE, FAILURE_REFUSED},
-    {ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION, FAILURE_REFUSED},
-    {ER_STATEMENT_TIMEOUT, FAILURE_REFUSED},
+    {ER_OPTION_PREVENTS_STATEMENT, FAILURE_READ_ONLY}, /* --read-only */
+    {ER_READ_ONLY_MODE, FAILURE_READ_ONLY},
+    {ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION, FAILURE_READ_ONLY},
+    {ER_STATEMENT_TIMEOUT, FAILURE_CONFLICT}, /* of a wait for locks; the deadline ends all others */
     {ER_QUERY_INTERRUPTED, FAILURE_REFUSED},
     {ER_DISK_FULL, FAILURE_REFUSED},
     {ER_RECORD_FILE_FULL, FAILURE_REFUSED},
     {ER_GET_ERRNO, FAILURE_REFUSED},
     {ER_OUTOFMEMORY, FAILURE_REFUSED},
     {ER_OUT_OF_RESOURCES, FAILURE_REFUSED},
+    {ER_LOCK_TABLE_FULL, FAILURE_REFUSED},
+    {ER_TOO_MANY_CONCURRENT_TRXS, FAILURE_REFUSED},
+    {ER_MAX_PREPARED_STMT_COUNT_REACHED, FAILURE_REFUSED},
+    {MYSYS_CANT_CREATE, FAILURE_REFUSED},
+    {MYSYS_CANT_WRITE, FAILURE_REFUSED},
+    {MYSYS_DISK_FULL, FAILURE_REFUSED},
     {ER_ERROR_DURING_COMMIT, FAILURE_REFUSED},
     {ER_NO_SUCH_TABLE, FAILURE_REFUSED},            /* not migrated yet, or a backup being restored */
     {ER_TABLEACCESS_DENIED_ERROR, FAILURE_REFUSED}, /* the rights come with the migrations */
@@ -85,11 +97,19 @@ enum err store_fail(struct store *store, unsigned error, const char *text)
     if (store->failure == FAILURE_LOST)
         store_disconnect(store);
     if (store->failure == FAILURE_DUPLICATE)
-        return ERR_MISMATCH;
+        return ERR_INTERNAL;
     if (store->failure != FAILURE_BUG)
         return ERR_UNAVAILABLE;
     log_error("database: %s", store->why);
     return ERR_INTERNAL;
+}
+
+bool store_was_duplicate(struct store *store, enum err err)
+{
+    if (err != ERR_INTERNAL || store->failure != FAILURE_DUPLICATE)
+        return false;
+    store->failure = FAILURE_NONE;
+    return true;
 }
 
 /* ---- waiting ------------------------------------------------------------------------------------- */
@@ -171,6 +191,12 @@ static void set_tls(MYSQL *mysql, const struct config *config)
     mysql_optionsv(mysql, MARIADB_OPT_IO_WAIT, wait_in_handshake);
 }
 
+/* Where it is on (MariaDB 11.8), a locking read fails when the row has changed since the statement began,
+ * which is what it waited for. Older servers do not know the variable. */
+#define NO_SNAPSHOT_CONFLICTS                                                                                \
+    "BEGIN NOT ATOMIC DECLARE CONTINUE HANDLER FOR 1193 BEGIN END; "                                         \
+    "EXECUTE IMMEDIATE 'SET SESSION innodb_snapshot_isolation = OFF'; END"
+
 static void set_options(MYSQL *mysql, const struct config *config)
 {
     static const my_bool off = 0;
@@ -193,6 +219,7 @@ static void set_options(MYSQL *mysql, const struct config *config)
              "innodb_lock_wait_timeout = 1, idle_transaction_timeout = %d",
              (double)config->db_timeout_ms / 1000, (int)(config->db_timeout_ms / 1000) + IDLE_MARGIN_S);
     mysql_options(mysql, MYSQL_INIT_COMMAND, session);
+    mysql_options(mysql, MYSQL_INIT_COMMAND, NO_SNAPSHOT_CONFLICTS);
 }
 
 static bool open_connection(struct store *store)

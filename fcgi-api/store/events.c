@@ -8,9 +8,8 @@
 
 /* ---- writing ------------------------------------------------------------------------------------- */
 
-void store_make_event(struct store *store, const struct store_new_event *event)
+void store_make_event(struct outbox_event *made, const struct store_new_event *event)
 {
-    struct outbox_event *made = &store->last_event;
     struct event_meta *meta = &made->meta;
 
     free(made->payload);
@@ -24,28 +23,6 @@ void store_make_event(struct store *store, const struct store_new_event *event)
     snprintf(meta->traceparent, sizeof meta->traceparent, "%s", event->origin->traceparent);
     made->payload = event_format_body(event->type, event->at, event->task->id, event->now_ms,
                                       event->task_json, &made->length);
-}
-
-enum err store_event_add(struct store *store, const struct store_new_event *event)
-{
-    const struct outbox_event *made = &store->last_event;
-    store_make_event(store, event);
-    enum err err =
-        store_execute(store, SQL_EVENT_INSERT, STORE_IN(STORE_EVENT_VALUES(made, event->task->id)), NULL);
-    if (err)
-        return err;
-    return store_execute(store, SQL_OUTBOX_INSERT, STORE_IN(STORE_OUTBOX_VALUES(made)), NULL);
-}
-
-void store_count_event(struct store *store)
-{
-    if (store->metrics)
-        metrics_add(store->metrics, API_EVENTS_COMMITTED, 1);
-}
-
-const struct outbox_event *store_last_event(const struct store *store)
-{
-    return &store->last_event;
 }
 
 /* ---- reading ------------------------------------------------------------------------------------- */

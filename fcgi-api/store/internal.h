@@ -1,20 +1,26 @@
 /* What the files behind store.h share; the only header that includes mysql.h.
  *
- *   store.c             a unit of work: transaction, retries, deadline, what is logged
- *   connection.c  the connection: connect, wait with a deadline, what an error means
+ *   store.c       a unit of work: transaction, retries, deadline, what is logged
+ *   pool.c        the connections that request threads share
+ *   connection.c  a connection: connect, wait with a deadline, what an error means
  *   statement.c   prepared statements: values in, columns out
- *   tasks.c, list.c, create.c, keys.c, users.c, events.c, outbox.c, upkeep.c
- *                       the functions of store.h, each a few statements of statements.h */
+ *   query.c       statements that are put together: the same with literals
+ *   group.c       changes that wait together share a transaction; batch.c: that transaction
+ *   tasks.c, list.c, keys.c, users.c, events.c, outbox.c, upkeep.c
+ *                 the functions of store.h, each a few statements of statements.h */
 #ifndef CARILLON_STORE_INTERNAL_H
 #define CARILLON_STORE_INTERNAL_H
 
 #include <mysql.h>
 #include <mysqld_error.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "common/backoff.h"
 #include "common/clock.h"
 #include "common/strbuf.h"
+#include "fcgi-api/store/change.h"
+#include "fcgi-api/store/pool.h"
 #include "fcgi-api/store/statements.h"
 #include "fcgi-api/store/store.h"
 
@@ -24,6 +30,7 @@ enum store_failure {
     FAILURE_CONFLICT,  /* deadlock or lock wait: the whole transaction may be repeated */
     FAILURE_DUPLICATE, /* the row is already there */
     FAILURE_LOST,      /* the connection is gone */
+    FAILURE_READ_ONLY, /* it takes no writes now */
     FAILURE_REFUSED,   /* read-only, too many connections, too slow, shutting down... */
     FAILURE_BUG,       /* our SQL or our data */
 };
@@ -71,13 +78,32 @@ struct store {
     enum store_failure failure;
     char why[512];
     bool commit_sent;
-    bool reads_fail, writes_fail; /* as logged */
+    atomic_bool reads_fail, writes_fail; /* as logged */
     struct backoff backoff;
     int64_t retry_at; /* not before: no connection is tried, monotonic ms */
     bool short_lived; /* the server ends this connection when it is silent: see store_lock() */
-    struct outbox_event last_event;
     struct store_row row;
+
+    bool leads;           /* the commit group's: what goes wrong is looked into change by change */
+    bool was_connected;   /* when it was taken from the pool */
+    struct store *shared; /* the one that this is a connection of; NULL: none */
+
+    /* of a store that request threads share: it has no connection itself */
+    struct store_pool *pool;
+    struct commit_group *group;
 };
+
+static inline bool store_is_connected(const struct store *store)
+{
+    return store->mysql != NULL;
+}
+
+/* Whether the last call failed for what concerns all calls: the database is away, or refuses. */
+static inline bool store_is_away(const struct store *store)
+{
+    return !store->late && (store->failure == FAILURE_LOST || store->failure == FAILURE_READ_ONLY ||
+                            store->failure == FAILURE_REFUSED);
+}
 
 /* ---- store.c ----------------------------------------------------------------------------------- */
 
@@ -93,6 +119,10 @@ typedef enum err store_work(struct store *store, void *context);
 /* Runs the work within DB_TIMEOUT_MS, perhaps more than once: it must begin from its arguments each
  * time. What it returns ends the transaction: ERR_OK commits, anything else rolls back. */
 MUST_CHECK enum err store_run(struct store *store, enum store_mode mode, store_work *work, void *context);
+/* The same with a deadline (monotonic ms) and a number of attempts of one's own. */
+MUST_CHECK enum err store_run_until(struct store *store, enum store_mode mode, store_work *work,
+                                    void *context, int64_t deadline, int attempts);
+#define STORE_ATTEMPTS_MAX 10
 
 /* ---- connection.c -------------------------------------------------------------------------------- */
 
@@ -103,9 +133,12 @@ void store_disconnect(struct store *store);
  * the library's call comes back with an error. */
 int store_wait(struct store *store, int wanted);
 
-/* Notes what went wrong; returns what a store function answers: ERR_UNAVAILABLE, or ERR_MISMATCH for a
- * duplicate, or ERR_INTERNAL (logged). */
+/* Notes what went wrong; returns what a store function answers: ERR_UNAVAILABLE, or ERR_INTERNAL (logged, but
+ * for a duplicate: see store_was_duplicate()). */
 enum err store_fail(struct store *store, unsigned error, const char *text);
+
+/* Whether that result says that a row was there already, as the caller expected: then it is no failure. */
+bool store_was_duplicate(struct store *store, enum err err);
 
 /* A statement without values, not prepared: BEGIN, COMMIT... */
 MUST_CHECK enum err store_command(struct store *store, const char *sql);
@@ -149,6 +182,10 @@ MUST_CHECK enum err store_select_one(struct store *store, enum store_statement s
                                      const struct store_column *columns, size_t column_count);
 
 void store_forget_statements(struct store *store); /* the connection is gone */
+
+/* A DATETIME(3) in the library's form, and back. */
+MYSQL_TIME store_time_of(int64_t wall_ms);
+int64_t store_wall_ms_of(const MYSQL_TIME *time);
 
 static inline struct store_value of_number(uint64_t number)
 {
@@ -209,26 +246,51 @@ static inline struct store_column to_strbuf(struct strbuf *text)
     return (struct store_column){.kind = TO_STRBUF, .to = text};
 }
 
+/* ---- query.c ------------------------------------------------------------------------------------- */
+
+/* Adds a text to a statement, with each question mark replaced by the next value as a literal. The store is
+ * connected. */
+void store_sql_add(struct store *store, struct strbuf *sql, const char *text,
+                   const struct store_value *values, size_t count);
+
+/* One result of a statement: its columns, and what is called after each row has been read into them. */
+struct store_result {
+    const struct store_column *columns;
+    size_t count;
+    void (*row)(void *context);
+};
+#define STORE_RESULT(list, visit)                                                                            \
+    ((struct store_result){.columns = (list), .count = sizeof(list) / sizeof *(list), .row = (visit)})
+
+/* Runs a statement that is not prepared and reads all its results, which are as many as `count`. */
+MUST_CHECK enum err store_query(struct store *store, const struct strbuf *sql,
+                                const struct store_result *results, size_t count, void *context);
+
 /* ---- shared by the files of functions ------------------------------------------------------------ */
 
 /* The user's counter and the epoch, as the current snapshot has them. */
 MUST_CHECK enum err store_user_position(struct store *store, uint32_t user_id, bool *known,
                                         struct cursor *cursor);
 
-/* Increments and holds the user's counter until the end of the transaction. ERR_NOT_FOUND: no such user. */
-MUST_CHECK enum err store_next_seq(struct store *store, uint32_t user_id, uint64_t *seq);
+/* Claims the change's key, in its transaction and as the first of it; without one there is nothing to do.
+ * When it has been used for the same request, answer->repeated is true and its answer is there: the change is
+ * done. ERR_MISMATCH: it was used for another request. */
+MUST_CHECK enum err store_claim_key(struct store *store, struct change *change);
+/* The last of that transaction. */
+MUST_CHECK enum err store_remember_answer(struct store *store, const struct change *change);
 
-/* Claims the key, in the write's transaction and as the first of it; NULL: nothing to claim. When it has been
- * used for the same request, answer->repeated is true and its answer is there: the write is done.
- * ERR_MISMATCH: it was used for another request. */
-MUST_CHECK enum err store_claim_key(struct store *store, const struct store_idempotency *key,
-                                    struct store_answer *answer, struct strbuf *body);
-/* The last of the transaction; key NULL: does nothing. */
-MUST_CHECK enum err store_remember_answer(struct store *store, const struct store_idempotency *key,
-                                          int status, const struct task *task, const struct strbuf *body);
-/* After the transaction, with its outcome: returns that. The answer takes the body, or it is freed. */
-MUST_CHECK enum err store_finish_answer(struct store *store, enum err err, struct store_answer *answer,
-                                        struct strbuf *body);
+#define STORE_KEY_VALUES(idempotency)                                                                        \
+    of_number((idempotency)->owner_id), of_text((idempotency)->key),                                         \
+        of_bytes((idempotency)->request_hash, sizeof(idempotency)->request_hash)
+/* The answer as it is remembered: status, task, version, body. */
+#define STORE_ANSWER_VALUES(change)                                                                          \
+    of_number(store_status_of((change)->kind)), of_number((change)->answer->task.id),                        \
+        of_number((change)->answer->task.version),                                                           \
+        of_string((change)->body.length > 0 ? (change)->body.text : "", (change)->body.length)
+static inline uint64_t store_status_of(enum change_kind kind)
+{
+    return kind == CHANGE_CREATE ? 201 : kind == CHANGE_UPDATE ? 200 : 204;
+}
 
 /* What a write, in its transaction, says of its event. */
 struct store_new_event {
@@ -240,10 +302,8 @@ struct store_new_event {
     const struct store_origin *origin;
 };
 
-/* Makes the event's text and keeps it with all the rest for store_last_event(). */
-void store_make_event(struct store *store, const struct store_new_event *event);
-/* It has been committed. */
-void store_count_event(struct store *store);
+/* Makes the event, its text included, in place of the one that was there. */
+void store_make_event(struct outbox_event *made, const struct store_new_event *event);
 
 /* The values of its journal row and of its outbox row, in the statements' order. */
 #define STORE_EVENT_VALUES(made, task_id)                                                                    \
@@ -252,9 +312,6 @@ void store_count_event(struct store *store);
         of_bytes((made)->payload, (made)->length), of_time((made)->meta.created_at_ms)
 #define STORE_OUTBOX_VALUES(made)                                                                            \
     of_number((made)->meta.user_id), of_number((made)->meta.seq), of_time((made)->queued_at_ms)
-
-/* Inside a transaction that holds the user's counter: makes the event, its journal row and its outbox row. */
-MUST_CHECK enum err store_event_add(struct store *store, const struct store_new_event *event);
 
 MUST_CHECK enum err store_read_epoch(struct store *store, char epoch[CURSOR_EPOCH_MAX + 1]);
 

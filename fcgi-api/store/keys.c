@@ -1,8 +1,8 @@
 /* Idempotency-Keys: the first answer to a write, remembered and given again.
  *
- * The key's row is inserted first, in the same transaction as the write: a twin that comes at the same
- * moment waits at that row until the first has committed, and then repeats its answer; if the first rolls
- * back, the twin takes its place. */
+ * A batch of several inserts the row of a key that is new together with its answer. A change by itself
+ * inserts it first: a twin that comes at the same moment waits at that row until the first has committed, and
+ * then repeats its answer; if the first rolls back, the twin takes its place. */
 #include "fcgi-api/store/internal.h"
 
 static enum err insert_key(struct store *store, const struct store_idempotency *key)
@@ -20,16 +20,17 @@ static enum err delete_key(struct store *store, const struct store_idempotency *
 }
 
 /* The key's row is there. ERR_NOT_FOUND: it had expired, and is gone now. */
-static enum err repeat_answer(struct store *store, const struct store_idempotency *key,
-                              struct store_answer *answer, struct strbuf *body)
+static enum err repeat_answer(struct store *store, struct change *change)
 {
+    const struct store_idempotency *key = change->origin->idempotency;
+    struct task *task = &change->answer->task;
     unsigned char hash[sizeof key->request_hash];
     int64_t created_at_ms;
 
     enum err err =
         store_select_one(store, SQL_KEY_GET, STORE_IN(of_number(key->owner_id), of_text(key->key)),
-                         STORE_OUT(to_bytes(hash, sizeof hash), to_u32(&answer->task.id),
-                                   to_u32(&answer->task.version), to_strbuf(body), to_time(&created_at_ms)));
+                         STORE_OUT(to_bytes(hash, sizeof hash), to_u32(&task->id), to_u32(&task->version),
+                                   to_strbuf(&change->body), to_time(&created_at_ms)));
     if (err)
         return err;
     if (created_at_ms < clock_wall_ms() - store->config->idempotency_retention_s * 1000) {
@@ -38,47 +39,32 @@ static enum err repeat_answer(struct store *store, const struct store_idempotenc
     }
     if (memcmp(hash, key->request_hash, sizeof hash) != 0)
         return ERR_MISMATCH;
-    answer->repeated = true;
+    change->answer->repeated = true;
     /* The first answer's commit may be visible and not yet on disk; ours must not promise more. */
     return store_settle(store);
 }
 
-enum err store_claim_key(struct store *store, const struct store_idempotency *key,
-                         struct store_answer *answer, struct strbuf *body)
+enum err store_claim_key(struct store *store, struct change *change)
 {
-    answer->repeated = false;
-    strbuf_clear(body);
+    const struct store_idempotency *key = change->origin->idempotency;
     if (!key)
         return ERR_OK;
     enum err err = insert_key(store, key);
-    if (err != ERR_MISMATCH)
+    if (!store_was_duplicate(store, err))
         return err;
-    err = repeat_answer(store, key, answer, body);
+    err = repeat_answer(store, change);
     if (err != ERR_NOT_FOUND)
         return err;
-    strbuf_clear(body);
+    strbuf_clear(&change->body);
     return insert_key(store, key);
 }
 
-enum err store_remember_answer(struct store *store, const struct store_idempotency *key, int status,
-                               const struct task *task, const struct strbuf *body)
+enum err store_remember_answer(struct store *store, const struct change *change)
 {
+    const struct store_idempotency *key = change->origin->idempotency;
     if (!key)
         return ERR_OK;
     return store_execute(store, SQL_KEY_ANSWER,
-                         STORE_IN(of_number((uint64_t)status), of_number(task->id), of_number(task->version),
-                                  of_string(body->length > 0 ? body->text : "", body->length),
-                                  of_number(key->owner_id), of_text(key->key)),
+                         STORE_IN(STORE_ANSWER_VALUES(change), of_number(key->owner_id), of_text(key->key)),
                          NULL);
-}
-
-enum err store_finish_answer(struct store *store, enum err err, struct store_answer *answer,
-                             struct strbuf *body)
-{
-    if (err)
-        strbuf_free(body);
-    else if (!answer->repeated)
-        store_count_event(store);
-    answer->body = body->text;
-    return err;
 }

@@ -56,7 +56,7 @@ void store_forget_statements(struct store *store)
 
 /* ---- values -------------------------------------------------------------------------------------- */
 
-static MYSQL_TIME time_of(int64_t wall_ms)
+MYSQL_TIME store_time_of(int64_t wall_ms)
 {
     int64_t ms = ((wall_ms % 1000) + 1000) % 1000; /* of the second that has begun, before 1970 too */
     time_t seconds = (time_t)((wall_ms - ms) / 1000);
@@ -72,7 +72,7 @@ static MYSQL_TIME time_of(int64_t wall_ms)
                         .time_type = MYSQL_TIMESTAMP_DATETIME};
 }
 
-static int64_t wall_ms_of(const MYSQL_TIME *time)
+int64_t store_wall_ms_of(const MYSQL_TIME *time)
 {
     struct tm parts = {.tm_year = (int)time->year - 1900,
                        .tm_mon = (int)time->month - 1,
@@ -103,7 +103,7 @@ static void bind_value(const struct store_value *value, MYSQL_BIND *bind, uint64
     case OF_TIME:
         bind->buffer_type = value->time_ms == CLOCK_NEVER ? MYSQL_TYPE_NULL : MYSQL_TYPE_DATETIME;
         if (value->time_ms != CLOCK_NEVER)
-            *time = time_of(value->time_ms);
+            *time = store_time_of(value->time_ms);
         bind->buffer = time;
         break;
     }
@@ -229,7 +229,7 @@ static void convert_column(struct store_row *row, size_t i)
     case TO_BYTES:
         break;
     case TO_TIME:
-        *(int64_t *)column->to = null ? CLOCK_NEVER : wall_ms_of(&row->times[i]);
+        *(int64_t *)column->to = null ? CLOCK_NEVER : store_wall_ms_of(&row->times[i]);
         break;
     case TO_STRBUF:
         strbuf_clear(column->to);

@@ -1,5 +1,5 @@
-/* Every SQL statement of the service, on one page. Each is prepared when first used on a connection and
- * kept there. */
+/* Every SQL statement of the service, on one page. Those of STORE_STATEMENTS are prepared when first used on
+ * a connection and kept there; those of a batch are put together for it. */
 #ifndef CARILLON_STORE_STATEMENTS_H
 #define CARILLON_STORE_STATEMENTS_H
 
@@ -18,20 +18,43 @@
 #define TASK_SELECTED(column, ...)    ", t." #column
 #define TASK_NAMED(column, ...)       ", " #column
 #define TASK_GIVEN(column, ...)       ", ?"
-#define TASK_SET(column, ...)         ", " #column " = ?"
+#define TASK_SET(column, ...)         ", " #column " = VALUES(" #column ")"
 #define TASK_READ(column, in, out)    , in
 #define TASK_WRITTEN(column, in, out) , out
 
 /* In SQL, and the same columns in C: as columns of a row for STORE_OUT(), as values for STORE_IN(). */
 #define TASK_COLUMNS  "t.id, t.version" TASK_FIXED(TASK_SELECTED) TASK_CHANGING(TASK_SELECTED)
 #define TASK_READINGS to_u32(&task->id), to_u32(&task->version) TASK_FIXED(TASK_READ) TASK_CHANGING(TASK_READ)
-#define TASK_INSERT                                                                                          \
-    "INSERT INTO tasks (version" TASK_FIXED(TASK_NAMED)                                                      \
-        TASK_CHANGING(TASK_NAMED) ") "                                                                       \
-                                  "VALUES (?" TASK_FIXED(TASK_GIVEN) TASK_CHANGING(TASK_GIVEN) ")"
 #define TASK_INSERTED of_number(task->version) TASK_FIXED(TASK_WRITTEN) TASK_CHANGING(TASK_WRITTEN)
-#define TASK_UPDATE   "UPDATE tasks SET version = ?" TASK_CHANGING(TASK_SET) " WHERE id = ?"
-#define TASK_UPDATED  of_number(task->version) TASK_CHANGING(TASK_WRITTEN), of_number(task->id)
+#define TASK_REPLACED of_number(task->id), TASK_INSERTED
+
+/* Statements of as many rows as a batch has (batch.c): how they begin, a row of them, and how they end. Rows
+ * that are changed are written whole: they are there and locked, so every one of them is a duplicate. */
+#define TASK_ROW          "?" TASK_FIXED(TASK_GIVEN) TASK_CHANGING(TASK_GIVEN) ")"
+#define TASK_NAMES        "version" TASK_FIXED(TASK_NAMED) TASK_CHANGING(TASK_NAMED) ") VALUES "
+#define TASK_INSERT_HEAD  "INSERT INTO tasks (" TASK_NAMES
+#define TASK_INSERT_ROW   "(" TASK_ROW
+#define TASK_REPLACE_HEAD "INSERT INTO tasks (id, " TASK_NAMES
+#define TASK_REPLACE_ROW  "(?, " TASK_ROW
+#define TASK_REPLACE_END  " ON DUPLICATE KEY UPDATE version = VALUES(version)" TASK_CHANGING(TASK_SET)
+
+#define EVENT_INSERT_HEAD                                                                                    \
+    "INSERT INTO events (user_id, seq, type, task_id, request_id, traceparent, payload, created_at) VALUES "
+#define EVENT_INSERT_ROW   "(?, ?, ?, ?, ?, ?, ?, ?)"
+#define OUTBOX_INSERT_HEAD "INSERT INTO outbox (user_id, seq, created_at) VALUES "
+#define OUTBOX_INSERT_ROW  "(?, ?, ?)"
+#define KEY_INSERT_HEAD                                                                                      \
+    "INSERT INTO idempotency_keys "                                                                          \
+    "(owner_id, idem_key, request_hash, status, task_id, etag_version, body, created_at) VALUES "
+#define KEY_INSERT_ROW "(?, ?, ?, ?, ?, ?, ?, ?)"
+
+/* What a batch reads and locks; a list of ids follows, and how it is locked. */
+#define CURRENT_EPOCH "(SELECT value FROM epoch WHERE id = 1)"
+#define SQL_TASKS_AND_USERS                                                                                  \
+    "SELECT " TASK_COLUMNS ", u.event_seq, " CURRENT_EPOCH                                                   \
+    " FROM tasks t STRAIGHT_JOIN users u ON u.id = t.user_id WHERE t.id IN "
+#define SQL_TASKS_OF_BATCH "SELECT " TASK_COLUMNS " FROM tasks t WHERE t.id IN "
+#define SQL_USERS_OF_BATCH "SELECT u.id, u.event_seq, " CURRENT_EPOCH " FROM users u WHERE u.id IN "
 
 /* With the user's position in each row: one statement sees one moment. The index is named because it is
  * known: the server would ask three of them how many rows they have. */
@@ -66,36 +89,10 @@
 #define OUTBOX_RANGE4 OUTBOX_RANGE " OR " OUTBOX_RANGE " OR " OUTBOX_RANGE " OR " OUTBOX_RANGE
 #define OUTBOX_RANGES OUTBOX_RANGE4 " OR " OUTBOX_RANGE4 " OR " OUTBOX_RANGE4 " OR " OUTBOX_RANGE4
 
-/* Several in one, so in one round trip. The first that fails ends it; what was done stays for the ROLLBACK. */
-#define TOGETHER(statements) "BEGIN NOT ATOMIC " statements " END"
-
-/* What each change of a task ends with: the user's counter, the journal, the outbox. */
-#define EVENT_INSERT                                                                                         \
-    "INSERT INTO events (user_id, seq, type, task_id, request_id, traceparent, payload, created_at) "        \
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-#define OUTBOX_INSERT "INSERT INTO outbox (user_id, seq, created_at) VALUES (?, ?, ?)"
-#define CHANGE_LOCK                                                                                          \
-    "SELECT " TASK_COLUMNS ", u.event_seq + 1, (SELECT value FROM epoch WHERE id = 1) "               \
-    "FROM tasks t STRAIGHT_JOIN users u ON u.id = t.user_id WHERE t.id = ? FOR UPDATE"
-#define EVENT_OF_CHANGE                                                                                      \
-    "UPDATE users SET event_seq = ? WHERE id = ?; " EVENT_INSERT "; " OUTBOX_INSERT ";"
-
 #define STORE_STATEMENTS(X)                                                                                  \
     /* tasks */                                                                                              \
     X(SQL_TASK_GET,                                                                                          \
       "SELECT " TASK_COLUMNS " FROM tasks t WHERE t.id = ?")                                                     \
-    /* The task's row, then the user's: his counter's next number, and the epoch. */                         \
-    X(SQL_CHANGE_BEGIN,                                                                                      \
-      TOGETHER("START TRANSACTION; " CHANGE_LOCK ";"))                                                       \
-    /* The same within a transaction that has begun. */                                                      \
-    X(SQL_CHANGE_LOCK,                                                                                       \
-      CHANGE_LOCK)                                                                                           \
-    X(SQL_TASK_INSERT,                                                                                       \
-      TASK_INSERT)                                                                                           \
-    X(SQL_CHANGE_UPDATE,                                                                                     \
-      TOGETHER(TASK_UPDATE "; " EVENT_OF_CHANGE))                                                            \
-    X(SQL_CHANGE_DELETE,                                                                                     \
-      TOGETHER("DELETE FROM tasks WHERE id = ?; " EVENT_OF_CHANGE))                                          \
     TASK_LISTS(X, _UP, ">", "ORDER BY t.id LIMIT ?")                                                         \
     TASK_LISTS(X, _DOWN, "<", "ORDER BY t.id DESC LIMIT ?")                                                  \
     X(SQL_TASK_COUNT, TASK_COUNT)                                                                            \
@@ -106,12 +103,10 @@
     X(SQL_TASK_COUNT_FOUND_BY_STATUS, TASK_COUNT "WHERE t.user_id = ? AND t.status = ? " TASK_HOLDS)         \
     /* first answers to writes */                                                                           \
     X(SQL_KEY_INSERT,                                                                                        \
-      "INSERT INTO idempotency_keys "                                                                        \
-      "(owner_id, idem_key, request_hash, status, task_id, etag_version, body, created_at) "                 \
-      "VALUES (?, ?, ?, 0, 0, 0, '', ?)")                                                                    \
+      KEY_INSERT_HEAD "(?, ?, ?, 0, 0, 0, '', ?)")                                                                    \
     X(SQL_KEY_GET,                                                                                           \
       "SELECT request_hash, task_id, etag_version, body, created_at "                                        \
-      "FROM idempotency_keys WHERE owner_id = ? AND idem_key = ? FOR UPDATE")                                \
+      "FROM idempotency_keys WHERE owner_id = ? AND idem_key = ? LOCK IN SHARE MODE")                                \
     X(SQL_KEY_ANSWER,                                                                                        \
       "UPDATE idempotency_keys SET status = ?, task_id = ?, etag_version = ?, body = ? "                   \
       "WHERE owner_id = ? AND idem_key = ?")                                                                 \
@@ -122,21 +117,15 @@
       "SELECT id, name, created_at FROM users WHERE id = ?")                                                 \
     X(SQL_USERS,                                                                                             \
       "SELECT id, name, created_at FROM users WHERE id > ? ORDER BY id LIMIT ?")                             \
-    X(SQL_USER_NEXT_SEQ,                                                                                     \
-      "UPDATE users SET event_seq = LAST_INSERT_ID(event_seq + 1) WHERE id = ?")                             \
     X(SQL_USER_POSITION,                                                                                     \
       "SELECT m.value, u.id IS NOT NULL, COALESCE(u.event_seq, 0) "                                          \
       "FROM epoch m LEFT JOIN users u ON u.id = ? WHERE m.id = 1")                                           \
     /* the journal */                                                                                        \
     X(SQL_EPOCH,                                                                                             \
       "SELECT value FROM epoch WHERE id = 1")                                                                \
-    X(SQL_EVENT_INSERT,                                                                                      \
-      EVENT_INSERT)                                                                                          \
     X(SQL_EVENTS_SINCE,                                                                                      \
       "SELECT seq, payload FROM events WHERE user_id = ? AND seq > ? ORDER BY seq LIMIT ?")                  \
     /* the outbox */                                                                                         \
-    X(SQL_OUTBOX_INSERT,                                                                                     \
-      OUTBOX_INSERT)                                                                                         \
     X(SQL_OUTBOX_READ,                                                                                       \
       "SELECT o.user_id, o.seq, o.created_at, e.type, e.request_id, e.traceparent, e.payload, e.created_at, m.value "   \
       "FROM outbox o FORCE INDEX (PRIMARY) STRAIGHT_JOIN events e ON e.user_id = o.user_id AND e.seq = o.seq "                     \

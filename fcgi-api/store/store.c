@@ -4,6 +4,7 @@
  *
  * A lost connection is tried again once, and only as long as no COMMIT has been sent: after that nobody
  * here knows whether it took effect. That is ERR_UNCERTAIN; the client finds out by its Idempotency-Key. */
+#include "fcgi-api/store/group.h"
 #include "fcgi-api/store/internal.h"
 
 #include <stdlib.h>
@@ -13,8 +14,8 @@
 #include "common/log.h"
 #include "fcgi-api/api_metrics.h"
 
-#define ATTEMPTS_MAX       8
-#define RETRY_FIRST_MS     2 /* between two attempts after a conflict */
+#define CONNECTIONS_MAX    256 /* as DB_CONNECTIONS may have */
+#define RETRY_FIRST_MS     2   /* between two attempts after a conflict */
 #define RETRY_MOST_MS      50
 #define RECONNECT_FIRST_MS 50 /* between two attempts to connect */
 #define RECONNECT_MOST_MS  2000
@@ -34,12 +35,37 @@ void store_use_metrics(struct store *store, struct metrics *metrics)
     store->metrics = metrics;
 }
 
+static struct store *new_connection_of(struct store *shared)
+{
+    struct store *store = store_new(shared->config);
+    store->metrics = shared->metrics;
+    store->shared = shared;
+    return store;
+}
+
+struct store *store_new_shared(const struct config *config, struct metrics *metrics,
+                               store_committed *committed, void *context)
+{
+    struct store *shared = store_new(config), *connections[CONNECTIONS_MAX];
+    size_t count = (size_t)config->db_connections;
+
+    shared->metrics = metrics;
+    for (size_t i = 0; i < count; i++)
+        connections[i] = new_connection_of(shared);
+    shared->pool = store_pool_new(connections, count);
+    struct store *leader = new_connection_of(shared);
+    leader->leads = true;
+    shared->group = commit_group_new(leader, committed, context);
+    return shared;
+}
+
 void store_free(struct store **store)
 {
     if (!*store)
         return;
     store_disconnect(*store);
-    free((*store)->last_event.payload);
+    store_pool_free(&(*store)->pool);
+    commit_group_free(&(*store)->group);
     free(*store);
     *store = NULL;
 }
@@ -53,15 +79,19 @@ static bool writes(enum store_mode mode)
 
 static void note_outcome(struct store *store, enum store_mode mode, enum err err)
 {
-    bool *failing = writes(mode) ? &store->writes_fail : &store->reads_fail;
+    struct store *noted = store->shared ? store->shared : store;
+    atomic_bool *failing = writes(mode) ? &noted->writes_fail : &noted->reads_fail;
     const char *what = writes(mode) ? "write" : "read";
     bool failed = err == ERR_UNAVAILABLE || err == ERR_UNCERTAIN;
 
-    if (failed && !*failing)
+    if (failed && store->failure == FAILURE_CONFLICT)
+        return; /* with other changes: the database is well */
+    if (failed == atomic_load(failing) || atomic_exchange(failing, failed) == failed)
+        return;
+    if (failed)
         log_warn("database: cannot %s: %s", what, store->why);
-    if (!failed && *failing)
+    else
         log_info("database: can %s again", what);
-    *failing = failed;
 }
 
 /* ---- one attempt --------------------------------------------------------------------------------- */
@@ -76,19 +106,39 @@ static enum err begin(struct store *store, enum store_mode mode)
     return err ? err : store_command(store, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY");
 }
 
+/* The reason for rolling back is what the caller wants to know, also when that fails. */
+static void roll_back(struct store *store)
+{
+    enum store_failure failure = store->failure;
+    if (store->mysql && store_command(store, "ROLLBACK") != ERR_OK)
+        store_disconnect(store);
+    store->failure = failure;
+}
+
+/* A deadlock (with a change on another node) and a server that has become read-only say that nothing was
+ * committed. After any other error it is not known. */
+static enum err commit(struct store *store)
+{
+    store->commit_sent = true;
+    enum err err = store_command(store, "COMMIT");
+    if (!err)
+        return ERR_OK;
+    if (store->failure == FAILURE_CONFLICT || store->failure == FAILURE_READ_ONLY) {
+        store->commit_sent = false;
+        roll_back(store);
+        return err;
+    }
+    store_disconnect(store);
+    return ERR_UNCERTAIN;
+}
+
 static enum err finish(struct store *store, enum store_mode mode, enum err result)
 {
     if (mode == STORE_READ || !store->mysql)
         return result;
-    if (writes(mode) && result == ERR_OK) {
-        store->commit_sent = true;
-        return store_command(store, "COMMIT");
-    }
-    /* The reason for rolling back is what the caller wants to know, also when that fails. */
-    enum store_failure failure = store->failure;
-    if (store_command(store, "ROLLBACK") != ERR_OK)
-        store_disconnect(store);
-    store->failure = failure;
+    if (writes(mode) && result == ERR_OK)
+        return commit(store);
+    roll_back(store);
     return result;
 }
 
@@ -116,9 +166,9 @@ static bool sleep_within(struct store *store, int64_t pause_ms)
     return true;
 }
 
-static bool worth_another(struct store *store, struct backoff *pause, int attempts, bool *reconnected)
+static bool worth_another(struct store *store, struct backoff *pause, int left, bool *reconnected)
 {
-    if (store->late || store->commit_sent || attempts >= ATTEMPTS_MAX)
+    if (store->late || store->commit_sent || left <= 0)
         return false;
     if (store->failure == FAILURE_LOST && !*reconnected)
         return *reconnected = true;
@@ -129,22 +179,56 @@ static bool worth_another(struct store *store, struct backoff *pause, int attemp
     return sleep_within(store, backoff_next_ms(pause));
 }
 
-enum err store_run(struct store *store, enum store_mode mode, store_work *work, void *context)
+static enum err run_until(struct store *store, enum store_mode mode, store_work *work, void *context,
+                          int64_t deadline, int attempts)
 {
     struct backoff pause = BACKOFF_INIT(RETRY_FIRST_MS, RETRY_MOST_MS);
     bool reconnected = false;
     enum err err;
-    int attempts = 0;
 
-    store->deadline = clock_monotonic_ms() + store->config->db_timeout_ms;
+    store->deadline = deadline;
     store->late = false;
     store->commit_sent = false;
     do {
         err = attempt(store, mode, work, context);
-    } while (err == ERR_UNAVAILABLE && worth_another(store, &pause, ++attempts, &reconnected));
+    } while (err == ERR_UNAVAILABLE && worth_another(store, &pause, --attempts, &reconnected));
 
-    if (err == ERR_UNAVAILABLE && store->commit_sent && store->failure == FAILURE_LOST)
-        err = ERR_UNCERTAIN;
+    /* A leader's changes are tried one by one then; that tells what is wrong. */
+    if (store->failure == FAILURE_DUPLICATE && !store->leads)
+        log_error("database: %s", store->why);
     note_outcome(store, mode, err);
     return err;
+}
+
+/* With one of the connections. When that cannot be made and others are, one of those is waited for: a
+ * database that has no room for more is not away. */
+static enum err run_shared(struct store *shared, enum store_mode mode, store_work *work, void *context,
+                           int64_t deadline, int attempts)
+{
+    enum err err = ERR_UNAVAILABLE;
+    bool again = true;
+
+    for (bool connected = false; again; connected = true) {
+        struct store *store = store_pool_take(shared->pool, deadline, connected);
+        if (!store)
+            return ERR_UNAVAILABLE; /* all were busy until the deadline */
+        err = run_until(store, mode, work, context, deadline, attempts);
+        again = !connected && err == ERR_UNAVAILABLE && !store_is_connected(store) && !store->late;
+        store_pool_give(shared->pool, store);
+        again = again && store_pool_connected(shared->pool);
+    }
+    return err;
+}
+
+enum err store_run_until(struct store *store, enum store_mode mode, store_work *work, void *context,
+                         int64_t deadline, int attempts)
+{
+    return store->pool ? run_shared(store, mode, work, context, deadline, attempts)
+                       : run_until(store, mode, work, context, deadline, attempts);
+}
+
+enum err store_run(struct store *store, enum store_mode mode, store_work *work, void *context)
+{
+    return store_run_until(store, mode, work, context, clock_monotonic_ms() + store->config->db_timeout_ms,
+                           STORE_ATTEMPTS_MAX);
 }

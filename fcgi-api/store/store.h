@@ -1,15 +1,15 @@
 /* The database, in our words: what the HTTP handlers and the publisher may ask of it.
  *
- * A struct store is one connection, used by one thread. It connects when first asked, and again after
- * a loss; no function waits longer than about DB_TIMEOUT_MS in all. Each write is one transaction:
- * task row locked, user's event counter incremented, rows changed, event and outbox inserted, commit
- * (always in that order). Deadlocks and lock waits (1213, 1205) are retried inside, a lost connection
- * only when no COMMIT had been sent.
+ * A struct store is one connection, used by one thread, unless it comes from store_new_shared(). It connects
+ * when first asked, and again after a loss; no function waits longer than about DB_TIMEOUT_MS in all. A
+ * write's row, event and outbox row are of one transaction, which it may share with others (group.h).
+ * Deadlocks and lock waits (1213, 1205) are retried inside, a lost connection only when no COMMIT had been
+ * sent.
  *
  * Every function can return ERR_UNAVAILABLE (database away, read-only, or too many connections: nothing
  * happened; the caller answers 503) and ERR_INTERNAL (a bug, already logged), each that writes also
  * ERR_UNCERTAIN (the connection broke after COMMIT was sent: 504); the others are named at each.
- * Only fcgi-api/store*.c include mysql.h. */
+ * Only the files of this room include mysql.h. */
 #ifndef CARILLON_STORE_H
 #define CARILLON_STORE_H
 
@@ -47,9 +47,16 @@ struct outbox_event {
     size_t length;
 };
 
-/* The event of this store's last write that returned ERR_OK: what publisher_hint() wants to know. Good until
- * the next write. */
-const struct outbox_event *store_last_event(const struct store *store);
+/* Called once for each event, a user's in the order of their numbers, when its commit has returned and before
+ * the call that made it does; by any of the threads, so it must be safe from all of them. The event is the
+ * caller's. */
+typedef void store_committed(void *context, const struct outbox_event *event);
+
+/* A store for all request threads of a process: any of them may call it at any time. Reads share
+ * DB_CONNECTIONS connections; writes that wait together share a transaction, on one more. `config` and
+ * `metrics` outlive it. */
+struct store *store_new_shared(const struct config *config, struct metrics *metrics,
+                               store_committed *committed, void *context);
 
 /* ---- tasks ------------------------------------------------------------------------------------- */
 

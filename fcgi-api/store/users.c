@@ -74,16 +74,6 @@ enum err store_user_list(struct store *store, uint32_t only_user, uint32_t after
     return err;
 }
 
-enum err store_next_seq(struct store *store, uint32_t user_id, uint64_t *seq)
-{
-    struct store_outcome outcome;
-    enum err err = store_execute(store, SQL_USER_NEXT_SEQ, STORE_IN(of_number(user_id)), &outcome);
-    if (err)
-        return err;
-    *seq = outcome.insert_id;
-    return outcome.rows == 0 ? ERR_NOT_FOUND : ERR_OK;
-}
-
 enum err store_user_position(struct store *store, uint32_t user_id, bool *known, struct cursor *cursor)
 {
     uint32_t is_known = 0;

@@ -18,7 +18,7 @@ static struct {
     enum err err; /* what every function answers */
     bool more;
     bool repeated;
-    int hints;
+    int changes; /* made: each of them an event */
     struct store_task_filter filter;
     char text[64]; /* of the filter */
     uint64_t total, happened;
@@ -70,6 +70,7 @@ static enum err fake_write(const struct store_condition *condition, const struct
     if (has_body)
         task_json_add(&body, &the_task);
     answer->body = body.text;
+    fake.changes += !fake.repeated;
     return ERR_OK;
 }
 
@@ -98,6 +99,7 @@ enum err store_task_update(struct store *store, uint32_t id, const struct task_p
         return err;
     free(answer->body);
     answer->body = NULL;
+    fake.changes--;
     return ERR_INVALID;
 }
 
@@ -154,21 +156,6 @@ enum err store_event_list(struct store *store, uint32_t user_id, const struct cu
     *more = fake.more;
     *last = (struct cursor){.epoch = "k3", .seq = 2};
     return fake.err;
-}
-
-static const struct outbox_event the_event;
-
-const struct outbox_event *store_last_event(const struct store *store)
-{
-    (void)store;
-    return &the_event;
-}
-
-void publisher_hint(struct publisher *publisher, const struct outbox_event *event)
-{
-    (void)publisher;
-    assert_ptr_equal(event, &the_event);
-    fake.hints++;
 }
 
 #endif

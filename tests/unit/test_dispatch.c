@@ -61,7 +61,7 @@ static void test_ids_nobody_has(void **state)
     fake.err = ERR_NOT_FOUND;
     send("DELETE", "/tasks/12", "");
     assert_true(has("There is no task 12."));
-    assert_int_equal(fake.hints, 0);
+    assert_int_equal(fake.changes, 0);
 }
 
 static void test_methods(void **state)
@@ -81,7 +81,7 @@ static void test_create(void **state)
     assert_int_equal(send("POST", "/tasks", "{\"user_id\":1,\"content\":\"x\"}"), 201);
     assert_true(has("\r\nLocation: /tasks/1\r\nETag: \"3\"\r\n"));
     assert_string_equal(body_text(), TASK_JSON);
-    assert_int_equal(fake.hints, 1);
+    assert_int_equal(fake.changes, 1);
     assert_string_equal(fake.key, "");
 
     fake.repeated = true;
@@ -89,7 +89,7 @@ static void test_create(void **state)
         send_with("POST", "/tasks", "{\"user_id\":1,\"content\":\"x\"}", "HTTP_IDEMPOTENCY_KEY=k"), 201);
     assert_string_equal(fake.key, "k");
     assert_true(has("\r\nIdempotency-Replayed: true\r\n"));
-    assert_int_equal(fake.hints, 1);
+    assert_int_equal(fake.changes, 1);
 }
 
 static void test_create_refused(void **state)
@@ -103,7 +103,7 @@ static void test_create_refused(void **state)
     fake.err = ERR_MISMATCH;
     assert_int_equal(send("POST", "/tasks", "{\"user_id\":9,\"content\":\"x\"}"), 422);
     assert_true(has("/problems/idempotency-mismatch"));
-    assert_int_equal(fake.hints, 0);
+    assert_int_equal(fake.changes, 0);
 }
 
 static void test_bodies(void **state)
@@ -182,7 +182,7 @@ static void test_read_only_fields(void **state)
     assert_int_equal(
         send("PATCH", "/tasks/1", "{\"status\":1,\"createdAt\":\"2024-01-02T18:00:00+01:00\",\"id\":1}"),
         200);
-    assert_int_equal(fake.hints, 2);
+    assert_int_equal(fake.changes, 2);
     assert_int_equal(send("PATCH", "/tasks/1",
                           "{\"status\":1,\"id\":2,\"user_id\":7,\"createdAt\":null,"
                           "\"completedAt\":\"2024-02-02T20:54:23.001Z\"}"),
@@ -196,7 +196,7 @@ static void test_read_only_fields(void **state)
     assert_int_equal(send("PATCH", "/tasks/1", "{\"id\":1}"), 422); /* nothing is asked for */
     assert_int_equal(send("PATCH", "/tasks/1", "{\"status\":1,\"createdAt\":\"yesterday\"}"), 422);
     assert_true(has("\"createdAt is read-only: leave it out, or send it back as it was read.\""));
-    assert_int_equal(fake.hints, 2);
+    assert_int_equal(fake.changes, 2);
 }
 
 static void test_key_of_a_change(void **state)
@@ -204,7 +204,7 @@ static void test_key_of_a_change(void **state)
     (void)state;
     assert_int_equal(send_with("PATCH", "/tasks/1", "{\"status\":1}", "HTTP_IDEMPOTENCY_KEY=\"k\""), 200);
     assert_string_equal(fake.key, "k");
-    assert_int_equal(fake.hints, 1);
+    assert_int_equal(fake.changes, 1);
     fake.repeated = true;
     assert_int_equal(send_with("PATCH", "/tasks/1", "{\"status\":1}", "HTTP_IDEMPOTENCY_KEY=k"), 200);
     assert_true(has("\r\nETag: \"3\"\r\nIdempotency-Replayed: true\r\n"));
@@ -212,7 +212,7 @@ static void test_key_of_a_change(void **state)
     assert_int_equal(send_with("DELETE", "/tasks/1", "", "HTTP_IDEMPOTENCY_KEY=d"), 204);
     assert_string_equal(fake.key, "d");
     assert_true(has("\r\nIdempotency-Replayed: true\r\n"));
-    assert_int_equal(fake.hints, 1);
+    assert_int_equal(fake.changes, 1);
     assert_int_equal(send_with("DELETE", "/tasks/1", "", "HTTP_IDEMPOTENCY_KEY="), 400);
     fake.err = ERR_MISMATCH;
     assert_int_equal(send_with("PATCH", "/tasks/1", "{\"status\":1}", "HTTP_IDEMPOTENCY_KEY=k"), 422);
@@ -317,7 +317,7 @@ static void test_preconditions_of_a_post(void **state)
     (void)state;
     assert_int_equal(send_with("POST", "/tasks", body, "HTTP_IF_MATCH=*"), 201);
     assert_int_equal(send_with("POST", "/tasks", body, "HTTP_IF_NONE_MATCH=\"3\""), 201);
-    assert_int_equal(fake.hints, 2);
+    assert_int_equal(fake.changes, 2);
     assert_int_equal(send_with("POST", "/tasks", body, "HTTP_IF_MATCH=\"3\""), 412);
     assert_int_equal(send_with("POST", "/tasks", body, "HTTP_IF_NONE_MATCH=*"), 412);
     assert_true(has("/problems/stale"));
@@ -325,7 +325,7 @@ static void test_preconditions_of_a_post(void **state)
     assert_int_equal(send_with("POST", "/tasks", body, "HTTP_IF_MATCH=3"), 400);
     send("GET", "/tasks", "");
     assert_int_equal(send_with("POST", "/tasks", body, etag_of_answer("HTTP_IF_NONE_MATCH")), 412);
-    assert_int_equal(fake.hints, 2);
+    assert_int_equal(fake.changes, 2);
 }
 
 static void test_queries_refused(void **state)
@@ -386,7 +386,7 @@ static void test_commit_without_an_answer(void **state)
     assert_int_equal(send("PATCH", "/tasks/1", "{\"status\":1}"), 504);
     assert_true(has("/problems/uncertain"));
     assert_false(has("Retry-After"));
-    assert_int_equal(fake.hints, 0);
+    assert_int_equal(fake.changes, 0);
 }
 
 static void test_database_away(void **state)
@@ -451,7 +451,7 @@ static void test_waited_too_long(void **state)
     int64_t before = metrics_get(service.metrics, API_REQUESTS_STALE);
     assert_int_equal(send_with("DELETE", "/tasks/1", "", start), 503);
     assert_true(has("/problems/timeout"));
-    assert_int_equal(fake.hints, 0);
+    assert_int_equal(fake.changes, 0);
     assert_int_equal(metrics_get(service.metrics, API_REQUESTS_STALE), before + 1);
     snprintf(start, sizeof start, "REQUEST_START=%lld.000", (long long)(clock_wall_ms() / 1000 - 2));
     assert_int_equal(send_with("DELETE", "/tasks/1", "", start), 204);

@@ -1,0 +1,453 @@
+/* The transaction of a batch, in three round trips and the COMMIT: lock and read, insert what is new (its ids
+ * are part of its events), write all the rest.
+ *
+ * Locks: a batch that is not patient waits for none, so no lock that is held elsewhere keeps its changes
+ * waiting, and it can be in no deadlock. What it has to leave out comes again in a patient one, which takes
+ * the tasks' rows and then the users' counters, each in the order of their ids, so that two of them cannot
+ * wait for each other. */
+#include "fcgi-api/store/batch.h"
+
+#include <stdlib.h>
+
+#include "fcgi-api/store/internal.h"
+#include "fcgi-api/task/task_json.h"
+
+/* How long a patient batch of several waits for a lock: others' transactions take some ms, and what is held
+ * longer is to keep only those waiting that want it. */
+#define WAIT_A_WHILE "SET STATEMENT max_statement_time = 0.05 FOR "
+
+void batch_init(struct batch *batch, size_t capacity)
+{
+    *batch = (struct batch){.rows = calloc(capacity, sizeof *batch->rows),
+                            .users = calloc(capacity, sizeof *batch->users)};
+    if (!batch->rows || !batch->users)
+        abort();
+}
+
+void batch_free(struct batch *batch)
+{
+    free(batch->rows);
+    free(batch->users);
+    strbuf_free(&batch->sql);
+}
+
+/* ---- what there is ------------------------------------------------------------------------------- */
+
+static struct batch_user *find_user(struct batch *batch, uint32_t id)
+{
+    for (size_t i = 0; i < batch->user_count; i++)
+        if (batch->users[i].id == id)
+            return &batch->users[i];
+    return NULL;
+}
+
+static struct batch_row *find_row(struct batch *batch, uint32_t task_id)
+{
+    for (size_t i = 0; i < batch->row_count; i++)
+        if (batch->rows[i].task.id == task_id)
+            return &batch->rows[i];
+    return NULL;
+}
+
+static void keep_user(void *context)
+{
+    struct batch *batch = context;
+    if (!find_user(batch, batch->user.id))
+        batch->users[batch->user_count++] = batch->user;
+}
+
+static void keep_row(void *context)
+{
+    struct batch *batch = context;
+    batch->rows[batch->row_count++] = (struct batch_row){.task = batch->task};
+}
+
+static void keep_row_and_user(void *context)
+{
+    struct batch *batch = context;
+    keep_row(batch);
+    batch->user.id = batch->task.user_id;
+    keep_user(batch);
+}
+
+static bool same_key(const struct store_idempotency *a, const struct store_idempotency *b)
+{
+    return a && b && a->owner_id == b->owner_id && strcmp(a->key, b->key) == 0;
+}
+
+/* The key has been used: its answer is read by the change itself. */
+static void give_back(void *context)
+{
+    struct batch *batch = context;
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct store_idempotency *key = batch->changes[i]->origin->idempotency;
+        if (key && key->owner_id == batch->owner_id && strcmp(key->key, batch->key) == 0)
+            batch->changes[i]->err = ERR_AGAIN;
+    }
+}
+
+/* ---- lock and read ------------------------------------------------------------------------------- */
+
+static void add_id(struct strbuf *ids, uint32_t id)
+{
+    strbuf_printf(ids, "%s%u", ids->length > 0 ? ", " : "(", id);
+}
+
+/* Makes "(1, 2, 3)" of the tasks that are to be changed, or of the users of the rows that have been read and
+ * of new tasks. False: there are none. */
+static bool add_ids(const struct batch *batch, bool of_users, struct strbuf *ids)
+{
+    strbuf_clear(ids);
+    for (size_t i = 0; of_users && batch->patient && i < batch->row_count; i++)
+        add_id(ids, batch->rows[i].task.user_id);
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct change *change = batch->changes[i];
+        if ((change->kind == CHANGE_CREATE) == of_users)
+            add_id(ids, of_users ? change->asked->user_id : change->task_id);
+    }
+    if (ids->length == 0)
+        return false;
+    strbuf_add(ids, ")", 1);
+    return true;
+}
+
+/* Adds a question for those of the changes' keys that are there. False: no change has one. */
+static bool add_keys(struct store *store, struct batch *batch)
+{
+    const char *glue = "SELECT owner_id, idem_key FROM idempotency_keys WHERE ";
+    bool any = false;
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct store_idempotency *key = batch->changes[i]->origin->idempotency;
+        if (!key)
+            continue;
+        strbuf_add_text(&batch->sql, glue);
+        store_sql_add(store, &batch->sql, "(owner_id = ? AND idem_key = ?)",
+                      STORE_IN(of_number(key->owner_id), of_text(key->key)));
+        glue = " OR ";
+        any = true;
+    }
+    if (any)
+        strbuf_add_text(&batch->sql, "; ");
+    return any;
+}
+
+/* All there is to know, in one round trip; what is locked elsewhere is left out. */
+static enum err lock_what_is_free(struct store *store, struct batch *batch)
+{
+    struct task *task = &batch->task;
+    struct batch_user *user = &batch->user;
+    const struct store_column epoch = to_text(batch->epoch, sizeof batch->epoch);
+    const struct store_column key_columns[] = {to_u32(&batch->owner_id),
+                                               to_text(batch->key, sizeof batch->key)};
+    const struct store_column row_columns[] = {TASK_READINGS, to_u64(&user->seq), epoch};
+    const struct store_column user_columns[] = {to_u32(&user->id), to_u64(&user->seq), epoch};
+    struct strbuf ids = {0}, *sql = &batch->sql;
+    struct store_result results[3];
+    size_t count = 0;
+
+    strbuf_clear(sql);
+    strbuf_add_text(sql, "BEGIN NOT ATOMIC START TRANSACTION; ");
+    if (add_keys(store, batch))
+        results[count++] = STORE_RESULT(key_columns, give_back);
+    if (add_ids(batch, false, &ids)) {
+        strbuf_printf(sql, SQL_TASKS_AND_USERS "%s FOR UPDATE SKIP LOCKED; ", ids.text);
+        results[count++] = STORE_RESULT(row_columns, keep_row_and_user);
+    }
+    if (add_ids(batch, true, &ids)) {
+        strbuf_printf(sql, SQL_USERS_OF_BATCH "%s FOR UPDATE SKIP LOCKED; ", ids.text);
+        results[count++] = STORE_RESULT(user_columns, keep_user);
+    }
+    strbuf_add_text(sql, "END");
+    strbuf_free(&ids);
+    return store_query(store, sql, results, count, batch);
+}
+
+/* The same in two, the rows first: their users are known then, and both are taken in order. */
+static enum err lock_patiently(struct store *store, struct batch *batch)
+{
+    struct task *task = &batch->task;
+    struct batch_user *user = &batch->user;
+    const struct store_column row_columns[] = {TASK_READINGS};
+    const struct store_column user_columns[] = {to_u32(&user->id), to_u64(&user->seq),
+                                                to_text(batch->epoch, sizeof batch->epoch)};
+    const struct store_result rows = STORE_RESULT(row_columns, keep_row);
+    const struct store_result users = STORE_RESULT(user_columns, keep_user);
+    const char *limit = batch->count > 1 ? WAIT_A_WHILE : "";
+    struct strbuf ids = {0}, *sql = &batch->sql;
+    enum err err = ERR_OK;
+
+    if (add_ids(batch, false, &ids)) {
+        strbuf_clear(sql);
+        strbuf_printf(sql, "%s" SQL_TASKS_OF_BATCH "%s ORDER BY t.id FOR UPDATE", limit, ids.text);
+        err = store_query(store, sql, &rows, 1, batch);
+    }
+    if (!err && add_ids(batch, true, &ids)) {
+        strbuf_clear(sql);
+        strbuf_printf(sql, "%s" SQL_USERS_OF_BATCH "%s ORDER BY u.id FOR UPDATE", limit, ids.text);
+        err = store_query(store, sql, &users, 1, batch);
+    }
+    strbuf_free(&ids);
+    return err;
+}
+
+/* ---- make the changes, in memory ----------------------------------------------------------------- */
+
+static enum err check_change(const struct change *change, const struct batch_row *row)
+{
+    const struct store_condition *condition = change->condition;
+    uint32_t only_user = change->origin->only_user;
+    if (row->state == ROW_DELETED || (only_user != 0 && row->task.user_id != only_user))
+        return ERR_NOT_FOUND;
+    if (condition && !condition->holds(condition->context, row->task.version))
+        return ERR_STALE;
+    return change->patch && task_differs(&row->task, &change->patch->expected) ? ERR_INVALID : ERR_OK;
+}
+
+/* The next number of the user, and the moment: taken while the counter is held, so that the times of a user's
+ * events rise with their numbers. */
+static void number_event(const struct batch *batch, struct batch_user *user, struct change *change)
+{
+    change->now_ms = clock_wall_ms();
+    user->changed = true;
+    change->at = (struct cursor){.seq = ++user->seq};
+    memcpy(change->at.epoch, batch->epoch, sizeof change->at.epoch);
+}
+
+static enum err make_task(struct batch *batch, struct change *change)
+{
+    struct batch_user *user = find_user(batch, change->asked->user_id);
+    if (!user)
+        return batch->patient ? ERR_NOT_FOUND : ERR_AGAIN;
+    number_event(batch, user, change);
+    change->type = EVENT_TASK_CREATED;
+    task_begin(&change->answer->task, change->asked, change->now_ms);
+    return ERR_OK;
+}
+
+static enum err change_row(struct batch *batch, struct change *change)
+{
+    struct batch_row *row = find_row(batch, change->task_id);
+    if (!row)
+        return batch->patient ? ERR_NOT_FOUND : ERR_AGAIN;
+    enum err err = check_change(change, row);
+    change->answer->task = row->task;
+    if (err)
+        return err;
+    number_event(batch, find_user(batch, row->task.user_id), change);
+    change->type = change->patch ? task_apply(&row->task, change->patch, change->now_ms) : EVENT_TASK_DELETED;
+    row->state = change->patch ? ROW_CHANGED : ROW_DELETED;
+    change->answer->task = row->task;
+    return ERR_OK;
+}
+
+/* A twin of an earlier change waits for that one's end. */
+static bool has_twin(const struct batch *batch, size_t index)
+{
+    const struct store_idempotency *key = batch->changes[index]->origin->idempotency;
+    for (size_t i = 0; key && i < index; i++)
+        if (same_key(batch->changes[i]->origin->idempotency, key))
+            return true;
+    return false;
+}
+
+/* ERR_OK: at least one could be made; else the first one's reason. */
+static enum err make_changes(struct batch *batch)
+{
+    bool any = false;
+    for (size_t i = 0; i < batch->count; i++) {
+        struct change *change = batch->changes[i];
+        if (change->err == ERR_OK && has_twin(batch, i))
+            change->err = ERR_AGAIN;
+        if (change->err == ERR_OK)
+            change->err =
+                change->kind == CHANGE_CREATE ? make_task(batch, change) : change_row(batch, change);
+        any |= change->err == ERR_OK;
+    }
+    batch->refused = !any;
+    return any ? ERR_OK : batch->changes[0]->err;
+}
+
+/* ---- write --------------------------------------------------------------------------------------- */
+
+/* Adds a row's values, after what comes before the first, or a comma. */
+static void add_row(struct store *store, struct batch *batch, const char **head, const char *row,
+                    const struct store_value *values, size_t count)
+{
+    strbuf_add_text(&batch->sql, *head);
+    store_sql_add(store, &batch->sql, row, values, count);
+    *head = ", ";
+}
+
+static void end_rows(struct batch *batch, const char *head, const char *end)
+{
+    if (strcmp(head, ", ") == 0)
+        strbuf_add_text(&batch->sql, end);
+}
+
+static struct change *next_created(struct batch *batch, size_t *index)
+{
+    for (; *index < batch->count; ++*index) {
+        struct change *change = batch->changes[*index];
+        if (change->err == ERR_OK && change->kind == CHANGE_CREATE)
+            return change;
+    }
+    return NULL;
+}
+
+static void keep_id(void *context)
+{
+    struct batch *batch = context;
+    struct change *change = next_created(batch, &batch->created);
+    if (change)
+        change->answer->task.id = batch->user.id;
+    batch->created++;
+}
+
+/* The rows come back in the order in which they were given. */
+static enum err insert_tasks(struct store *store, struct batch *batch)
+{
+    const struct store_column columns[] = {to_u32(&batch->user.id)};
+    const struct store_result ids = STORE_RESULT(columns, keep_id);
+    const char *head = TASK_INSERT_HEAD;
+    size_t index = 0;
+    struct change *change;
+
+    strbuf_clear(&batch->sql);
+    batch->created = 0;
+    for (; (change = next_created(batch, &index)) != NULL; index++) {
+        const struct task *task = &change->answer->task;
+        add_row(store, batch, &head, TASK_INSERT_ROW, STORE_IN(TASK_INSERTED));
+    }
+    if (batch->sql.length == 0)
+        return ERR_OK;
+    strbuf_add_text(&batch->sql, " RETURNING id");
+    return store_query(store, &batch->sql, &ids, 1, batch);
+}
+
+static void make_events(struct batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        struct change *change = batch->changes[i];
+        if (change->err != ERR_OK)
+            continue;
+        task_json_add(&change->body, &change->answer->task);
+        store_make_event(&change->event,
+                         &(struct store_new_event){change->type, &change->answer->task, change->body.text,
+                                                   &change->at, change->now_ms, change->origin});
+        if (change->kind == CHANGE_DELETE)
+            strbuf_clear(&change->body);
+    }
+}
+
+static void add_tasks(struct store *store, struct batch *batch)
+{
+    const char *head = TASK_REPLACE_HEAD;
+    for (size_t i = 0; i < batch->row_count; i++) {
+        const struct task *task = &batch->rows[i].task;
+        if (batch->rows[i].state == ROW_CHANGED)
+            add_row(store, batch, &head, TASK_REPLACE_ROW, STORE_IN(TASK_REPLACED));
+    }
+    end_rows(batch, head, TASK_REPLACE_END "; ");
+
+    head = "DELETE FROM tasks WHERE id IN (";
+    for (size_t i = 0; i < batch->row_count; i++)
+        if (batch->rows[i].state == ROW_DELETED)
+            add_row(store, batch, &head, "?", STORE_IN(of_number(batch->rows[i].task.id)));
+    end_rows(batch, head, "); ");
+}
+
+static void add_counters(struct store *store, struct batch *batch)
+{
+    for (size_t i = 0; i < batch->user_count; i++)
+        if (batch->users[i].changed)
+            store_sql_add(store, &batch->sql, "UPDATE users SET event_seq = ? WHERE id = ?; ",
+                          STORE_IN(of_number(batch->users[i].seq), of_number(batch->users[i].id)));
+}
+
+static void add_events(struct store *store, struct batch *batch)
+{
+    const char *head = EVENT_INSERT_HEAD;
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct change *change = batch->changes[i];
+        const struct outbox_event *made = &change->event;
+        if (change->err == ERR_OK)
+            add_row(store, batch, &head, EVENT_INSERT_ROW,
+                    STORE_IN(STORE_EVENT_VALUES(made, change->answer->task.id)));
+    }
+    strbuf_add_text(&batch->sql, "; ");
+    head = OUTBOX_INSERT_HEAD;
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct outbox_event *made = &batch->changes[i]->event;
+        if (batch->changes[i]->err == ERR_OK)
+            add_row(store, batch, &head, OUTBOX_INSERT_ROW, STORE_IN(STORE_OUTBOX_VALUES(made)));
+    }
+    strbuf_add_text(&batch->sql, "; ");
+}
+
+/* First answers; a change by itself has claimed its key and writes its answer later. */
+static void add_answers(struct store *store, struct batch *batch)
+{
+    const char *head = KEY_INSERT_HEAD;
+    for (size_t i = 0; i < batch->count && (batch->count > 1 || !batch->patient); i++) {
+        const struct change *change = batch->changes[i];
+        if (change->err == ERR_OK && change->origin->idempotency)
+            add_row(store, batch, &head, KEY_INSERT_ROW,
+                    STORE_IN(STORE_KEY_VALUES(change->origin->idempotency), STORE_ANSWER_VALUES(change),
+                             of_time(change->now_ms)));
+    }
+    end_rows(batch, head, "; ");
+}
+
+static enum err write_changes(struct store *store, struct batch *batch)
+{
+    strbuf_clear(&batch->sql);
+    strbuf_add_text(&batch->sql, "BEGIN NOT ATOMIC ");
+    add_tasks(store, batch);
+    add_counters(store, batch);
+    add_events(store, batch);
+    add_answers(store, batch);
+    strbuf_add_text(&batch->sql, "END");
+    return store_query(store, &batch->sql, NULL, 0, NULL);
+}
+
+/* ---- all of it ----------------------------------------------------------------------------------- */
+
+/* What an attempt before may have left. */
+static void begin_again(struct batch *batch)
+{
+    batch->row_count = batch->user_count = 0;
+    batch->epoch[0] = '\0';
+    batch->refused = false;
+    for (size_t i = 0; i < batch->count; i++) {
+        struct change *change = batch->changes[i];
+        change->err = ERR_OK;
+        change->answer->repeated = false;
+        strbuf_clear(&change->body);
+    }
+}
+
+enum err batch_work(struct store *store, void *context)
+{
+    struct batch *batch = context;
+    struct change *first = batch->changes[0];
+
+    begin_again(batch);
+    bool alone = batch->patient && batch->count == 1;
+    enum err err = alone ? store_claim_key(store, first) : ERR_OK;
+    if (err || first->answer->repeated) {
+        batch->refused = err != ERR_OK;
+        return first->err = err;
+    }
+    err = batch->patient ? lock_patiently(store, batch) : lock_what_is_free(store, batch);
+    if (!err && batch->user_count > 0)
+        err = store_check_epoch(store, batch->epoch);
+    if (!err)
+        err = make_changes(batch);
+    if (!err)
+        err = insert_tasks(store, batch);
+    if (err)
+        return err;
+    make_events(batch);
+    err = write_changes(store, batch);
+    return !err && alone ? store_remember_answer(store, first) : err;
+}

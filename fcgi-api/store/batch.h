@@ -1,0 +1,50 @@
+/* Some changes in one transaction: their rows are locked and read, the changes are made in memory in the
+ * order in which they came, and what came of them is written together. */
+#ifndef CARILLON_STORE_BATCH_H
+#define CARILLON_STORE_BATCH_H
+
+#include "fcgi-api/store/change.h"
+
+struct batch_row {
+    struct task task;
+    enum { ROW_AS_READ, ROW_CHANGED, ROW_DELETED } state;
+};
+
+struct batch_user {
+    uint32_t id;
+    uint64_t seq; /* the last number given */
+    bool changed;
+};
+
+struct batch {
+    /* A patient batch is of one change and waits for what others have locked. Any other leaves out what it
+     * cannot have at once: that change gets ERR_AGAIN, and is to be tried by itself. */
+    bool patient;
+    size_t count;
+    struct change **changes;
+
+    /* within the transaction */
+    char epoch[CURSOR_EPOCH_MAX + 1];
+    size_t row_count, user_count;
+    struct batch_row *rows;   /* as many as `capacity` */
+    struct batch_user *users; /* the same */
+    size_t created;           /* where the next id goes that an insert has given */
+    bool refused;             /* every change was, each for its own reason */
+    struct strbuf sql;
+    /* a row as it is being read */
+    struct task task;
+    struct batch_user user;
+    uint32_t owner_id;
+    char key[IDEMPOTENCY_KEY_MAX + 1];
+};
+
+/* Room for that many changes. */
+void batch_init(struct batch *batch, size_t capacity);
+void batch_free(struct batch *batch);
+
+/* The work of store_run(): with STORE_CHANGE, when patient with STORE_WRITE. ERR_OK: to be committed; each
+ * change's `err` says what came of it, and those with ERR_OK have an event (or a repeated answer). Any other
+ * result: nothing is to be committed; when no change could be made that is the first one's `err`. */
+enum err batch_work(struct store *store, void *batch);
+
+#endif
