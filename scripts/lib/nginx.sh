@@ -3,7 +3,7 @@
 
 # shellcheck disable=SC2016 # names for envsubst
 NGINX_VARIABLES='${HTTP_LISTEN} ${API_LISTEN} ${CLIENT_LISTEN} ${WS_LISTEN} ${FCGI_UPSTREAM} ${NOTIFIER_SERVERS}
-    ${FRONT} ${TLS_LISTEN} ${TLS_CERTIFICATE} ${TLS_KEY} ${TLS_ADDRESS} ${HSTS_MAX_AGE} ${ACME_ROOT}
+    ${SERVER_NAMES} ${ERROR_LOG} ${ALLOWED_ORIGINS} ${ALLOWED_HEADERS} ${BASE_PATH} ${FRONT} ${TLS_CERTIFICATE} ${TLS_KEY} ${TLS_ADDRESS} ${HSTS_MAX_AGE} ${ACME_ROOT}
     ${ACCESS_LOG} ${CLIENT_ROOT} ${CLIENT_MAX_BODY} ${REQUEST_MAX_AGE_MS} ${RATE_LIMIT} ${RATE_BURST} ${CONNECTION_LIMIT}
     ${CLIENT_HEADER_S} ${CLIENT_BODY_S} ${CLIENT_SEND_S} ${CLIENT_IDLE_S} ${CLIENT_MAX_HEADER}
     ${USER_LINE} ${NGINX_WORKERS} ${NGINX_CONNECTIONS} ${OPEN_FILES} ${RUN_DIR}'
@@ -27,12 +27,22 @@ nginx_render() { envsubst "$NGINX_VARIABLES" <"$1" >"$2"; }
 # What lies in the http block, into a folder that is called conf.d.
 nginx_render_all() {
     local template name
-    mkdir -p "$1/include" "$1/plain" "$1/tls"
+    mkdir -p "$1/include" "$1/plain" "$1/tls" "$1/mount"
     nginx_render "$ROOT/nginx/upstreams.conf.template" "$1/upstreams.conf"
     for template in "$ROOT"/nginx/templates/*.template "$ROOT"/nginx/templates/*/*.template; do
         name=${template#"$ROOT/nginx/templates/"}
-        ! nginx_wanted "$name" || nginx_render "$template" "$1/${name%.template}"
+        ! nginx_wanted "$name" || nginx_render "$template" "$1/$(nginx_place "${name%.template}")"
     done
+    if [ -z "$BASE_PATH" ]; then rm -f "$1/mount/path.conf"; fi
+    [ "$TLS" != 1 ] || "$ROOT/nginx/listen-tls" "$TLS_LISTEN" >"$1/tls/listen.inc"
+}
+
+# root/ and path/ are two answers to one question: the one that is wanted is called mount/.
+nginx_place() {
+    case $1 in
+        root/* | path/*) printf 'mount/%s' "${1#*/}" ;;
+        *) printf '%s' "$1" ;;
+    esac
 }
 
 # What is the same wherever nginx runs.
@@ -40,6 +50,10 @@ nginx_limits() {
     nginx_number RATE_LIMIT 20000 RATE_BURST 20000 CONNECTION_LIMIT 20000
     nginx_number CLIENT_HEADER_S 15 CLIENT_BODY_S 15 CLIENT_SEND_S 60 CLIENT_IDLE_S 65 CLIENT_MAX_HEADER 8192
     export REQUEST_MAX_AGE_MS=${REQUEST_MAX_AGE_MS:-10000} CLIENT_MAX_BODY=$((${MAX_BODY_BYTES:-65536} + 65536))
+    export ALLOWED_ORIGINS=${ALLOWED_ORIGINS:-} ALLOWED_HEADERS=${ALLOWED_HEADERS:-} BASE_PATH=${BASE_PATH:-}
+    [[ $ALLOWED_ORIGINS =~ ^[]A-Za-z0-9:/.*,[_~\ -]*$ ]] || die "ALLOWED_ORIGINS has a character that is in no origin: '$ALLOWED_ORIGINS'"
+    [[ $ALLOWED_HEADERS =~ ^[A-Za-z0-9,_\ -]*$ ]] || die "ALLOWED_HEADERS must be names with commas between them, not '$ALLOWED_HEADERS'"
+    [[ $BASE_PATH =~ ^(/[A-Za-z0-9._~-]+)*$ ]] || die "BASE_PATH must be like /carillon, not '$BASE_PATH'"
     [[ $HSTS_MAX_AGE =~ ^[0-9]{1,9}$ ]] || die "HSTS_MAX_AGE must be a number of seconds, not '$HSTS_MAX_AGE'"
 }
 
@@ -49,7 +63,7 @@ nginx_variables() {
     # By default a browser is told to forget: it would insist on https at every port of this machine.
     export HSTS_MAX_AGE=${HSTS_MAX_AGE:-0}
     nginx_limits
-    export RUN_DIR ACCESS_LOG=/dev/stdout CLIENT_ROOT=$ROOT/nginx/client
+    export RUN_DIR ACCESS_LOG=/dev/stdout SERVER_NAMES=_ ERROR_LOG="${ERROR_LOG:-stderr warn}" CLIENT_ROOT=$ROOT/nginx/client
     export NGINX_WORKERS=${NGINX_WORKERS:-auto} OPEN_FILES=$files NGINX_CONNECTIONS=$files
     export FCGI_UPSTREAM=unix:$FCGI_SOCKET NOTIFIER_SERVERS='' USER_LINE='# run by an ordinary user'
     # Workers of another user could not open RUN_DIR; this is the development stack.
@@ -67,7 +81,7 @@ nginx_variables() {
     export TLS_LISTEN TLS_ADDRESS=:$TLS_PORT TLS_CERTIFICATE=$TLS_DIR/server.pem TLS_KEY=$TLS_DIR/server.key
     export ACME_ROOT=$TLS_DIR/acme
     TLS_ADDRESS=${TLS_ADDRESS%:443}
-    TLS_LISTEN=$(nginx_listen "$TLS_PORT" 'ssl http2 ')
+    TLS_LISTEN=$(nginx_listen "$TLS_PORT" 'ssl ')
 }
 
 # nginx_number NAME DEFAULT...: sets and exports each; what nginx would not understand is named here.
@@ -89,6 +103,8 @@ nginx_listen() {
 nginx_wanted() {
     case $1 in
         tls/*) [ "$TLS" = 1 ] ;;
+        root/*) [ -z "$BASE_PATH" ] ;;
+        path/*) [ -n "$BASE_PATH" ] ;;
         api-port.*) [ "$API_PORT" != off ] ;;
         client-port.*) [ "$CLIENT_PORT" != off ] ;;
         ws-port.*) [ "$WS_PORT" != off ] ;;

@@ -49,13 +49,13 @@ def test_queries_of_the_feed_that_the_library_cannot_read(http, query):
     assert_problem(answer, 400, "bad-request")
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PROPFIND", "OPTIONS"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PROPFIND", "TRACE"])
 @pytest.mark.parametrize("path", ["/events?user_id=1", "/ws", "/notifier/healthz"])
 def test_other_methods_at_the_notifier(http, method, path):
     """They were a page of the library's own, and a body went with them."""
     answer = http.call(method, path, b"x" * 100)
     assert_problem(answer, 405, "method-not-allowed")
-    assert answer.header("Allow") == "GET, HEAD"
+    assert answer.header("Allow") == "GET, HEAD, OPTIONS"
 
 
 def test_large_headers_at_the_notifier(http):

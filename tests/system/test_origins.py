@@ -119,3 +119,76 @@ def test_with_tokens_any_name_will_do(guarded_stack):
     for origin, host in (("https://tasks.example.org", "tasks.example.org:443"), ("http://tasks.example.org:80", "tasks.example.org")):
         assert served(at_every_door(guarded_stack, user, task, origin, host, token)) == {}, "RFC 6454: a default port is none"
     assert refused(at_every_door(guarded_stack, user, task, "https://tasks.example.org", "tasks.example.org:80", token)) == {}
+
+
+# -- CORS headers: what a listed page may read is the same wherever the answer comes from
+
+
+BIG = "x" * 200_000
+ANSWERS = [  # of the API, of the notifier, of nginx
+    ("GET", "/tasks", {}, None, 401),
+    ("GET", "/events?user_id=1", {}, None, 401),
+    ("GET", "/events?user_id=x", {}, None, 422),
+    ("GET", "/events?a=%zz", {}, None, 400),
+    ("GET", "/ws", {}, None, 426),
+    ("POST", "/tasks", {}, BIG, 413),
+    ("GET", "/task", {}, None, 404),
+    ("PUT", "/events", {}, None, 405),
+    ("TRACE", "/tasks", {}, None, 405),
+    ("GET", "/tasks", {"X": "y" * 9000}, None, 431),
+    ("GET", "/tasks?" + "x" * 9000, {}, None, 414),
+]
+
+
+@pytest.mark.parametrize("method, path, headers, body, status", ANSWERS, ids=[f"{a[0]} {a[1][:16]} {a[4]}" for a in ANSWERS])
+def test_a_listed_page_reads_every_error(guarded_stack, method, path, headers, body, status):
+    """nginx's own errors had no such headers: to a page they were `Failed to fetch`, without Retry-After."""
+    client = guarded_stack.client()
+    ask = lambda origin: client.call(method, path, body, headers={"Origin": origin, **headers})
+    answer = ask("https://app.example")
+    assert answer.status == status
+    # Where nginx stopped in the header it cannot know the origin.
+    unread = status == 414
+    assert answer.header("Access-Control-Allow-Origin") == ("*" if unread else "https://app.example"), dict(answer.headers)
+    assert "Retry-After" in answer.header("Access-Control-Expose-Headers")
+    assert "Origin" in ", ".join(answer.headers.get_all("Vary"))
+    if not unread:
+        for origin in (EVIL, "null", "https://app.example.evil.example", "http://localhost:12345"):
+            stranger = ask(origin)
+            assert not [name for name in stranger.headers if name.lower().startswith("access-control")], dict(stranger.headers)
+            assert "Origin" in ", ".join(stranger.headers.get_all("Vary"))
+
+
+def test_a_listed_page_reads_the_stream(guarded_stack):
+    [user] = guarded_stack.new_users(1)
+    with guarded_stack.client().connect() as sock:
+        sock.sendall(
+            f"GET /events?user_id={user} HTTP/1.1\r\nHost: x\r\nOrigin: https://app.example\r\n"
+            f"Authorization: Bearer {guarded_stack.issuer.token(user)}\r\n\r\n".encode()
+        )
+        data = b""
+        while b"\r\n\r\n" not in data:
+            data += (piece := sock.recv(4096))
+            assert piece, data
+    assert data.startswith(b"HTTP/1.1 200") and b"Access-Control-Allow-Origin: https://app.example\r\n" in data, data
+
+
+@pytest.mark.parametrize("path", ["/events?user_id=1", "/tasks/1"])
+def test_the_question_before_a_request(guarded_stack, path):
+    client = guarded_stack.client()
+    asked = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization"}
+    answer = client.call("OPTIONS", path, headers={"Origin": "https://app.example", **asked})
+    assert answer.status == 204 and "GET" in answer.header("Access-Control-Allow-Methods")
+    assert "Authorization" in answer.header("Access-Control-Allow-Headers") and answer.header("Access-Control-Max-Age") == "600"
+    if path.startswith("/events"):
+        assert "Last-Event-ID" in answer.header("Access-Control-Allow-Headers")
+    answer = client.call("OPTIONS", path, headers={"Origin": EVIL, **asked})
+    assert answer.status == 204 and not [name for name in answer.headers if name.lower().startswith("access-control")]
+    answer = client.call("OPTIONS", path, headers={"Origin": "https://app.example"})
+    assert answer.status == 204 and answer.header("Allow") and answer.header("Access-Control-Allow-Methods") is None
+
+
+def test_without_a_list_no_answer_has_such_headers(http):
+    for method, path in (("GET", "/tasks"), ("GET", "/task"), ("OPTIONS", "/events"), ("GET", "/ws"), ("GET", "/tasks?" + "x" * 9000)):
+        answer = http.call(method, path, headers={"Origin": "http://localhost:1234", "Access-Control-Request-Method": "GET"})
+        assert not [name for name in answer.headers if name.lower().startswith("access-control")], (path, dict(answer.headers))
