@@ -10,6 +10,8 @@
 
 /* X(name, status, reason in the close frame, metric, whether what waits is still sent) */
 #define CLOSE_CODES(X)                                                                                       \
+    X(CLOSE_PROTOCOL, 1002, "protocol error", NOTIFIER_CLOSED_PROTOCOL, false)                               \
+    X(CLOSE_NO_TEXT, 1007, "invalid UTF-8", NOTIFIER_CLOSED_PROTOCOL, false)                                 \
     X(CLOSE_TOO_BIG, 1009, "message too big", NOTIFIER_CLOSED_TOO_BIG, false)                                \
     X(CLOSE_RESTART, 1012, "service restart", NOTIFIER_CLOSED_RESTART, true)                                 \
     X(CLOSE_TOKEN_MISSING, 4401, "token missing", NOTIFIER_CLOSED_UNAUTHENTICATED, true)                     \

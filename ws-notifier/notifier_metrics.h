@@ -33,6 +33,8 @@
       "reason=\"unauthenticated\"", "Sockets closed by the notifier")                                        \
     X(NOTIFIER_CLOSED_FORBIDDEN, METRIC_COUNTER, "carillon_notifier_closed_total", "reason=\"forbidden\"",   \
       "Sockets closed by the notifier")                                                                      \
+    X(NOTIFIER_CLOSED_PROTOCOL, METRIC_COUNTER, "carillon_notifier_closed_total", "reason=\"protocol\"",     \
+      "Sockets closed by the notifier")                                                                      \
     X(NOTIFIER_CLOSED_ORIGIN, METRIC_COUNTER, "carillon_notifier_closed_total", "reason=\"origin\"",         \
       "Sockets closed by the notifier")                                                                      \
     X(NOTIFIER_CLOSED_RESTART, METRIC_COUNTER, "carillon_notifier_closed_total", "reason=\"restart\"",       \

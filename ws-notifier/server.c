@@ -73,6 +73,9 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
     case LWS_CALLBACK_RECEIVE_PONG:
         session_pong(server, session);
         break;
+    case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
+        session_peer_closes(session, in, length);
+        break;
     case LWS_CALLBACK_SERVER_WRITEABLE:
         return session_writeable(server, session);
     case LWS_CALLBACK_TIMER:
@@ -238,6 +241,7 @@ enum err server_open(uv_loop_t *loop, const struct config *config, struct recept
     limit_descriptors(server);
     server->turned_ms = (int64_t)uv_now(loop);
     write_open(server);
+    guard_open(server->max_sockets + OTHER_DESCRIPTORS);
     uv_timer_init(loop, &server->timer);
     server->timer.data = server;
     uv_timer_start(&server->timer, on_tick, WHEEL_TICK_MS, WHEEL_TICK_MS);
@@ -278,6 +282,7 @@ void server_free(struct server **server)
         return;
     if ((*server)->context)
         lws_context_destroy((*server)->context);
+    guard_close();
     memory_free(&(*server)->memory);
     free((*server)->batch);
     quota_free(&(*server)->quota);

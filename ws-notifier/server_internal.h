@@ -4,6 +4,7 @@
  *   server_session.c  one WebSocket: coming, reading, pings, goodbye
  *   server_write.c    what is sent to WebSockets, when and how much at a time
  *   server_wheel.c    when each is to be looked at again
+ *   server_guard.c    what WebSockets say, before the library reads it
  *   server_http.c     plain requests, and the feed as Server-Sent Events */
 #ifndef CARILLON_SERVER_INTERNAL_H
 #define CARILLON_SERVER_INTERNAL_H
@@ -18,11 +19,12 @@
 #include "common/strbuf.h"
 #include "common/token.h"
 #include "ws-notifier/client.h"
+#include "ws-notifier/guard.h"
 #include "ws-notifier/listener.h"
 #include "ws-notifier/memory.h"
 #include "ws-notifier/server.h"
 
-/* One connection; the library keeps it beside its own, zeroed. There are thousands: 72 bytes are a size that
+/* One connection; the library keeps it beside its own, zeroed. There are thousands: 88 bytes are a size that
  * malloc wastes nothing of. */
 struct session {
     struct session *prev, *next;         /* in its slot of the wheel, while it has a client */
@@ -33,8 +35,9 @@ struct session {
         struct strbuf *pieces; /* a WebSocket's: of a message not yet whole */
         struct frame *page;    /* any other request's: the body still to be written */
     };
-    int64_t since_ms; /* when the peer last showed life; in goodbye: when that began */
-    uint32_t unsent;  /* the last write did not fit into the socket: at most so many bytes wait */
+    struct guard guard; /* a WebSocket's */
+    int64_t since_ms;   /* when the peer last showed life; in goodbye: when that began */
+    uint32_t unsent;    /* the last write did not fit into the socket: at most so many bytes wait */
     uint8_t slot;
     bool events : 1; /* Server-Sent Events */
     bool due : 1;
@@ -42,6 +45,7 @@ struct session {
     bool goodbye : 1; /* it is being closed */
     bool said : 1;    /* that is known to the library: told twice, it waits for no answer */
     bool broken : 1;  /* nothing can be written any more */
+    bool left : 1;    /* the peer has closed: what it says after that is not heard */
 };
 
 #define WHEEL_SLOTS 128
@@ -93,6 +97,17 @@ int session_goodbye(struct session *session);
 void session_drop(struct server *server, struct session *session);
 /* Pings it when it is time, drops it when it is dead. Returns when to look again. */
 int64_t session_check(struct server *server, struct session *session, int64_t now_ms);
+
+/* What the peer closes with, before the library answers with the same: into what is right. */
+void session_peer_closes(struct session *session, unsigned char *payload, size_t length);
+/* So many pings, and whether the peer has broken the protocol. */
+void session_guarded(struct server *server, struct session *session, const struct guard_verdict *verdict);
+
+/* Every WebSocket is watched from its first byte to session_close(). */
+void guard_open(size_t descriptors);
+void guard_close(void);
+void guard_begin(struct session *session);
+void guard_end(struct session *session);
 
 void write_open(struct server *server);
 void write_close(struct server *server);

@@ -71,6 +71,8 @@ void session_open(struct server *server, struct lws *wsi, struct session *sessio
     session->since_ms = (int64_t)uv_now(server->loop);
     session->client = client_new(&server->rules, session);
     wheel_put(server, session, session->since_ms + CHECK_MS);
+    if (!events)
+        guard_begin(session);
     metrics_add(server->metrics, NOTIFIER_CONNECTS, 1);
     metrics_set(server->metrics, NOTIFIER_CLIENTS, (int64_t)++server->clients);
     enum close_code over = server->drain_ms ? CLOSE_RESTART : enter(server, wsi, session);
@@ -98,6 +100,7 @@ void session_close(struct server *server, struct session *session)
     if (code != CLOSE_NOT && code != CLOSE_RESTART && close_retry_after(code) == 0)
         log_info("closed a client: %d %s", close_status(code), close_reason(code));
     server->rules.unsent_bytes -= session->unsent;
+    guard_end(session);
     reception_leave(server->reception, session->client);
     quota_leave(server->quota, client_guest(session->client));
     client_free(&session->client);
@@ -141,7 +144,7 @@ void session_receive(struct server *server, struct session *session, const char 
     size_t before = session->pieces ? session->pieces->length : 0;
     bool whole = lws_is_final_fragment(session->wsi);
 
-    if (client_closing(session->client))
+    if (client_closing(session->client) || session->left)
         return; /* read away */
     session->since_ms = (int64_t)uv_now(server->loop);
     enum close_code over =
@@ -172,6 +175,33 @@ void session_receive(struct server *server, struct session *session, const char 
         memory_relieve(server->memory);
         free_pieces(session);
     }
+}
+
+/* A ping counts as a message: else it would be what costs us most for the least. */
+void session_guarded(struct server *server, struct session *session, const struct guard_verdict *verdict)
+{
+    int64_t now_ms = (int64_t)uv_now(server->loop);
+    enum close_code fault = verdict->fault;
+
+    for (unsigned i = 0; i < verdict->pings && fault == CLOSE_NOT; i++)
+        fault = quota_listen(server->quota, client_guest(session->client), 0, true, now_ms);
+    if (fault != CLOSE_NOT)
+        client_close(session->client, fault);
+    if (verdict->pings == 0 || client_closing(session->client))
+        return;
+    session->since_ms = now_ms;
+    write_soon(server, session);
+}
+
+void session_peer_closes(struct session *session, unsigned char *payload, size_t length)
+{
+    session->left = true;
+    if (length < 2)
+        return;
+    unsigned came = guard_closed_with(&session->guard); /* the library may have changed it already */
+    unsigned code = guard_close_code(came ? came : (unsigned)(payload[0] << 8 | payload[1]));
+    payload[0] = (unsigned char)(code >> 8);
+    payload[1] = (unsigned char)code;
 }
 
 void session_pong(struct server *server, struct session *session)

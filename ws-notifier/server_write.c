@@ -85,10 +85,29 @@ static size_t add_ping(struct session *session, unsigned char *at)
     return sizeof ping;
 }
 
+static size_t add_pongs(struct session *session, unsigned char *at)
+{
+    size_t length;
+    const unsigned char *pongs = guard_answers(&session->guard, &length);
+    if (length == 0)
+        return 0;
+    memcpy(at, pongs, length);
+    guard_answered(&session->guard);
+    return length;
+}
+
+static bool has_control(const struct session *session)
+{
+    size_t pongs;
+    (void)guard_answers(&session->guard, &pongs);
+    return session->ping_due || pongs > 0;
+}
+
 /* One write, of all that fits into it. */
 static bool put_batch(struct server *server, struct session *session, size_t *written)
 {
     size_t used = add_ping(session, server->batch), count = 0;
+    used += add_pongs(session, server->batch + used);
     struct frame *frame;
 
     while ((frame = client_next(session->client)) != NULL) {
@@ -112,7 +131,7 @@ static bool put_batch(struct server *server, struct session *session, size_t *wr
 
 static bool has_more(const struct session *session)
 {
-    return client_waiting(session->client) > 0 || session->ping_due || client_closing(session->client);
+    return client_waiting(session->client) > 0 || has_control(session) || client_closing(session->client);
 }
 
 static void write_session(struct server *server, struct session *session)
@@ -131,7 +150,7 @@ static void write_session(struct server *server, struct session *session)
         lws_callback_on_writable(session->wsi); /* not ours: the handshake */
         return;
     }
-    while (client_waiting(session->client) > 0 || session->ping_due) {
+    while (client_waiting(session->client) > 0 || has_control(session)) {
         if (written >= TURN_BYTES) {
             write_soon(server, session);
             return;

@@ -142,7 +142,8 @@ OP_CONTINUE, OP_TEXT, OP_BINARY, OP_CLOSE, OP_PING, OP_PONG = 0, 1, 2, 8, 9, 10
 class RawWebSocket:
     """Speaks the protocol frame by frame on a blocking socket: answers no ping, and sends what it is told."""
 
-    def __init__(self, url, timeout=15):
+    def __init__(self, url, timeout=15, early=b""):
+        """`early` goes out with the handshake, without waiting for its answer."""
         parts = urllib.parse.urlsplit(url)
         self.socket = socket.create_connection((parts.hostname, parts.port or 80), timeout)
         key = base64.b64encode(os.urandom(16)).decode()
@@ -150,6 +151,7 @@ class RawWebSocket:
         self.socket.sendall(
             f"GET {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+            + early
         )
         self._buffer = b""
         while b"\r\n\r\n" not in self._buffer:

@@ -1,0 +1,84 @@
+/* What WebSockets say, before the library reads it.
+ *
+ * The library has no place for that between its reading and its parser. But it reads with recv(), and a
+ * program that defines a function of the C library is asked before the C library is: so this is recv(), for
+ * the whole process, in one line what the C library's is, and for the descriptors of WebSockets with a look
+ * at what came. Where the library would read by another call, frames are taken as it takes them, and the log
+ * says so. */
+#include "ws-notifier/server_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "common/log.h"
+
+static struct {
+    struct session **sessions; /* by descriptor; NULL: not a WebSocket */
+    size_t size;
+    /* What was read last, and whether a request ended with it. */
+    int fd;
+    bool ended;
+    bool told;
+} watched = {.fd = -1};
+
+/* A handshake ends with an empty line. */
+static bool ends_request(const unsigned char *bytes, size_t length)
+{
+    static const char end[] = "\r\n\r\n";
+    size_t looked = length < sizeof end - 1 ? length : sizeof end - 1;
+    return memcmp(bytes + length - looked, end + sizeof end - 1 - looked, looked) == 0;
+}
+
+ssize_t recv(int fd, void *bytes, size_t size, int flags)
+{
+    ssize_t length = recvfrom(fd, bytes, size, flags, NULL, NULL);
+    if (length <= 0 || fd < 0 || (size_t)fd >= watched.size || (flags & MSG_PEEK))
+        return length;
+    struct session *session = watched.sessions[fd];
+    if (session) {
+        struct guard_verdict verdict = guard_look(&session->guard, bytes, (size_t)length);
+        if (verdict.pings > 0 || verdict.fault != CLOSE_NOT)
+            session_guarded(lws_context_user(lws_get_context(session->wsi)), session, &verdict);
+    } else {
+        watched.fd = fd;
+        watched.ended = ends_request(bytes, (size_t)length);
+    }
+    return length;
+}
+
+void guard_open(size_t descriptors)
+{
+    watched.sessions = calloc(descriptors, sizeof *watched.sessions);
+    if (!watched.sessions)
+        abort();
+    watched.size = descriptors;
+}
+
+void guard_close(void)
+{
+    free(watched.sessions);
+    watched.sessions = NULL;
+    watched.size = 0;
+}
+
+/* A client has to wait for the answer to its handshake. What one that did not wait has said already is behind
+ * us, maybe in the middle of a frame: it is not watched, which is its own loss. */
+void guard_begin(struct session *session)
+{
+    int fd = lws_get_socket_fd(session->wsi);
+    if (fd != watched.fd && !watched.told) {
+        log_warn("libwebsockets reads past the guard: frames are taken as it takes them");
+        watched.told = true;
+    }
+    if (fd == watched.fd && watched.ended && (size_t)fd < watched.size)
+        watched.sessions[fd] = session;
+}
+
+void guard_end(struct session *session)
+{
+    int fd = lws_get_socket_fd(session->wsi);
+    guard_free(&session->guard);
+    if (fd >= 0 && (size_t)fd < watched.size && watched.sessions[fd] == session)
+        watched.sessions[fd] = NULL;
+}
