@@ -30,26 +30,26 @@ static bool ends_request(const unsigned char *bytes, size_t length)
     return memcmp(bytes + length - looked, end + sizeof end - 1 - looked, looked) == 0;
 }
 
-ssize_t recv(int fd, void *bytes, size_t size, int flags)
+ssize_t recv(int fd, void *buf, size_t n, int flags)
 {
-    ssize_t length = recvfrom(fd, bytes, size, flags, NULL, NULL);
+    ssize_t length = recvfrom(fd, buf, n, flags, NULL, NULL);
     if (length <= 0 || fd < 0 || (size_t)fd >= watched.size || (flags & MSG_PEEK))
         return length;
     struct session *session = watched.sessions[fd];
     if (session) {
-        struct guard_verdict verdict = guard_look(&session->guard, bytes, (size_t)length);
+        struct guard_verdict verdict = guard_look(&session->guard, buf, (size_t)length);
         if (verdict.pings > 0 || verdict.fault != CLOSE_NOT)
             session_guarded(lws_context_user(lws_get_context(session->wsi)), session, &verdict);
     } else {
         watched.fd = fd;
-        watched.ended = ends_request(bytes, (size_t)length);
+        watched.ended = ends_request(buf, (size_t)length);
     }
     return length;
 }
 
 void guard_open(size_t descriptors)
 {
-    watched.sessions = calloc(descriptors, sizeof *watched.sessions);
+    watched.sessions = calloc(descriptors, sizeof(struct session *));
     if (!watched.sessions)
         abort();
     watched.size = descriptors;

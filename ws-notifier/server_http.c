@@ -253,12 +253,10 @@ static enum err read_events_request(struct lws *wsi, const struct asked *asked, 
                                     struct strbuf *message, struct page *page)
 {
     char last_event_id[CURSOR_TEXT_SIZE], text[URI_MAX];
-    int length;
 
-    for (int i = 0; (length = lws_hdr_copy_fragment(wsi, text, sizeof text, WSI_TOKEN_HTTP_URI_ARGS, i)) >= 0;
-         i++)
+    for (int i = 0; lws_hdr_copy_fragment(wsi, text, sizeof text, WSI_TOKEN_HTTP_URI_ARGS, i) >= 0; i++)
         sse_take_argument(request, text);
-    length = own_header(wsi, "last-event-id:", last_event_id, sizeof last_event_id);
+    int length = own_header(wsi, "last-event-id:", last_event_id, sizeof last_event_id);
     if (length >= 0) /* one that is longer than a cursor is none */
         sse_take_last_event_id(request, (size_t)length < sizeof last_event_id ? last_event_id : "?");
     if (sse_make_subscribe(request, message) == ERR_OK)

@@ -18,7 +18,7 @@ from lib.issuer import encode
 from lib.ports import Block
 from lib.stack import BUILD_DIR, Stack
 from lib.wait import eventually
-from lib.ws import Closed, RawWebSocket, WebSocket
+from lib.ws import OP_PING, Closed, RawWebSocket, WebSocket
 
 SECRET = "0123456789abcdef0123456789abcdef"
 
@@ -174,6 +174,20 @@ def test_handshakes_of_an_address(notifier, connect):
     eventually(lambda: is_in(connect(server.ws, "2001:db8::1")))
     eventually(lambda: events(server, **{"X-Forwarded-For": "2001:db8::3"})[0] == 429)
     assert server.closed("address_handshakes") >= 2
+
+
+def test_pings_are_messages(notifier):
+    """The library answered any number of them."""
+    server = notifier(WS_MAX_MESSAGES_S=5)
+    client = RawWebSocket(server.ws)
+    try:
+        for _ in range(60):
+            client.send_frame(OP_PING, b"x")
+    except OSError:
+        pass  # closed already: that is the point
+    assert client.until_closed() == 4429
+    assert server.closed("messages") == 1
+    client.close()
 
 
 def test_handshakes_of_all(notifier, connect):
