@@ -61,6 +61,8 @@
       "names it has, beside localhost and addresses: while it is open it answers by no other")
 
 #define CONFIG_API(X)                                                                                        \
+    X(TEXT, allowed_headers, ALLOWED_HEADERS, "", 0, 1023,                                                   \
+      "further request headers that pages of ALLOWED_ORIGINS may send")                                      \
     X(TEXT, db_socket, DB_SOCKET, "", 0, 107, "MariaDB's unix socket; empty: use DB_HOST and DB_PORT")       \
     X(TEXT, db_host, DB_HOST, "127.0.0.1", 1, 255, "MariaDB's host")                                         \
     X(INT, db_port, DB_PORT, "3306", 1, 65535, "MariaDB's port")                                             \

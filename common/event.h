@@ -35,6 +35,10 @@ enum event_type {
 #define EVENT_MARKER_TYPE "carillon.marker" /* a notifier's: read up to here */
 #define EVENT_BEACON_TYPE "carillon.epoch"  /* the API's: this is the database's epoch */
 
+/* Ids of users and tasks: what the database can count to, as a number and in messages. */
+#define EVENT_ID_MAX      4294967295
+#define EVENT_ID_MAX_TEXT "4294967295"
+
 #define EVENT_REQUEST_ID_MAX  64
 #define EVENT_TRACEPARENT_MAX 64
 #define EVENT_TYPE_KEY_MAX    32

@@ -16,6 +16,7 @@
 #include <strings.h>
 
 #include "common/base64url.h"
+#include "common/event.h"
 #include "common/json.h"
 #include "common/public_key.h"
 
@@ -27,7 +28,6 @@
 #define SECRET_MIN    32          /* bytes: as many as the signature has */
 #define PEM_MAX       16384       /* bytes */
 #define SECONDS_MAX   32503680000 /* the year 3000 */
-#define USER_ID_MAX   2147483647
 #define USER_ID_CHARS 10
 
 struct key {
@@ -274,7 +274,7 @@ static enum fault read_subject(const cJSON *sub, struct token *token)
     if (length == 0 || length > USER_ID_CHARS || strspn(text, "0123456789") != length || text[0] == '0')
         return TOKEN_SUBJECT;
     long long number = strtoll(text, NULL, 10);
-    if (number > USER_ID_MAX)
+    if (number > EVENT_ID_MAX)
         return TOKEN_SUBJECT;
     token->user_id = (uint32_t)number;
     return TOKEN_FINE;

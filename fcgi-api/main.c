@@ -19,6 +19,7 @@
 #include "fcgi-api/api/handlers.h"
 #include "fcgi-api/api_metrics.h"
 #include "fcgi-api/app.h"
+#include "fcgi-api/http/cors.h"
 #include "fcgi-api/http/drain.h"
 #include "fcgi-api/http/fcgi_server.h"
 
@@ -101,6 +102,9 @@ int main(int count, char **arguments)
         return give_up(why);
 
     if (tls_files_check(CONFIG_FOR_API, &config, why, sizeof why) != ERR_OK)
+        return give_up(why);
+
+    if (cors_check(&config, why, sizeof why) != ERR_OK)
         return give_up(why);
 
     prctl(PR_SET_PDEATHSIG, SIGTERM);

@@ -80,7 +80,7 @@ static void check_delivery(const struct amqp_delivery *delivery)
     if (delivery->body != NULL)
         CHECK(delivery->body[delivery->body_length] == '\0' && delivery->body_length <= AMQP_BODY_MAX);
     if (delivery->has_meta)
-        CHECK(meta->user_id >= 1 && meta->user_id <= 2147483647 && meta->seq >= 1 &&
+        CHECK(meta->user_id >= 1 && meta->user_id <= EVENT_ID_MAX && meta->seq >= 1 &&
               meta->seq <= CURSOR_SEQ_MAX && is_epoch(meta->epoch));
     for (const char *c = meta->request_id; *c != '\0'; c++)
         CHECK(*c > 0x20 && *c < 0x7f);

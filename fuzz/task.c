@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/json.h"
+#include "common/json_fault.h"
 #include "common/utf8.h"
 #include "fcgi-api/api/task_input.h"
 #include "fcgi-api/task/task_json.h"
@@ -100,6 +101,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         try_patch(object);
     } else {
         CHECK(object == NULL && why != NULL && why[0] != '\0');
+        struct json_fault fault = json_find_fault(text, size);
+        CHECK(fault.offset <= size && fault.line >= 1 == (fault.what != NULL));
+        CHECK(found.valid || fault.what != NULL);
         CHECK(!(found.valid && found.kind == '{') || may_be_refused(&found, why));
     }
     cJSON_Delete(object);

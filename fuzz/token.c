@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "common/base64url.h"
+#include "common/event.h"
 #include "common/json.h"
 #include "common/public_key.h"
 #include "common/strbuf.h"
@@ -94,7 +95,7 @@ static void check_accepted(const struct token *token, const char *claims, size_t
     CHECK(fuzz_is_object(claims, length));
     CHECK(json_parse_object(claims, length, &object, &why) == ERR_OK);
     const cJSON *sub = cJSON_GetObjectItemCaseSensitive(object, "sub");
-    CHECK(cJSON_IsString(sub) && token->user_id >= 1 && token->user_id <= 2147483647);
+    CHECK(cJSON_IsString(sub) && token->user_id >= 1 && token->user_id <= EVENT_ID_MAX);
     CHECK(strtoull(sub->valuestring, NULL, 10) == token->user_id);
     CHECK(json_whole_number(cJSON_GetObjectItemCaseSensitive(object, "exp"), 0, 32503680000, &number) ==
           ERR_OK);

@@ -6,9 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/event.h"
 #include "common/json.h"
-
-#define USER_ID_MAX 2147483647
 
 /* ---- in ------------------------------------------------------------------------------------------ */
 
@@ -31,8 +30,8 @@ static const char *parse_kind(const cJSON *item, struct protocol_message *messag
 static const char *parse_user_id(const cJSON *item, struct protocol_message *message)
 {
     int64_t number;
-    if (json_whole_number(item, 1, USER_ID_MAX, &number) != ERR_OK)
-        return "\"user_id\" must be a whole number from 1 to 2147483647";
+    if (json_whole_number(item, 1, EVENT_ID_MAX, &number) != ERR_OK)
+        return "\"user_id\" must be a whole number from 1 to " EVENT_ID_MAX_TEXT;
     message->user_id = (uint32_t)number;
     return NULL;
 }
@@ -207,7 +206,7 @@ enum err protocol_adopt(const char *body, size_t length, uint32_t *user_id, stru
     const cJSON *message = cJSON_GetObjectItemCaseSensitive(object, "message");
     const cJSON *task = cJSON_GetObjectItemCaseSensitive(object, "task");
     const cJSON *user = cJSON_IsObject(task) ? cJSON_GetObjectItemCaseSensitive(task, "user_id") : NULL;
-    enum err err = json_whole_number(user, 1, USER_ID_MAX, &number);
+    enum err err = json_whole_number(user, 1, EVENT_ID_MAX, &number);
     if (!cJSON_IsString(message) || err != ERR_OK) {
         *why = "is no notification: it needs a \"message\" and a \"task\" with a \"user_id\"";
         err = ERR_INVALID;

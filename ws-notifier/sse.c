@@ -6,13 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/event.h"
 #include "common/utf8.h"
 #include "ws-notifier/protocol.h"
 
-#define TYPE        "{\"type\":\""
-#define CURSOR      ",\"cursor\":\""
-#define USER_ID_MAX 2147483647
-#define NAME_MAX    64 /* of a stranger's argument, in what is said about it */
+#define TYPE     "{\"type\":\""
+#define CURSOR   ",\"cursor\":\""
+#define NAME_MAX 64 /* of a stranger's argument, in what is said about it */
 
 /* An id that is no cursor of ours is of another life, as one with another epoch: none is called so. */
 static const struct cursor nowhere = {.epoch = "unknown"};
@@ -38,8 +38,8 @@ static void take_user_id(struct sse_request *request, const char *value)
 {
     size_t digits = strspn(value, "0123456789");
     unsigned long number = digits > 0 && digits <= 10 ? strtoul(value, NULL, 10) : 0;
-    if (value[digits] != '\0' || value[0] == '0' || number < 1 || number > USER_ID_MAX)
-        complain(request, "user_id", "must be a whole number from 1 to 2147483647");
+    if (value[digits] != '\0' || value[0] == '0' || number < 1 || number > EVENT_ID_MAX)
+        complain(request, "user_id", "must be a whole number from 1 to " EVENT_ID_MAX_TEXT);
     else
         request->user_id = (uint32_t)number;
 }

@@ -9,8 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define USER_ID_MAX 2147483647
-
 void amqp_copy_text(char *text, size_t size, amqp_bytes_t bytes)
 {
     size_t length = bytes.len < size - 1 ? bytes.len : size - 1;
@@ -103,7 +101,7 @@ void amqp_headers_read(const amqp_table_t *headers, struct event_meta *meta, boo
     for (int i = 0; i < headers->num_entries; i++) {
         const amqp_table_entry_t *entry = &headers->entries[i];
         if (key_is(entry, "user_id"))
-            has_user = number_within(&entry->value, 1, USER_ID_MAX, &user_id);
+            has_user = number_within(&entry->value, 1, EVENT_ID_MAX, &user_id);
         else if (key_is(entry, "seq"))
             has_seq = number_within(&entry->value, 1, (int64_t)CURSOR_SEQ_MAX, &seq);
         else if (key_is(entry, "epoch"))

@@ -34,7 +34,7 @@ static int64_t read_id(const char *field, const cJSON *item, struct field_errors
 {
     int64_t number = 0;
     if (json_whole_number(item, 1, TASK_ID_MAX, &number) != ERR_OK)
-        refuse_number(field, "a whole number from 1 to " TASK_ID_MAX_TEXT, item, errors);
+        refuse_number(field, "a whole number from 1 to " EVENT_ID_MAX_TEXT, item, errors);
     return number;
 }
 

@@ -9,4 +9,7 @@
 /* Adds them to a finished answer, refusals too, for a page must be able to read why. */
 void cors_allow(const struct http_service *service, const struct request *request, struct response *response);
 
+/* ERR_INVALID, with a line that says why: ALLOWED_HEADERS holds what no header can be called. */
+MUST_CHECK enum err cors_check(const struct config *config, char *why, size_t size);
+
 #endif

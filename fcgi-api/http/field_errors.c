@@ -7,6 +7,7 @@
 
 void field_errors_add(struct field_errors *errors, const char *field, const char *message, ...)
 {
+    errors->total++;
     if (errors->count == FIELD_ERRORS_MAX)
         return;
     struct field_error *error = &errors->list[errors->count++];

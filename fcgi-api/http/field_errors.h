@@ -15,7 +15,8 @@ struct field_error {
 };
 
 struct field_errors {
-    size_t count;
+    size_t count; /* in the list */
+    size_t total; /* with those left out */
     struct field_error list[FIELD_ERRORS_MAX];
 };
 

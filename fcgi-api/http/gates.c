@@ -6,6 +6,7 @@
 
 #include "common/clock.h"
 #include "common/json.h"
+#include "common/json_fault.h"
 #include "common/origin.h"
 #include "common/token.h"
 #include "fcgi-api/api_metrics.h"
@@ -13,6 +14,8 @@
 #include "fcgi-api/http/problem.h"
 #include "fcgi-api/http/query.h"
 #include "fcgi-api/http/router.h"
+
+#define SHOWN_OF_BODY 16 /* bytes of it in a message */
 
 typedef bool gate(const struct http_service *service, struct request *request, struct response *response);
 
@@ -67,6 +70,16 @@ static bool is_sound(const struct http_service *service, struct request *request
     return false;
 }
 
+/* RFC 5789: which documents a PATCH of this path takes, if it has one. */
+#define PATCH_TYPES "application/json, application/merge-patch+json"
+static void add_accept_patch(const struct http_service *service, const struct request *request,
+                             struct response *response)
+{
+    struct route_match match;
+    if (router_find(&service->calls, METHOD_PATCH, request->path, &match) == ERR_OK && match.route != NULL)
+        response_header(response, "Accept-Patch", PATCH_TYPES);
+}
+
 static void refuse_method(const struct http_service *service, struct request *request,
                           struct response *response)
 {
@@ -76,6 +89,7 @@ static void refuse_method(const struct http_service *service, struct request *re
     router_add_allowed(&service->calls, request->path, &allowed);
     if (request->method == METHOD_OPTIONS) {
         response->status = 204;
+        add_accept_patch(service, request, response);
     } else {
         excerpt(method, request->method_text, strlen(request->method_text));
         problem_answer(response, request, PROBLEM_METHOD_NOT_ALLOWED, "%s is not possible here; allowed: %s.",
@@ -216,19 +230,42 @@ static bool has_no_stray_query(const struct http_service *service, struct reques
 static bool has_media_type(const struct http_service *service, struct request *request,
                            struct response *response)
 {
-    (void)service;
     if (!(request->route->needs & NEEDS_JSON))
         return true;
-    if (!media_type_may_be_json(request->content_type))
+    if (!media_type_may_be_json(request->content_type)) {
         problem_answer(response, request, PROBLEM_UNSUPPORTED_MEDIA_TYPE,
                        "Send the body as application/json.");
-    else if (!media_type_is_plain(request->content_encoding))
+        if (request->method == METHOD_PATCH)
+            add_accept_patch(service, request, response);
+        response_header(response, "Accept", "application/json");
+    } else if (!media_type_is_plain(request->content_encoding)) {
         problem_answer(response, request, PROBLEM_UNSUPPORTED_MEDIA_TYPE,
                        "Send the body without Content-Encoding.");
-    else
+        response_header(response, "Accept-Encoding", "identity"); /* RFC 9110, 12.5.3 */
+    } else {
         return true;
-    response_header(response, "Accept", "application/json");
+    }
     return false;
+}
+
+/* A body that is no JSON is shown where it stops being that, and what it looks like. */
+static void refuse_body(const struct request *request, struct response *response, const char *why)
+{
+    const struct strbuf *body = &request->body;
+    struct json_fault fault = {0};
+    char there[EXCERPT_SIZE];
+
+    if (body->length > 0)
+        fault = json_find_fault(body->text, body->length);
+    if (fault.what == NULL) {
+        problem_answer(response, request, PROBLEM_NOT_JSON, "The body %s.", why);
+        return;
+    }
+    size_t left = body->length - fault.offset;
+    excerpt(there, body->text + fault.offset, left < SHOWN_OF_BODY ? left : SHOWN_OF_BODY);
+    problem_answer(response, request, PROBLEM_NOT_JSON, "The body %s: line %zu, column %zu%s%s: %s.%s%s", why,
+                   fault.line, fault.column, there[0] != '\0' ? ", at " : "", there, fault.what,
+                   fault.looks_like != NULL ? " " : "", fault.looks_like != NULL ? fault.looks_like : "");
 }
 
 static bool has_json(const struct http_service *service, struct request *request, struct response *response)
@@ -239,7 +276,7 @@ static bool has_json(const struct http_service *service, struct request *request
         return true;
     if (json_parse_object(request->body.text, request->body.length, &request->json, &why) == ERR_OK)
         return true;
-    problem_answer(response, request, PROBLEM_NOT_JSON, "The body %s.", why);
+    refuse_body(request, response, why);
     return false;
 }
 

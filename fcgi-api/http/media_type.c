@@ -19,6 +19,10 @@ bool media_type_may_be_json(const char *content_type)
 {
     static const char *const families[] = {"multipart/", "image/",    "audio/",   "video/",
                                            "font/",      "text/html", "text/csv", "text/css"};
+    /* Made of JSON, but of another meaning than an object with fields. */
+    static const char *const dialects[] = {"application/json-patch+json", "application/json-seq",
+                                           "application/jsonlines", "application/jsonl",
+                                           "application/x-jsonlines"};
     static const char *const formats[] = {"/xml",      "+xml",    "yaml",    "/cbor", "+cbor", "msgpack",
                                           "/protobuf", "-ndjson", "/ndjson", "/pdf",  "/zip",  "/gzip"};
 
@@ -27,6 +31,9 @@ bool media_type_may_be_json(const char *content_type)
     size_t length = strcspn(content_type, "; \t");
     for (size_t i = 0; i < sizeof families / sizeof families[0]; i++)
         if (starts_with(content_type, length, families[i]))
+            return false;
+    for (size_t i = 0; i < sizeof dialects / sizeof dialects[0]; i++)
+        if (length == strlen(dialects[i]) && strncasecmp(content_type, dialects[i], length) == 0)
             return false;
     for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++)
         if (ends_with(content_type, length, formats[i]))

@@ -101,7 +101,8 @@ void problem_answer_fields(struct response *response, const struct request *requ
     if (request->errors.count == 1)
         snprintf(text, sizeof text, "%s %s.", first->field, first->message);
     else
-        snprintf(text, sizeof text, "%zu values are wrong: see errors.", request->errors.count);
+        snprintf(text, sizeof text, "%zu values are wrong: see errors%s.", request->errors.total,
+                 request->errors.total > request->errors.count ? ", which has the first of them" : "");
     begin_answer(response, request, PROBLEM_VALIDATION, text);
     add_errors(&response->body, &request->errors);
     strbuf_add(&response->body, "}", 1);

@@ -28,7 +28,7 @@ static void add_pair(struct query *query, const char *text, size_t length, char 
     if (key == NULL || value == NULL)
         field_errors_add(errors, key != NULL ? key : "query", "is not percent-encoded UTF-8");
     else if (query->count == QUERY_PAIRS_MAX)
-        field_errors_add(errors, key, "is one parameter too many");
+        field_errors_add(errors, key, "is one parameter too many: a query may have %d", QUERY_PAIRS_MAX);
     else
         query->pairs[query->count++] = (struct query_pair){.key = key, .value = value};
 }

@@ -166,6 +166,7 @@ static void forget(struct request *request)
     request->target_id = 0;
     request->identity = (struct identity){0};
     request->errors.count = 0;
+    request->errors.total = 0;
     strbuf_clear(&request->body);
 }
 

@@ -67,6 +67,7 @@
  * same number of bytes, so that it never finds an accent without one.) */
 #define TASK_HOLDS "AND t.content COLLATE utf8mb4_unicode_ci LIKE ? ESCAPE '|' "
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): pieces of one text */
 /* The lists of one order, from the row behind `after`: list.c counts on how they follow each other. */
 #define TASK_LISTS(X, suffix, compare, order)                                                                \
     X(SQL_TASKS##suffix, "SELECT " TASK_COLUMNS " FROM tasks t WHERE t.id " compare " ? " order)             \
@@ -78,6 +79,7 @@
     X(SQL_TASKS_FOUND##suffix, TASKS_OF_USER("tasks_of_user", compare) TASK_HOLDS order)                     \
     X(SQL_TASKS_FOUND_BY_STATUS##suffix,                                                                     \
       TASKS_OF_USER("tasks_of_user_by_status", compare) "AND t.status = ? " TASK_HOLDS order)
+/* NOLINTEND(bugprone-macro-parentheses) */
 #define TASK_COUNT "SELECT COUNT(*) FROM tasks t "
 
 /* Advisory locks are the server's, not the database's: two stacks on one server must not share them. */

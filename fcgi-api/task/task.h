@@ -9,8 +9,7 @@
 #include "common/clock.h"
 #include "common/event.h"
 
-#define TASK_ID_MAX       4294967295 /* as the column has it */
-#define TASK_ID_MAX_TEXT  "4294967295"
+#define TASK_ID_MAX       EVENT_ID_MAX
 #define TASK_CONTENT_MAX  1000 /* Unicode code points */
 #define TASK_CONTENT_SIZE (TASK_CONTENT_MAX * 4 + 1)
 

@@ -1,5 +1,7 @@
 /* Who gets in: every call with good tokens, bad ones and none, and pages of other origins. */
 #include "tests/unit/exchange.h"
+
+#include "fcgi-api/http/cors.h"
 #include "tests/unit/tokens.h"
 
 /* ---- with tokens: of user 1, of an administrator (9), and one that has expired ------------------- */
@@ -110,6 +112,7 @@ static void test_origins(void **state)
     static const struct config listed = {.max_body_bytes = 65536,
                                          .request_max_age_ms = 10000,
                                          .db_timeout_ms = 1500,
+                                         .allowed_headers = "X-App-Version, x-tenant",
                                          .allowed_origins = "https://a.example https://b.example:8443"};
     (void)state;
     assert_int_equal(send_with("GET", "/tasks/1", "", "HTTP_ORIGIN=https://a.example"), 403);
@@ -147,7 +150,24 @@ static void test_origins(void **state)
     assert_int_equal(response.status, 204);
     assert_true(has("Access-Control-Allow-Methods: GET, HEAD, PATCH, DELETE, OPTIONS\r\n"));
     assert_true(has("Access-Control-Allow-Headers: Authorization, "));
+    assert_true(has(", X-Request-Id, X-App-Version, x-tenant\r\n"));
     service.config = &usual_config;
+}
+
+static void test_allowed_headers(void **state)
+{
+    static const char *const wrong[] = {"X-App:", "a b\n", "(x)", "caf\xc3\xa9", "a;b"};
+    struct config config = {.allowed_headers = " X-App-Version,x-tenant ,, b"};
+    char why[64];
+    (void)state;
+    assert_int_equal(cors_check(&config, why, sizeof why), ERR_OK);
+    config.allowed_headers = "";
+    assert_int_equal(cors_check(&config, why, sizeof why), ERR_OK);
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        config.allowed_headers = wrong[i];
+        assert_int_equal(cors_check(&config, why, sizeof why), ERR_INVALID);
+        assert_int_equal(strncmp(why, "ALLOWED_HEADERS: ", 17), 0);
+    }
 }
 
 #define OPEN(function)   cmocka_unit_test_setup(function, reset)
@@ -157,6 +177,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         OPEN(test_origins),
+        OPEN(test_allowed_headers),
         CLOSED(test_every_call_wants_a_token),
         CLOSED(test_a_user_has_his_own),
         CLOSED(test_who_names_another_user),

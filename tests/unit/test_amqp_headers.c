@@ -74,8 +74,8 @@ static void test_out_of_range(void **state)
 {
     (void)state;
     amqp_table_entry_t one = number("seq", 1), epoch = text("epoch", "a");
-    assert_true(usable(number("user_id", 2147483647), one, epoch));
-    assert_false(usable(number("user_id", 2147483648), one, epoch));
+    assert_true(usable(number("user_id", 4294967295), one, epoch));
+    assert_false(usable(number("user_id", 4294967296), one, epoch));
     assert_false(usable(number("user_id", 0), one, epoch));
     assert_false(usable(number("user_id", 1), number("seq", 0), epoch));
     assert_false(usable(number("user_id", 1), number("seq", (int64_t)CURSOR_SEQ_MAX + 1), epoch));

@@ -71,7 +71,9 @@ static void test_methods(void **state)
     assert_true(has("\r\nAllow: GET, HEAD, PATCH, DELETE, OPTIONS\r\n"));
     assert_true(has("PUT is not possible here"));
     assert_int_equal(send("OPTIONS", "/tasks", ""), 204);
-    assert_true(has("\r\nAllow: GET, HEAD, POST, OPTIONS\r\n"));
+    assert_true(has("\r\nAllow: GET, HEAD, POST, OPTIONS\r\n") && !has("Accept-Patch"));
+    assert_int_equal(send("OPTIONS", "/tasks/1", ""), 204);
+    assert_true(has("\r\nAccept-Patch: application/json, application/merge-patch+json\r\n"));
     assert_int_equal(send("OPTIONS", "/nowhere", ""), 404);
 }
 
@@ -113,12 +115,26 @@ static void test_bodies(void **state)
     assert_true(has("/problems/not-json"));
     assert_true(has("The body is empty."));
     assert_int_equal(send("PATCH", "/tasks/1", "{\"status\":1}x"), 400);
+    assert_int_equal(send("PATCH", "/tasks/1", "'{\"status\":1}'"), 400);
+    assert_true(has("\"detail\":\"The body is not valid JSON: line 1, column 1, at '{\\\"status\\\":1}': "
+                    "strings are in double "
+                    "quotes, not in single ones. cmd.exe passes"));
+    assert_int_equal(send("PATCH", "/tasks/1", "{\"status\":1,}"), 400);
+    assert_true(
+        has("\"The body is not valid JSON: line 1, column 13, at }: a comma with nothing behind it.\""));
+    assert_int_equal(send("PATCH", "/tasks/1", "{\"status\":1,\"status\":1}"), 400);
+    assert_true(has("\"The body has the same key twice in one object.\""));
     assert_int_equal(send("PATCH", "/tasks/1", "{}"), 422);
     assert_int_equal(send("PATCH", "/tasks/1", "{\"status\":\"1\",\"x\":1}"), 422);
     assert_true(has("\"detail\":\"2 values are wrong: see errors.\""));
     assert_int_equal(send_with("POST", "/tasks", "<a/>", "CONTENT_TYPE=text/xml"), 415);
-    assert_true(has("\r\nAccept: application/json\r\n"));
+    assert_true(has("\r\nAccept: application/json\r\n") && !has("Accept-"));
     assert_int_equal(send_with("POST", "/tasks", "x", "HTTP_CONTENT_ENCODING=gzip"), 415);
+    assert_true(has("\r\nAccept-Encoding: identity\r\n") && !has("\r\nAccept:"));
+    assert_int_equal(send_with("PATCH", "/tasks/1", "[]", "CONTENT_TYPE=application/json-patch+json"), 415);
+    assert_true(has("\r\nAccept-Patch: application/json, application/merge-patch+json\r\n"));
+    assert_int_equal(
+        send_with("PATCH", "/tasks/1", "{\"status\":1}", "CONTENT_TYPE=application/merge-patch+json"), 200);
     assert_int_equal(send_with("POST", "/tasks", "{}", "CONTENT_LENGTH=9"), 400);
 }
 
@@ -344,6 +360,8 @@ static void test_queries_refused(void **state)
     assert_true(has("this call takes no parameters"));
     assert_int_equal(send("GET", "/healthz?x=1", ""), 200);
     assert_int_equal(send("GET", "/users?user_id=1", ""), 422);
+    assert_int_equal(send("GET", "/users?a&b&c&d&e&f&g&h&i&j&k&l&m&n&o&p&q&r&s&t", ""), 422);
+    assert_true(has("\"20 values are wrong: see errors, which has the first of them.\""));
 }
 
 static void test_users(void **state)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/json.h"
+#include "common/json_fault.h"
 
 static const char *refusal(const char *text, size_t length)
 {
@@ -110,12 +111,67 @@ static void test_whole_numbers(void **state)
     check_whole("null", ERR_INVALID, 0);
 }
 
+/* Where each stops, and a piece of what is said there and about the whole. */
+static void test_faults(void **state)
+{
+    static const struct {
+        const char *text;
+        size_t line, column;
+        const char *what, *looks_like;
+    } cases[] = {
+        {"'{status:1}'", 1, 1, "double quotes, not in single", "cmd.exe"},
+        {"{status:1}", 1, 2, "some shells take them away", NULL},
+        {"{'status':1}", 1, 2, "not in single ones", NULL},
+        {"{\\\"status\\\":1}", 1, 2, "a name in double quotes is missing", "escaped twice"},
+        {"status=1&content=a+b", 1, 1, "no value begins so", "a form"},
+        {"{\"status\":1,}", 1, 13, "a comma with nothing behind it", NULL},
+        {"{\"a\":[1,]}", 1, 9, "a comma with nothing behind it", NULL},
+        {"{\n \"a\": 1\n \"b\": 2}", 3, 2, "',' or '}' is missing", NULL},
+        {"{\"a\" 1}", 1, 6, "a ':' is missing", NULL},
+        {"{\"a\":}", 1, 6, "a value is missing", NULL},
+        {"{\"a\":True}", 1, 6, "only words are true, false and null", NULL},
+        {"{\"a\":1 // one\n}", 1, 8, "',' or '}' is missing", NULL},
+        {"// one\n{}", 1, 1, "no comments", NULL},
+        {"{\"content\":\"\\ud83d\"}", 1, 13, "half of a character", NULL},
+        {"{\"content\":\"\\ude00\\ud83d\"}", 1, 13, "half of a character", NULL},
+        {"{\"content\":\"\\x41\"}", 1, 13, "escapes nothing", NULL},
+        {"{\"content\":\"\\u12\"}", 1, 13, "four hexadecimal digits", NULL},
+        {"{\"content\":\"two\nlines\"}", 1, 16, "a line break is \\n", NULL},
+        {"{\"content\":\"\xc3\xa9\xc3\xa9 \xe9\"}", 1, 16, "no valid UTF-8", NULL},
+        {"{\"content\":\"open", 1, 17, "closing quote is missing", NULL},
+        {"{\"content\":", 1, 12, "ends too early", NULL},
+        {"   ", 1, 4, "ends too early", NULL},
+        {"{\"status\":01}", 1, 12, "does not begin with 0", NULL},
+        {"{\"status\":1.}", 1, 13, "behind the point", NULL},
+        {"{\"status\":1}}", 1, 13, "something behind the JSON value", NULL},
+        {"{\xe2\x80\x9cstatus\xe2\x80\x9d:1}", 1, 2, "typographic", NULL},
+        {"<status>1</status>", 1, 1, "no value begins so", "XML"},
+        {"@task.json", 1, 1, "no value begins so", "a file"},
+        {"\xff\xfe{", 1, 1, "no valid UTF-8", "UTF-16"},
+        {"\xef\xbb\xbf{}", 1, 1, "byte order mark", NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct json_fault fault = json_find_fault(cases[i].text, strlen(cases[i].text));
+        assert_non_null(refusal(cases[i].text, strlen(cases[i].text)));
+        assert_non_null(fault.what);
+        assert_non_null(strstr(fault.what, cases[i].what));
+        assert_int_equal(fault.line, cases[i].line);
+        assert_int_equal(fault.column, cases[i].column);
+        assert_int_equal(fault.looks_like != NULL, cases[i].looks_like != NULL);
+        if (cases[i].looks_like != NULL)
+            assert_non_null(strstr(fault.looks_like, cases[i].looks_like));
+    }
+    const char *right = "{\"a\":[1.5e-3,\"\\ud83d\\ude00\",{}],\"a\":null} ";
+    assert_null(json_find_fault(right, strlen(right)).what);
+    assert_string_equal(json_find_fault("{}\0", 3).what, "a NUL byte");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_accepts),
-        cmocka_unit_test(test_refuses),
-        cmocka_unit_test(test_refuses_depth_and_width),
+        cmocka_unit_test(test_accepts),       cmocka_unit_test(test_refuses),
+        cmocka_unit_test(test_faults),        cmocka_unit_test(test_refuses_depth_and_width),
         cmocka_unit_test(test_whole_numbers),
     };
     return cmocka_run_group_tests_name("json", tests, NULL, NULL);

@@ -25,8 +25,8 @@ static void test_subscribe(void **state)
     protocol_clear(&message);
     protocol_clear(&message);
 
-    message = parse("{\"type\":\"subscribe\",\"user_id\":2147483647,\"since\":null}");
-    assert_int_equal(message.user_id, 2147483647);
+    message = parse("{\"type\":\"subscribe\",\"user_id\":4294967295,\"since\":null}");
+    assert_int_equal(message.user_id, 4294967295);
     assert_int_equal(message.since_kind, SINCE_NULL);
     protocol_clear(&message);
 
@@ -85,7 +85,7 @@ static void test_refused(void **state)
         "{\"type\":\"subscribe\",\"user_id\":0}",
         "{\"type\":\"subscribe\",\"user_id\":-1}",
         "{\"type\":\"subscribe\",\"user_id\":1.5}",
-        "{\"type\":\"subscribe\",\"user_id\":2147483648}",
+        "{\"type\":\"subscribe\",\"user_id\":4294967296}",
         "{\"type\":\"subscribe\",\"user_id\":1e400}",
         "{\"type\":\"subscribe\",\"user_id\":true}",
         "{\"type\":\"subscribe\",\"user_id\":null}",

@@ -299,7 +299,10 @@ static void test_media_types(void **state)
                                         "TEXT/XML; charset=utf-8",
                                         "application/soap+xml",
                                         "image/png",
-                                        "application/x-yaml"};
+                                        "application/x-yaml",
+                                        "application/json-patch+json",
+                                        "Application/JSON-Patch+JSON; charset=utf-8",
+                                        "application/json-seq"};
     (void)state;
     assert_true(media_type_may_be_json(NULL));
     for (size_t i = 0; i < sizeof fine / sizeof fine[0]; i++)

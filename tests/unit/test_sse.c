@@ -95,8 +95,8 @@ static void test_subscribe(void **state)
     asks("lastEventId=a:3 user_id=1 since=a:1", "", "\"a:3\"");
     asks("lastEventId=a:3 user_id=1 since=a:1", "a:4", "\"a:4\"");
     asks("user_id=1 lastEventId=", "", "null");
-    assert_string_equal(ask("user_id=2147483647", "", ERR_OK),
-                        "{\"type\":\"subscribe\",\"user_id\":2147483647,\"since\":null}");
+    assert_string_equal(ask("user_id=4294967295", "", ERR_OK),
+                        "{\"type\":\"subscribe\",\"user_id\":4294967295,\"since\":null}");
 }
 
 /* What an EventSource was left with by whoever made it, or by another server: it comes back for ever with it.
@@ -126,12 +126,12 @@ static void test_complaints(void **state)
 {
     (void)state;
     const char *const users[] = {"",    "0",           "01",         "-1",         "1.5", "1,\"x\":2",
-                                 "abc", "12345678901", "2147483648", "9999999999", "1+"};
+                                 "abc", "12345678901", "4294967296", "9999999999", "1+"};
     for (size_t i = 0; i < sizeof users / sizeof *users; i++) {
         char argument[64];
         snprintf(argument, sizeof argument, "user_id=%s", users[i]);
         complains(argument,
-                  "{\"field\":\"user_id\",\"message\":\"must be a whole number from 1 to 2147483647\"}");
+                  "{\"field\":\"user_id\",\"message\":\"must be a whole number from 1 to 4294967295\"}");
     }
     complains("", "{\"field\":\"user_id\",\"message\":\"is missing: whose events are wanted?\"}");
     complains("user_id=1 user_id=2", "{\"field\":\"user_id\",\"message\":\"is given more than once\"}");
@@ -148,7 +148,7 @@ static void test_complaints(void **state)
               "{\"field\":\"query\",\"message\":\"" UNKNOWN "\"}");
     complains("x=1 user_id=0",
               "{\"field\":\"x\",\"message\":\"" UNKNOWN
-              "\"},{\"field\":\"user_id\",\"message\":\"must be a whole number from 1 to 2147483647\"}");
+              "\"},{\"field\":\"user_id\",\"message\":\"must be a whole number from 1 to 4294967295\"}");
 }
 
 /* Between its values JSON may have line ends; each line is a line of data, or a reader takes it for a field.

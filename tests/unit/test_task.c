@@ -152,6 +152,30 @@ static void test_new_input(void **state)
     check_new("{\"user_id\":1,\"content\":\"x\",\"status\":1}", "status;");
 }
 
+static const char *message_of(const char *text)
+{
+    static struct field_errors errors;
+    struct task_patch patch;
+    cJSON *object = parse(text);
+    errors = (struct field_errors){0};
+    task_input_patch(object, &patch, &errors);
+    cJSON_Delete(object);
+    return errors.list[0].message;
+}
+
+/* "1" looks like a number to the one who wrote it. */
+static void test_what_came_is_said(void **state)
+{
+    (void)state;
+    assert_string_equal(message_of("{\"status\":\"1\"}"),
+                        "must be the number 0 (open) or 1 (completed), not a string");
+    assert_string_equal(message_of("{\"status\":true}"),
+                        "must be the number 0 (open) or 1 (completed), not true");
+    assert_string_equal(message_of("{\"status\":2}"), "must be the number 0 (open) or 1 (completed)");
+    assert_string_equal(message_of("{\"content\":null}"), "must be a string, not null");
+    assert_string_equal(message_of("{\"content\":[1]}"), "must be a string, not a list");
+}
+
 static void test_many_errors_stay_bounded(void **state)
 {
     struct strbuf text = {0};
@@ -165,6 +189,7 @@ static void test_many_errors_stay_bounded(void **state)
     cJSON *object = parse(text.text);
     task_input_new(object, &task, &errors);
     assert_int_equal(errors.count, FIELD_ERRORS_MAX);
+    assert_int_equal(errors.total, 61);
     cJSON_Delete(object);
     strbuf_free(&text);
 }
@@ -172,9 +197,13 @@ static void test_many_errors_stay_bounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_apply),     cmocka_unit_test(test_content_rules),
-        cmocka_unit_test(test_json),      cmocka_unit_test(test_patch_input),
-        cmocka_unit_test(test_new_input), cmocka_unit_test(test_many_errors_stay_bounded),
+        cmocka_unit_test(test_apply),
+        cmocka_unit_test(test_content_rules),
+        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_patch_input),
+        cmocka_unit_test(test_new_input),
+        cmocka_unit_test(test_what_came_is_said),
+        cmocka_unit_test(test_many_errors_stay_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
