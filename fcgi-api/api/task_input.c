@@ -109,6 +109,18 @@ static void read_expected(const cJSON *object, struct task_expected *expected, s
     }
 }
 
+/* Nothing is asked for: read-only fields alone, or no field at all. */
+static void refuse_nothing(const cJSON *object, struct field_errors *errors)
+{
+    const cJSON *item;
+    if (object->child == NULL)
+        field_errors_add(errors, "status", "is missing: give status, content, or both");
+    cJSON_ArrayForEach(item, object)
+    {
+        field_errors_add(errors, item->string, "is read-only: give status, content, or both");
+    }
+}
+
 void task_input_patch(const cJSON *object, struct task_patch *patch, struct field_errors *errors)
 {
     static const char *const allowed[] = {"status",    "content",     "id", "user_id",
@@ -124,7 +136,7 @@ void task_input_patch(const cJSON *object, struct task_patch *patch, struct fiel
     read_expected(object, &patch->expected, errors);
     refuse_others(object, allowed, errors);
     if (status == NULL && content == NULL && errors->count == 0)
-        field_errors_add(errors, "status", "is missing: give status, content, or both");
+        refuse_nothing(object, errors);
 }
 
 static void refuse_time(const char *field, int64_t wall_ms, struct field_errors *errors)

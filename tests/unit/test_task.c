@@ -126,6 +126,7 @@ static void test_patch_input(void **state)
     check_patch("{\"status\":1}", "");
     check_patch("{\"status\":0,\"content\":\"x\"}", "");
     check_patch("{}", "status;");
+    check_patch("{\"user_id\":1,\"id\":2}", "user_id;id;");
     check_patch("{\"status\":\"1\"}", "status;");
     check_patch("{\"status\":true}", "status;");
     check_patch("{\"status\":null}", "status;");
