@@ -31,7 +31,8 @@ struct client_rules {
     size_t clients;
     size_t queue_bytes; /* that all queues take by themselves, without the frames in them */
     /* Kept by the server. */
-    size_t unsent_bytes; /* at most, of frames that went into a socket only in part */
+    size_t unsent_bytes;     /* at most, of frames that went into a socket only in part */
+    size_t unfinished_bytes; /* of messages that have come in part */
 };
 
 struct client *client_new(struct client_rules *rules, void *socket);

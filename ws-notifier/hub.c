@@ -24,7 +24,7 @@ struct audience {
 
 struct hub {
     struct audience *audiences;
-    size_t max_per_client;
+    size_t max_per_client, max_subscriptions, subscriptions;
     struct metrics *metrics;
     struct subscription *waiting;
     uint16_t beats, next_beat, next_round;
@@ -39,8 +39,14 @@ struct hub *hub_new(uint16_t beats, size_t max_per_client, struct metrics *metri
         abort();
     hub->beats = beats;
     hub->max_per_client = max_per_client;
+    hub->max_subscriptions = SIZE_MAX;
     hub->metrics = metrics;
     return hub;
+}
+
+void hub_limit(struct hub *hub, size_t max_subscriptions)
+{
+    hub->max_subscriptions = max_subscriptions;
 }
 
 void hub_free(struct hub **hub)
@@ -177,7 +183,7 @@ static void end(struct hub *hub, struct subscription *subscription)
     if (!audience->subscriptions)
         drop_audience(hub, audience);
     free(subscription);
-    metrics_add(hub->metrics, NOTIFIER_SUBSCRIPTIONS, -1);
+    metrics_set(hub->metrics, NOTIFIER_SUBSCRIPTIONS, (int64_t)--hub->subscriptions);
 }
 
 /* Along the client's list: it is bounded, while a user may have any number of listeners. */
@@ -200,7 +206,7 @@ struct subscription *hub_subscribe(struct hub *hub, struct client *client, uint3
     struct subscription *earlier = find_subscription(client, user_id, &count);
     if (earlier)
         end(hub, earlier);
-    else if (count >= hub->max_per_client)
+    else if (count >= hub->max_per_client || hub->subscriptions >= hub->max_subscriptions)
         return NULL;
 
     struct subscription *subscription = calloc(1, sizeof *subscription);
@@ -211,7 +217,7 @@ struct subscription *hub_subscribe(struct hub *hub, struct client *client, uint3
     subscription->audience = need_audience(hub, user_id);
     DL_APPEND2(subscription->audience->subscriptions, subscription, audience_prev, audience_next);
     LL_PREPEND2(*client_subscriptions(client), subscription, client_next);
-    metrics_add(hub->metrics, NOTIFIER_SUBSCRIPTIONS, 1);
+    metrics_set(hub->metrics, NOTIFIER_SUBSCRIPTIONS, (int64_t)++hub->subscriptions);
     return subscription;
 }
 

@@ -41,10 +41,12 @@ struct subscription {
 
 /* `beats`: how many hub_beat() make a whole round of heartbeats. */
 struct hub *hub_new(uint16_t beats, size_t max_per_client, struct metrics *metrics);
+/* So many subscriptions at most, of all clients; without this: any number. */
+void hub_limit(struct hub *hub, size_t max_subscriptions);
 void hub_free(struct hub **hub); /* all clients must have been forgotten */
 
-/* A new, silent subscription, in place of the client's earlier one to this user. NULL: he has as many as
- * one client may have. */
+/* A new, silent subscription, in place of the client's earlier one to this user. NULL: the client has as many
+ * as one may have, or all clients together have. */
 struct subscription *hub_subscribe(struct hub *hub, struct client *client, uint32_t user_id);
 void hub_unsubscribe(struct hub *hub, struct client *client, uint32_t user_id);
 void hub_forget(struct hub *hub, struct client *client); /* all of this client's subscriptions */

@@ -17,6 +17,7 @@
 #include "ws-notifier/consumer.h"
 #include "ws-notifier/feed.h"
 #include "ws-notifier/hub.h"
+#include "ws-notifier/memory.h"
 #include "ws-notifier/notifier_metrics.h"
 #include "ws-notifier/reception.h"
 #include "ws-notifier/server.h"
@@ -120,6 +121,7 @@ static enum err start(struct loop *loop)
         abort();
     loop->hub = hub_new((uint16_t)RECEPTION_BEATS(config->ws_heartbeat_s),
                         (size_t)config->ws_max_subscriptions, loop->metrics);
+    hub_limit(loop->hub, memory_for_subscriptions(config));
     loop->feed = feed_new(config, loop->hub, loop->metrics);
     loop->reception = reception_new(loop->feed, loop->hub, loop->metrics);
     start_timer(loop, &loop->beat, on_beat, RECEPTION_BEAT_MS);
@@ -132,6 +134,8 @@ static enum err start(struct loop *loop)
     start_signal(loop, &loop->sigint, SIGINT);
 
     enum err err = tls_files_check(CONFIG_FOR_NOTIFIER, config, why, sizeof why);
+    if (!err)
+        err = memory_check(config, why, sizeof why);
     if (!err)
         err = token_keys_new(config, &loop->keys, why, sizeof why);
     if (err) {

@@ -84,7 +84,7 @@
     X(NOTIFIER_RING_BYTES, METRIC_GAUGE, "carillon_notifier_ring_bytes", "", "Memory they take")             \
     X(NOTIFIER_RING_USERS, METRIC_GAUGE, "carillon_notifier_ring_users", "", "Users they belong to")         \
     X(NOTIFIER_MEMORY_BYTES, METRIC_GAUGE, "carillon_notifier_memory_bytes", "",                             \
-      "What NOTIFIER_MEMORY_BYTES bounds: recent events, queues, sockets")                                   \
+      "What NOTIFIER_MEMORY_BYTES bounds: recent events, queues, sockets, messages that came in part")       \
     X(NOTIFIER_MEMORY_EVENTS, METRIC_COUNTER, "carillon_notifier_memory_events_total", "",                   \
       "Recent events that had to go early because of it")                                                    \
     X(NOTIFIER_MEMORY_CLOSED, METRIC_COUNTER, "carillon_notifier_memory_closed_total", "",                   \

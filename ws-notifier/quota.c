@@ -188,9 +188,21 @@ enum close_code quota_listen(struct quota *quota, struct quota_guest *guest, siz
                              int64_t now_ms)
 {
     int64_t now_us = now_ms * US_PER_MS;
+    guest->weighed += (uint32_t)bytes;
     if (!rate_take(&guest->bytes, quota->config->ws_max_bytes_s, (int64_t)bytes, now_us))
         return CLOSE_BYTES;
     if (whole && !rate_take(&guest->messages, quota->config->ws_max_messages_s, 1, now_us))
         return CLOSE_MESSAGES;
     return CLOSE_NOT;
+}
+
+enum close_code quota_weigh(struct quota *quota, struct quota_guest *guest, uint32_t received, bool charge,
+                            int64_t now_ms)
+{
+    int32_t more = (int32_t)(received - guest->weighed);
+    guest->weighed = received;
+    if (more <= 0 || !charge)
+        return CLOSE_NOT;
+    return rate_take(&guest->bytes, quota->config->ws_max_bytes_s, more, now_ms * US_PER_MS) ? CLOSE_NOT
+                                                                                             : CLOSE_BYTES;
 }

@@ -317,7 +317,8 @@ static void subscribe(struct reception *reception, struct client *client,
     log_info("Subscribtion received : %s", message->text);
     struct subscription *subscription = hub_subscribe(reception->hub, client, message->user_id);
     if (!subscription)
-        refuse(reception, client, "limit", "this connection hears as many users as one may");
+        refuse(reception, client, "limit",
+               "this connection, or all together, hear as many users as they may");
     else if (!count_subscriptions(reception, client))
         return;
     else if (message->since_kind == SINCE_ABSENT)

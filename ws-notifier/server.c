@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <utlist.h>
+#include <time.h>
 
 #include "common/log.h"
 
@@ -20,6 +20,10 @@ static_assert(FRAME_HEADROOM >= LWS_PRE, "frames need more room before their tex
 #define WRITE_WHOLE       (2u << 20) /* above the largest event: never cut a frame into 4 KiB writes */
 #define OTHER_DESCRIPTORS 128        /* log, broker, loop... */
 #define GUESTS            256        /* sockets above WS_MAX_CLIENTS: to be told 4429, and for HTTP */
+#define TURN_SOCKETS      512  /* written to before those who knock are let in, and the stream is read on */
+#define PAUSE_MS          1000 /* a tick that is so late came after a pause */
+#define WATCH_MS          1000
+#define BUSY_SHARE        20 /* a twentieth of a processor */
 #define DRAIN_SPREAD_MS   2000
 #define DRAIN_ANSWER_MS   500 /* after the last was told; who is further away finds the socket closed */
 #define DRAIN_LIMIT_MS    4000
@@ -88,22 +92,44 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
 
 /* ---- time ---------------------------------------------------------------------------------------- */
 
+static struct session *session_of(struct wheel_entry *entry)
+{
+    static_assert(offsetof(struct session, turn) == 0, "its entry comes first");
+    return (struct session *)(void *)entry;
+}
+
+static int64_t look(void *context, struct wheel_entry *entry, int64_t now_ms)
+{
+    return session_check(context, session_of(entry), now_ms);
+}
+
+int64_t server_now(struct server *server)
+{
+    int64_t now_ms = (int64_t)uv_now(server->loop), gap_ms = now_ms - server->seen_ms;
+    if (gap_ms > PAUSE_MS) {
+        log_warn("stood still for %lld ms: no client is held to account for that time", (long long)gap_ms);
+        server->paused_ms += gap_ms - WHEEL_TICK_MS;
+    }
+    server->seen_ms = now_ms;
+    return now_ms - server->paused_ms;
+}
+
+static bool tell_to_leave(void *context, struct wheel_entry *entry)
+{
+    struct server *server = context;
+    struct session *session = session_of(entry);
+    if (client_closing(session->client))
+        return true;
+    client_close(session->client, CLOSE_RESTART);
+    return --server->drain_left > 0;
+}
+
 static void drain_some(struct server *server, int64_t now_ms)
 {
-    size_t closed = 0;
-    for (int i = 0; i < WHEEL_SLOTS; i++) {
-        struct session *session;
-        DL_FOREACH(server->slots[i], session)
-        {
-            if (closed == server->drain_step)
-                break;
-            if (client_closing(session->client))
-                continue;
-            client_close(session->client, CLOSE_RESTART);
-            server->told_ms = now_ms;
-            closed++;
-        }
-    }
+    server->drain_left = server->drain_step;
+    wheel_each(&server->wheel, tell_to_leave, server);
+    if (server->drain_left < server->drain_step)
+        server->told_ms = now_ms;
     if (server->clients > 0 && now_ms - server->told_ms < DRAIN_ANSWER_MS &&
         now_ms - server->drain_ms < DRAIN_LIMIT_MS)
         return;
@@ -113,18 +139,65 @@ static void drain_some(struct server *server, int64_t now_ms)
         drained(server->drained_context);
 }
 
+static bool weigh(void *context, struct wheel_entry *entry)
+{
+    struct server *server = context;
+    session_weigh(server, session_of(entry), server_now(server));
+    return true;
+}
+
+/* What is no message the library does not tell of: empty fragments and pings come ten million a second from
+ * one socket. So once a second, and only while there is much to do, the kernel is asked what each has sent.
+ */
+static void watch_floods(struct server *server, int64_t now_ms)
+{
+    struct timespec used;
+
+    if (now_ms - server->watch_ms < WATCH_MS || clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used) != 0)
+        return;
+    int64_t cpu_us = (int64_t)used.tv_sec * 1000000 + used.tv_nsec / 1000;
+    bool busy = (cpu_us - server->watch_cpu_us) * BUSY_SHARE > (now_ms - server->watch_ms) * 1000;
+    server->watch_ms = now_ms;
+    server->watch_cpu_us = cpu_us;
+    if (busy && server->config->ws_max_bytes_s > 0)
+        wheel_each(&server->wheel, weigh, server);
+    server->weighing = busy; /* the first time only notes what came before */
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     struct server *server = timer->data;
-    int64_t now_ms = (int64_t)uv_now(server->loop);
+    int64_t now_ms = server_now(server);
 
-    wheel_turn(server, now_ms);
+    wheel_turn(&server->wheel, now_ms);
+    watch_floods(server, now_ms);
     if (server->listener && server->sockets < server->max_sockets)
         listener_resume(server->listener);
     memory_relieve(server->memory);
     quota_tick(server->quota, now_ms);
     if (server->drain_ms)
-        drain_some(server, now_ms);
+        drain_some(server, (int64_t)uv_now(server->loop));
+}
+
+static void on_idle(uv_idle_t *idle)
+{
+    (void)idle; /* that it is active is all */
+}
+
+/* At the end of a turn of the loop what waits is written, for some sockets and then some more. */
+static void on_before_sleep(uv_prepare_t *prepare)
+{
+    struct server *server = prepare->data;
+    for (int i = 0; server->due && i < TURN_SOCKETS; i++) {
+        struct session *session = server->due;
+        write_never(server, session);
+        if (!write_session(server, session))
+            session_drop(server, session);
+    }
+    if (server->due)
+        uv_idle_start(&server->stay_awake, on_idle);
+    else
+        uv_idle_stop(&server->stay_awake);
 }
 
 /* ---- opening ------------------------------------------------------------------------------------- */
@@ -132,10 +205,13 @@ static void on_tick(uv_timer_t *timer)
 static void wake(void *socket)
 {
     struct session *session = socket;
+    struct server *server = lws_context_user(lws_get_context(session->wsi));
+    if (client_closing(session->client) && !session->goodbye)
+        session_begin_goodbye(server, session);
     if (session->events)
         http_write_soon(session);
     else
-        write_soon(lws_context_user(lws_get_context(session->wsi)), session);
+        write_soon(server, session);
 }
 
 static void relieve(void *memory)
@@ -216,6 +292,21 @@ static enum err create_context(struct server *server)
     return server->vhost ? ERR_OK : ERR_SYSTEM;
 }
 
+static void open_time(struct server *server)
+{
+    server->seen_ms = server->watch_ms = (int64_t)uv_now(server->loop);
+    wheel_init(&server->wheel, server->seen_ms, look, server);
+    server->batch = malloc(WRITE_BATCH);
+    if (!server->batch)
+        abort();
+    uv_timer_init(server->loop, &server->timer);
+    uv_prepare_init(server->loop, &server->before_sleep);
+    uv_idle_init(server->loop, &server->stay_awake);
+    server->timer.data = server->before_sleep.data = server;
+    uv_timer_start(&server->timer, on_tick, WHEEL_TICK_MS, WHEEL_TICK_MS);
+    uv_prepare_start(&server->before_sleep, on_before_sleep);
+}
+
 enum err server_open(uv_loop_t *loop, const struct config *config, struct reception *reception,
                      struct feed *feed, struct metrics *metrics, struct server **out, char *why, size_t size)
 {
@@ -233,18 +324,15 @@ enum err server_open(uv_loop_t *loop, const struct config *config, struct recept
                                           .replay = reception_replay,
                                           .context = reception,
                                           .metrics = metrics};
+    server->max_unfinished = memory_for_unfinished(config);
     server->memory = memory_new((size_t)config->notifier_memory_bytes, feed, &server->rules, metrics);
     feed_on_growth(feed, relieve, server->memory);
     server->quota = quota_new(config);
     reception_use_quota(reception, server->quota);
     *out = server;
     limit_descriptors(server);
-    server->turned_ms = (int64_t)uv_now(loop);
-    write_open(server);
     guard_open(server->max_sockets + OTHER_DESCRIPTORS);
-    uv_timer_init(loop, &server->timer);
-    server->timer.data = server;
-    uv_timer_start(&server->timer, on_tick, WHEEL_TICK_MS, WHEEL_TICK_MS);
+    open_time(server);
     if (create_context(server) != ERR_OK) {
         snprintf(why, size, "libwebsockets cannot start");
         return ERR_SYSTEM;
@@ -269,7 +357,8 @@ void server_stop(struct server *server)
 {
     listener_close(&server->listener);
     uv_close((uv_handle_t *)&server->timer, NULL);
-    write_close(server);
+    uv_close((uv_handle_t *)&server->before_sleep, NULL);
+    uv_close((uv_handle_t *)&server->stay_awake, NULL);
     server->drained = NULL;
     /* Starts to close; the second call, once the loop is empty, frees. */
     if (server->context)

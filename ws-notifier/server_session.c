@@ -6,10 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <utlist.h>
 
 #include "common/log.h"
 #include "common/origin.h"
 #include "ws-notifier/notifier_metrics.h"
+#include "ws-notifier/tcp.h"
 
 #define GOODBYE_MS 10000 /* a closing socket that takes nothing is dropped after */
 #define CHECK_MS   1000
@@ -60,7 +62,7 @@ static enum close_code enter(struct server *server, struct lws *wsi, struct sess
                              (enum address_trust)server->config->ws_trust_proxy);
     }
     return quota_enter(server->quota, client_guest(session->client),
-                       quota_asks_address(server->quota) ? &address : NULL, (int64_t)uv_now(server->loop));
+                       quota_asks_address(server->quota) ? &address : NULL, server_now(server));
 }
 
 void session_open(struct server *server, struct lws *wsi, struct session *session, bool events)
@@ -68,9 +70,10 @@ void session_open(struct server *server, struct lws *wsi, struct session *sessio
     memset(session, 0, sizeof *session);
     session->wsi = wsi;
     session->events = events;
-    session->since_ms = (int64_t)uv_now(server->loop);
+    session->since_ms = server_now(server);
     session->client = client_new(&server->rules, session);
-    wheel_put(server, session, session->since_ms + CHECK_MS);
+    wheel_entry_init(&session->turn);
+    wheel_put(&server->wheel, &session->turn, session->since_ms + CHECK_MS);
     if (!events)
         guard_begin(session);
     metrics_add(server->metrics, NOTIFIER_CONNECTS, 1);
@@ -84,13 +87,41 @@ void session_open(struct server *server, struct lws *wsi, struct session *sessio
         welcome(server, wsi, session);
 }
 
-static void free_pieces(struct session *session)
+/* ---- messages that have come in part ------------------------------------------------------------- */
+
+static void forget_unfinished(struct server *server, struct session *session)
 {
-    if (!session->pieces)
+    struct unfinished *unfinished = session->unfinished;
+    if (!unfinished)
         return;
-    strbuf_free(session->pieces);
-    free(session->pieces);
-    session->pieces = NULL;
+    server->rules.unfinished_bytes -= unfinished->text.capacity;
+    DL_DELETE(server->unfinished, unfinished);
+    strbuf_free(&unfinished->text);
+    free(unfinished);
+    session->unfinished = NULL;
+}
+
+/* Together they may take a share of the memory; beyond it go those that began first: somebody who means it
+ * has sent the rest long ago. */
+static void add_unfinished(struct server *server, struct session *session, const char *text, size_t length)
+{
+    struct unfinished *unfinished = session->unfinished;
+    if (!unfinished) {
+        unfinished = session->unfinished = calloc(1, sizeof *unfinished);
+        if (!unfinished)
+            abort();
+        unfinished->session = session;
+        DL_APPEND(server->unfinished, unfinished);
+    }
+    server->rules.unfinished_bytes -= unfinished->text.capacity;
+    strbuf_add(&unfinished->text, text, length);
+    server->rules.unfinished_bytes += unfinished->text.capacity;
+    while (server->rules.unfinished_bytes > server->max_unfinished &&
+           server->unfinished->session != session) {
+        struct session *oldest = server->unfinished->session;
+        forget_unfinished(server, oldest);
+        client_close(oldest->client, CLOSE_TOO_SLOW);
+    }
 }
 
 void session_close(struct server *server, struct session *session)
@@ -104,16 +135,23 @@ void session_close(struct server *server, struct session *session)
     reception_leave(server->reception, session->client);
     quota_leave(server->quota, client_guest(session->client));
     client_free(&session->client);
-    free_pieces(session);
-    wheel_take(server, session);
+    forget_unfinished(server, session);
+    wheel_take(&session->turn);
     write_never(server, session);
     metrics_set(server->metrics, NOTIFIER_CLIENTS, (int64_t)--server->clients);
+}
+
+void session_begin_goodbye(struct server *server, struct session *session)
+{
+    session->goodbye = true;
+    session->since_ms = server_now(server);
+    wheel_put(&server->wheel, &session->turn, session->since_ms + GOODBYE_MS);
 }
 
 /* A callback that returns -1 has the library send the close frame, wait for the answer and close. Only not
  * from a WRITEABLE callback: a library built with _DEBUG, as Debian's is, then closes twice on libuv, and
  * the second time at once. So the last step is left to a timer that is due immediately. */
-void session_say_goodbye(struct session *session)
+static void say_goodbye(struct session *session)
 {
     if (session->said)
         return;
@@ -141,46 +179,38 @@ static void take_message(struct server *server, struct session *session, const c
 
 void session_receive(struct server *server, struct session *session, const char *text, size_t length)
 {
-    size_t before = session->pieces ? session->pieces->length : 0;
+    size_t before = session->unfinished ? session->unfinished->text.length : 0;
     bool whole = lws_is_final_fragment(session->wsi);
 
     if (client_closing(session->client) || session->left)
         return; /* read away */
-    session->since_ms = (int64_t)uv_now(server->loop);
+    session->since_ms = server_now(server);
     enum close_code over =
         quota_listen(server->quota, client_guest(session->client), length, whole, session->since_ms);
+    if (over == CLOSE_NOT && before + length > (size_t)server->config->ws_max_message_bytes)
+        over = CLOSE_TOO_BIG;
     if (over != CLOSE_NOT) {
-        free_pieces(session);
+        forget_unfinished(server, session);
         client_close(session->client, over);
         return;
     }
-    if (before + length > (size_t)server->config->ws_max_message_bytes) {
-        free_pieces(session);
-        client_close(session->client, CLOSE_TOO_BIG);
-        return;
-    }
-    if (!session->pieces && whole) {
+    if (whole && !session->unfinished) {
         take_message(server, session, text, length);
-        memory_relieve(server->memory);
-        return;
+    } else {
+        add_unfinished(server, session, text, length);
+        if (whole) {
+            const struct strbuf *message = &session->unfinished->text;
+            take_message(server, session, message->text ? message->text : "", message->length);
+            forget_unfinished(server, session);
+        }
     }
-    if (!session->pieces) {
-        session->pieces = calloc(1, sizeof *session->pieces);
-        if (!session->pieces)
-            abort();
-    }
-    strbuf_add(session->pieces, text, length);
-    if (whole) {
-        take_message(server, session, session->pieces->text, session->pieces->length);
-        memory_relieve(server->memory);
-        free_pieces(session);
-    }
+    memory_relieve(server->memory);
 }
 
 /* A ping counts as a message: else it would be what costs us most for the least. */
 void session_guarded(struct server *server, struct session *session, const struct guard_verdict *verdict)
 {
-    int64_t now_ms = (int64_t)uv_now(server->loop);
+    int64_t now_ms = server_now(server);
     enum close_code fault = verdict->fault;
 
     for (unsigned i = 0; i < verdict->pings && fault == CLOSE_NOT; i++)
@@ -207,8 +237,45 @@ void session_peer_closes(struct session *session, unsigned char *payload, size_t
 void session_pong(struct server *server, struct session *session)
 {
     if (!session->goodbye)
-        session->since_ms = (int64_t)uv_now(server->loop);
+        session->since_ms = server_now(server);
     session->ping_out = false;
+}
+
+void session_weigh(struct server *server, struct session *session, int64_t now_ms)
+{
+    struct tcp_facts facts = tcp_look(lws_get_socket_fd(session->wsi));
+    enum close_code over =
+        quota_weigh(server->quota, client_guest(session->client), facts.received, server->weighing, now_ms);
+    if (over == CLOSE_NOT)
+        return;
+    if (client_closing(session->client)) /* it was told, and goes on */
+        session_drop(server, session);
+    else
+        client_close(session->client, over);
+}
+
+/* ---- writing ------------------------------------------------------------------------------------- */
+
+static bool has_more(const struct session *session)
+{
+    return client_waiting(session->client) > 0 || write_has_control(session) ||
+           client_closing(session->client);
+}
+
+int session_writeable(struct server *server, struct session *session)
+{
+    if (session->unsent) {
+        /* The peer has taken what was stuck: that, too, is a sign of life. */
+        server->rules.unsent_bytes -= session->unsent;
+        session->unsent = 0;
+        if (!session->goodbye)
+            session->since_ms = server_now(server);
+    }
+    if (client_closing(session->client) && client_waiting(session->client) == 0)
+        say_goodbye(session);
+    else if (has_more(session))
+        write_soon(server, session);
+    return 0;
 }
 
 /* ---- time ---------------------------------------------------------------------------------------- */
@@ -239,12 +306,19 @@ static int64_t check_silence(const struct server *server, struct session *sessio
 static int64_t check_goodbye(struct server *server, struct session *session, int64_t now_ms)
 {
     int64_t limit_ms = session->since_ms + GOODBYE_MS;
-    if (!session->goodbye)
-        return now_ms; /* about to begin */
     if (now_ms < limit_ms)
         return limit_ms;
     session_drop(server, session);
     return now_ms + GOODBYE_MS;
+}
+
+/* A slow reader: the ping waits behind megabytes, of which some have gone through since the last look. */
+static bool still_takes(struct session *session)
+{
+    struct tcp_facts facts = tcp_look(lws_get_socket_fd(session->wsi));
+    bool takes = (facts.waiting || session->unsent) && facts.acked != session->acked;
+    session->acked = facts.acked;
+    return takes;
 }
 
 static int64_t check_life(struct server *server, struct session *session, int64_t now_ms)
@@ -252,6 +326,10 @@ static int64_t check_life(struct server *server, struct session *session, int64_
     int64_t ping_ms = session->since_ms + server->config->ws_ping_s * 1000;
     int64_t dead_ms = ping_ms + server->config->ws_pong_timeout_s * 1000;
 
+    if (now_ms >= dead_ms && still_takes(session)) {
+        session->since_ms = now_ms;
+        return now_ms + server->config->ws_ping_s * 1000;
+    }
     if (now_ms >= dead_ms) {
         metrics_add(server->metrics, NOTIFIER_CLOSED_DEAD, 1);
         log_info("closed a client: it answers no ping");
@@ -259,6 +337,7 @@ static int64_t check_life(struct server *server, struct session *session, int64_
         session_drop(server, session);
     } else if (now_ms >= ping_ms && !session->ping_due && !session->ping_out) {
         session->ping_due = true;
+        session->acked = tcp_look(lws_get_socket_fd(session->wsi)).acked;
         write_soon(server, session);
     }
     return now_ms >= ping_ms ? dead_ms : ping_ms;

@@ -18,10 +18,8 @@
 
 #include "ws-notifier/notifier_metrics.h"
 
-#define BATCH_BYTES  65536  /* one write */
-#define TURN_BYTES   262144 /* then it is another's turn */
-#define TURN_SOCKETS 512    /* then those who knock are let in, and the stream is read on */
-#define MOST_HEAD    10
+#define TURN_BYTES 262144 /* then it is another's turn */
+#define MOST_HEAD  10
 
 static_assert(FRAME_HEADROOM >= MOST_HEAD, "a frame's head must fit before its text");
 
@@ -47,13 +45,10 @@ static bool put(struct server *server, struct session *session, unsigned char *b
 {
     if (length == 0)
         return true;
-    if (lws_write(session->wsi, bytes, length, LWS_WRITE_HTTP) < 0) {
-        session->broken = true;
-        session_drop(server, session);
-        return false;
-    }
-    if (!lws_partial_buffered(session->wsi))
-        return true;
+    session->broken |= lws_write(session->wsi, bytes, length, LWS_WRITE_HTTP) < 0;
+    if (session->broken || !lws_partial_buffered(session->wsi))
+        return !session->broken;
+    assert(session->unsent + length < 1u << UNSENT_BITS);
     session->unsent += (uint32_t)length;
     server->rules.unsent_bytes += length;
     return false;
@@ -96,7 +91,7 @@ static size_t add_pongs(struct session *session, unsigned char *at)
     return length;
 }
 
-static bool has_control(const struct session *session)
+bool write_has_control(const struct session *session)
 {
     size_t pongs;
     (void)guard_answers(&session->guard, &pongs);
@@ -113,7 +108,7 @@ static bool put_batch(struct server *server, struct session *session, size_t *wr
     while ((frame = client_next(session->client)) != NULL) {
         size_t head = head_size(frame->length);
         bool only = used == 0 && client_waiting(session->client) == 0;
-        if (only || used + head + frame->length > BATCH_BYTES)
+        if (only || used + head + frame->length > WRITE_BATCH)
             break;
         make_head(server->batch + used, frame->length);
         memcpy(server->batch + used + head, frame_text(frame), frame->length);
@@ -129,39 +124,29 @@ static bool put_batch(struct server *server, struct session *session, size_t *wr
     return frame ? put_alone(server, session, frame) && more : more;
 }
 
-static bool has_more(const struct session *session)
-{
-    return client_waiting(session->client) > 0 || has_control(session) || client_closing(session->client);
-}
-
-static void write_session(struct server *server, struct session *session)
+bool write_session(struct server *server, struct session *session)
 {
     size_t written = 0;
 
-    if (client_closing(session->client) && !session->goodbye) {
-        session->goodbye = true;
-        session->since_ms = (int64_t)uv_now(server->loop);
-        wheel_take(server, session);
-        wheel_put(server, session, session_check(server, session, session->since_ms));
-    }
     if (session->unsent || session->broken)
-        return; /* session_writeable() will come, or the end */
+        return true; /* session_writeable() will come, or the end */
     if (lws_partial_buffered(session->wsi)) {
         lws_callback_on_writable(session->wsi); /* not ours: the handshake */
-        return;
+        return true;
     }
-    while (client_waiting(session->client) > 0 || has_control(session)) {
+    while (client_waiting(session->client) > 0 || write_has_control(session)) {
         if (written >= TURN_BYTES) {
             write_soon(server, session);
-            return;
+            return true;
         }
         if (!put_batch(server, session, &written))
-            return;
+            return !session->broken;
         if (client_closing(session->client))
             session->ping_due = false;
     }
     if (client_closing(session->client))
         lws_callback_on_writable(session->wsi); /* for the library's own way to say goodbye */
+    return true;
 }
 
 /* ---- turns --------------------------------------------------------------------------------------- */
@@ -180,56 +165,4 @@ void write_never(struct server *server, struct session *session)
         return;
     session->due = false;
     DL_DELETE2(server->due, session, due_prev, due_next);
-}
-
-static void on_idle(uv_idle_t *idle)
-{
-    (void)idle; /* that it is active is all */
-}
-
-static void on_before_sleep(uv_prepare_t *prepare)
-{
-    struct server *server = prepare->data;
-    for (int i = 0; server->due && i < TURN_SOCKETS; i++) {
-        struct session *session = server->due;
-        write_never(server, session);
-        write_session(server, session);
-    }
-    if (server->due)
-        uv_idle_start(&server->stay_awake, on_idle);
-    else
-        uv_idle_stop(&server->stay_awake);
-}
-
-int session_writeable(struct server *server, struct session *session)
-{
-    if (session->unsent) {
-        /* The peer has taken what was stuck: that, too, is a sign of life. */
-        server->rules.unsent_bytes -= session->unsent;
-        session->unsent = 0;
-        if (!session->goodbye)
-            session->since_ms = (int64_t)uv_now(server->loop);
-    }
-    if (client_closing(session->client) && client_waiting(session->client) == 0)
-        session_say_goodbye(session);
-    else if (has_more(session))
-        write_soon(server, session);
-    return 0;
-}
-
-void write_open(struct server *server)
-{
-    server->batch = malloc(BATCH_BYTES);
-    if (!server->batch)
-        abort();
-    uv_prepare_init(server->loop, &server->before_sleep);
-    uv_idle_init(server->loop, &server->stay_awake);
-    server->before_sleep.data = server;
-    uv_prepare_start(&server->before_sleep, on_before_sleep);
-}
-
-void write_close(struct server *server)
-{
-    uv_close((uv_handle_t *)&server->before_sleep, NULL);
-    uv_close((uv_handle_t *)&server->stay_awake, NULL);
 }

@@ -2,6 +2,7 @@
 comes back gets what he missed however much it is."""
 
 import json
+import socket
 import time
 
 import pika
@@ -78,7 +79,7 @@ def test_back_for_more_than_its_queue_holds(small_stack):
 @pytest.fixture(scope="module")
 def short_stack():
     """With little memory: less than the queues may hold together."""
-    stack = Stack.start(NOTIFIER_MEMORY_BYTES=MEMORY, WS_PING_S=60, API_WORKERS=2)
+    stack = Stack.start(NOTIFIER_MEMORY_BYTES=MEMORY, WS_MAX_CLIENTS=500, WS_PING_S=60, API_WORKERS=2)
     yield stack
     stack.stop()
 
@@ -112,6 +113,28 @@ def test_memory_is_bounded(short_stack):
         client.close()
     good.nothing_before_answer()
     good.close()
+    api.close()
+
+
+def test_event_stream_that_is_closed_and_does_not_read(short_stack):
+    """It has ten seconds to take what waits, as a WebSocket has, and not as long as TCP is patient (70 s here)."""
+    stack, api = short_stack, Api(short_stack)
+    [user] = stack.new_users(1)
+    before, slow = metric(stack, "clients"), metric(stack, 'closed_total{reason="slow"}')
+    with socket.socket() as stream:
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        stream.connect(("127.0.0.1", stack.port("NOTIFIER_PORT")))
+        stream.sendall(f"GET /events?user_id={user} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        eventually(lambda: metric(stack, "clients") == before + 1, 10, "it listens")
+        sent = 0
+        while sent < 100 and metric(stack, 'closed_total{reason="slow"}') == slow:
+            sent += 1
+            api.publish(user, sent, sent, BODY)
+            eventually(lambda: newest(stack, user) == sent, 10, "the event is there")
+        closed = time.monotonic()
+        assert metric(stack, "clients") == before + 1, "it was closed, and holds on"
+        eventually(lambda: metric(stack, "clients") == before, 20, "it is dropped")
+        assert 8 < time.monotonic() - closed < 14
     api.close()
 
 

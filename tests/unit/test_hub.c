@@ -115,6 +115,20 @@ static void test_takes_only_what_is_newer(void **state)
     assert_string_equal(browser_hears(&one), "");
 }
 
+/* Of all clients together; those who are there stay, and may come again. */
+static void test_limit_of_all(void **state)
+{
+    (void)state;
+    hub_limit(hub, 2);
+    live(&one, 1, 0);
+    live(&two, 1, 0);
+    assert_null(hub_subscribe(hub, one.client, 2));
+    assert_non_null(hub_subscribe(hub, one.client, 1));
+    hub_unsubscribe(hub, two.client, 1);
+    assert_non_null(hub_subscribe(hub, one.client, 2));
+    assert_null(hub_subscribe(hub, two.client, 1));
+}
+
 static void test_gap_is_told(void **state)
 {
     (void)state;
@@ -311,6 +325,7 @@ int main(void)
         TEST(test_several_sockets_and_users),
         TEST(test_silent_until_live),
         TEST(test_takes_only_what_is_newer),
+        TEST(test_limit_of_all),
         TEST(test_gap_is_told),
         TEST(test_unknown_seq_takes_any),
         TEST(test_without_number),

@@ -137,6 +137,55 @@ static void test_sockets_alone(void **state)
         client_free(&clients[i]);
 }
 
+/* Sockets alone pass the bound, and something waits for each: that is no reason to close any, let alone all.
+ */
+static void test_idle_sockets_are_not_slow(void **state)
+{
+    (void)state;
+    struct client *clients[600];
+    for (int i = 0; i < 600; i++) {
+        clients[i] = client_new(&rules, NULL);
+        fill(clients[i], 1);
+    }
+    struct frame *frame = frame_of("to all");
+    for (int i = 0; i < 600; i++) {
+        while (client_waiting(clients[i]) > 0) {
+            struct frame *taken = client_next(clients[i]);
+            frame_unref(&taken);
+        }
+        client_send(clients[i], frame);
+    }
+    frame_unref(&frame);
+    memory_relieve(memory);
+    assert_int_equal(metrics_get(metrics, NOTIFIER_CLOSED_SLOW), 0);
+    for (int i = 0; i < 600; i++)
+        client_free(&clients[i]);
+}
+
+static void test_messages_in_part_count(void **state)
+{
+    (void)state;
+    size_t before = memory_taken(memory);
+    rules.unfinished_bytes = 12345;
+    assert_int_equal(memory_taken(memory), before + 12345);
+}
+
+/* The settings are checked together: half of the memory is for sockets and subscriptions. */
+static void test_settings(void **state)
+{
+    char why[256] = "";
+    struct config settings = {.notifier_memory_bytes = 4000000, .ws_max_clients = 1000};
+    (void)state;
+    assert_int_equal(memory_check(&settings, why, sizeof why), ERR_OK);
+    assert_int_equal(memory_for_subscriptions(&settings), 1000); /* one for each in any case */
+    assert_int_equal(memory_for_unfinished(&settings), 250000);
+    settings.ws_max_clients = 1001;
+    assert_int_equal(memory_check(&settings, why, sizeof why), ERR_INVALID);
+    assert_non_null(strstr(why, "must be 4004000 at least"));
+    settings.ws_max_clients = 500;
+    assert_int_equal(memory_for_subscriptions(&settings), 500 + 1000000 / 300);
+}
+
 /* A bound that is never reached costs nothing. */
 static void test_room(void **state)
 {
@@ -154,6 +203,9 @@ int main(void)
         TEST(test_oldest_events_go_first),
         TEST(test_then_the_slowest),
         TEST(test_sockets_alone),
+        TEST(test_idle_sockets_are_not_slow),
+        TEST(test_messages_in_part_count),
+        TEST(test_settings),
         TEST(test_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -176,6 +176,23 @@ static void test_refused_for_all_costs_the_address_nothing(void **state)
         assert_int_equal(enter(i, 2, 10000), CLOSE_NOT);
 }
 
+/* What is no message: heads of frames, empty ones, pings. Not what came long before, and nothing twice. */
+static void test_bytes_beside_messages(void **state)
+{
+    (void)state;
+    config.ws_max_bytes_s = 1000;
+    struct quota_guest *guest = &guests[0];
+    assert_int_equal(quota_listen(quota, guest, 4000, true, 0), CLOSE_NOT);
+    assert_int_equal(quota_weigh(quota, guest, 500000, false, 0), CLOSE_NOT);
+    assert_int_equal(quota_listen(quota, guest, 3000, true, 0), CLOSE_NOT);
+    assert_int_equal(quota_weigh(quota, guest, 503000 + 3000, true, 0), CLOSE_NOT);
+    assert_int_equal(quota_weigh(quota, guest, 506000 + 1, true, 0), CLOSE_BYTES);
+    assert_int_equal(quota_weigh(quota, guest, 506001, true, 0), CLOSE_NOT);
+    guest->weighed = UINT32_MAX - 10; /* it goes round */
+    assert_int_equal(quota_weigh(quota, guest, 489, true, 1000), CLOSE_NOT);
+    assert_int_equal(quota_weigh(quota, guest, 489 + 501, true, 1000), CLOSE_BYTES);
+}
+
 /* What one address has too many of is not taken from all. */
 static void test_one_address_does_not_shut_out_the_others(void **state)
 {
@@ -277,6 +294,7 @@ int main(void)
         TEST(test_clients_of_an_address),
         TEST(test_handshakes_of_an_address),
         TEST(test_handshakes_of_all),
+        TEST(test_bytes_beside_messages),
         TEST(test_refused_for_all_costs_the_address_nothing),
         TEST(test_one_address_does_not_shut_out_the_others),
         TEST(test_addresses_are_forgotten),

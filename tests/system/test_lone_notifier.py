@@ -1,0 +1,167 @@
+"""A notifier alone, without a broker: what sockets may cost it, and what a pause of the process may cost them."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from lib.http import Http
+from lib.ports import Block
+from lib.stack import BUILD_DIR
+from lib.wait import eventually
+from lib.ws import OP_CONTINUE, OP_PING, OP_PONG, OP_TEXT, RawWebSocket, WebSocket, close_code
+
+
+class Lone:
+    def __init__(self, port, process, log):
+        self.url, self.process, self._log = f"ws://127.0.0.1:{port}/ws", process, log
+        self.http = Http(f"http://127.0.0.1:{port}")
+
+    def log(self):
+        return self._log.read_text()
+
+    def metric(self, name):
+        lines = [line.rpartition(" ") for line in self.http.get("/metrics").text.splitlines()]
+        [value] = [value for key, _, value in lines if key == f"carillon_notifier_{name}"]
+        return int(value)
+
+
+@contextmanager
+def notifier(log, **settings):
+    block = Block()
+    environment = {"PATH": os.environ["PATH"], "AMQP_PASSWORD": "x", "AMQP_PORT": "1", "WS_PORT": str(block.first)}
+    environment.update({name: str(value) for name, value in settings.items()})
+    with open(log, "wb") as file:
+        process = subprocess.Popen([BUILD_DIR / "ws-notifier"], env=environment, stderr=file)
+    one = Lone(block.first, process, log)
+    try:
+        eventually(lambda: "listening on" in one.log() or process.poll() is not None, 20, "it listens")
+        yield one
+    finally:
+        process.send_signal(signal.SIGCONT)
+        process.terminate()
+        process.wait(20)
+        block.release()
+
+
+def test_memory_must_have_room_for_the_sockets(tmp_path):
+    with notifier(tmp_path / "log", NOTIFIER_MEMORY_BYTES=1_000_000) as one:
+        assert one.process.wait(10) == 1
+        [line] = [line for line in one.log().splitlines() if "cannot start" in line]
+        assert "NOTIFIER_MEMORY_BYTES is 1000000: WS_MAX_CLIENTS=16000 sockets want half of it" in line
+
+
+def test_subscriptions_end_where_their_memory_does(tmp_path):
+    """500,000 bytes for 10 sockets and subscriptions: those who are there stay, a further subscription is refused."""
+    settings = {"NOTIFIER_MEMORY_BYTES": 1_000_000, "WS_MAX_CLIENTS": 10, "WS_MAX_SUBSCRIPTIONS": 1000, "WS_MAX_MESSAGES_S": 0}
+    with notifier(tmp_path / "log", **settings) as one:
+        sockets = [WebSocket(one.url) for _ in range(3)]
+        refused = 0
+        for greedy in sockets[:2]:
+            for user in range(1, 1001):
+                greedy.send({"type": "subscribe", "user_id": user})
+            answers = [greedy.recv() for _ in range(1000)]
+            refused += sum(answer["type"] == "error" and answer["code"] == "limit" for answer in answers)
+        assert 1000 - 700 < 2000 - one.metric("subscriptions") == refused
+        sockets[2].send({"type": "subscribe", "user_id": 1})
+        assert sockets[2].recv()["code"] == "limit"
+        assert all(one.is_open for one in sockets) and one.metric("clients") == 3
+        assert one.metric("memory_bytes") <= 500_000
+        for each in sockets:
+            each.close()
+
+
+def test_messages_that_come_in_part_are_counted(tmp_path):
+    """Each holds 8,000 bytes, before anybody has said who it is; a sixteenth of the memory is for all of them."""
+    with notifier(tmp_path / "log", NOTIFIER_MEMORY_BYTES=1_000_000, WS_MAX_CLIENTS=50) as one:
+        sockets = [RawWebSocket(one.url) for _ in range(20)]
+        for each in sockets:
+            each.send_frame(OP_TEXT, b"x" * 8000, final=False)
+        eventually(lambda: one.metric('closed_total{reason="slow"}') >= 12, 10, "the first ones are closed")
+        assert 40_000 < one.metric("memory_bytes") < 150_000
+        assert sockets[0].until_closed() == 4408
+        sockets[-1].send_frame(OP_CONTINUE, b"x")
+        assert sockets[-1].recv_json()["code"] == "bad_request", "the last one may finish"
+        for each in sockets:
+            each.close()
+        eventually(lambda: one.metric("clients") == 0, 15, "all have left")
+        eventually(lambda: one.metric("memory_bytes") < 10_000, 5, "and so has what they held")
+
+
+def flood(one, begin, again):
+    """Sends until it is closed, ten seconds at most. Returns the close code and the frames it got rid of."""
+    raw = RawWebSocket(one.url)
+    raw.send_bytes(begin)
+    raw.socket.setblocking(False)
+    rest, sent, heard, end = b"", 0, b"", time.monotonic() + 10
+    while time.monotonic() < end:
+        try:
+            rest = rest or again * 10_000
+            count = raw.socket.send(rest)
+            rest, sent = rest[count:], sent + count
+        except BlockingIOError:
+            time.sleep(0.001)
+        except OSError:
+            break
+        try:
+            piece = raw.socket.recv(65536)
+            if not piece:
+                break
+            heard = (heard + piece)[-200:]
+        except BlockingIOError:
+            pass
+        except OSError:
+            break
+    else:
+        raise AssertionError(f"{sent // len(again)} frames in 10 s, and still open")
+    raw.close()
+    return heard, sent // len(again)
+
+
+@pytest.mark.parametrize("kind", ["empty fragments", "pings", "pongs"])
+def test_what_is_no_message_is_limited_too(tmp_path, kind):
+    frames = {
+        "empty fragments": (RawWebSocket.frame(OP_TEXT, b"", final=False), RawWebSocket.frame(OP_CONTINUE, b"", final=False)),
+        "pings": (b"", RawWebSocket.frame(OP_PING, b"")),
+        "pongs": (b"", RawWebSocket.frame(OP_PONG, b"")),
+    }
+    with notifier(tmp_path / "log") as one:
+        good = WebSocket(one.url)
+        good.subscribe(1)
+        _, sent = flood(one, *frames[kind])
+        print(f"{sent} {kind} before it was dropped")
+        assert one.metric(f'closed_total{{reason="{"messages" if kind == "pings" else "bytes"}"}}') == 1
+        assert one.metric("clients") == 1
+        good.subscribe(2)
+        good.close()
+
+
+def test_a_pause_of_the_process_costs_no_socket(tmp_path):
+    """Stopped for longer than a peer may be silent: the pongs and messages that wait are read first."""
+    with notifier(tmp_path / "log", WS_PING_S=1, WS_PONG_TIMEOUT_S=1) as one:
+        sockets = [WebSocket(one.url) for _ in range(20)]
+        for each in sockets:
+            each.subscribe(1)
+        for _ in range(2):
+            one.process.send_signal(signal.SIGSTOP)
+            time.sleep(4)
+            one.process.send_signal(signal.SIGCONT)
+            for each in sockets:
+                each.subscribe(1)
+        assert one.metric('closed_total{reason="dead"}') == 0
+        assert "stood still for" in one.log()
+        for each in sockets:
+            each.close()
+
+
+def test_one_that_is_dead_is_still_found(tmp_path):
+    with notifier(tmp_path / "log", WS_PING_S=1, WS_PONG_TIMEOUT_S=1) as one:
+        raw = RawWebSocket(one.url)  # answers no ping
+        began = time.monotonic()
+        eventually(lambda: one.metric('closed_total{reason="dead"}') == 1, 10, "it is dropped")
+        assert time.monotonic() - began < 5
+        raw.close()
