@@ -4,10 +4,12 @@
 
 GRANT SELECT, UPDATE (event_seq) ON users TO :api;
 GRANT SELECT, INSERT, UPDATE, DELETE ON tasks TO :api;
-GRANT SELECT, INSERT, DELETE ON events TO :api;
+GRANT SELECT, INSERT ON events TO :api;
+GRANT EXECUTE ON PROCEDURE purge_events TO :api;
 GRANT SELECT, INSERT, UPDATE, DELETE ON outbox TO :api;
 GRANT SELECT, INSERT, UPDATE, DELETE ON idempotency_keys TO :api;
 GRANT SELECT ON epoch TO :api;
+GRANT SELECT ON schema_migrations TO :api;
 GRANT SELECT, INSERT, UPDATE ON notes TO :api;
 GRANT SELECT, INSERT, UPDATE ON settled TO :api;
 -- For programs of before sql/002_owners.sql, as long as they run beside newer ones.

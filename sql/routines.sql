@@ -4,6 +4,43 @@
 
 DELIMITER //
 
+-- The version is the task's ETag. The API raises it with every change; here it rises for everybody else's, too, or a reader
+-- would be told that nothing has changed, and a writer would overwrite what it has not seen. It goes on at 1 after the last.
+CREATE OR REPLACE TRIGGER tasks_version BEFORE UPDATE ON tasks FOR EACH ROW
+BEGIN
+    IF NEW.version <= OLD.version THEN
+        SET NEW.version = IF(OLD.version < 4294967295, OLD.version + 1, 1);
+    END IF;
+END//
+
+-- Removes at most so many events from before a time, the oldest first, and says how many; for the API's account, which can
+-- remove none by itself. Not what waits in the outbox, and not what is younger than an hour by the server's clock (SYSDATE:
+-- NOW is what the session says it is): whoever has the account cannot take an event away and put another in its place.
+CREATE OR REPLACE PROCEDURE purge_events(IN before_time DATETIME(3), IN most INT UNSIGNED)
+    MODIFIES SQL DATA SQL SECURITY DEFINER
+BEGIN
+    DECLARE of_user INT UNSIGNED;
+    DECLARE number, removed BIGINT UNSIGNED DEFAULT 0;
+    DECLARE the_end BOOLEAN DEFAULT FALSE;
+    -- A plain read, then each by its key: no row is locked that a writer could want.
+    DECLARE old_events CURSOR FOR
+        SELECT e.user_id, e.seq FROM events e LEFT JOIN outbox o ON o.user_id = e.user_id AND o.seq = e.seq
+        WHERE e.created_at < LEAST(before_time, CONVERT_TZ(SYSDATE(3), @@SESSION.time_zone, '+00:00') - INTERVAL 1 HOUR)
+            AND o.user_id IS NULL
+        ORDER BY e.created_at LIMIT most;
+    DECLARE CONTINUE HANDLER FOR NOT FOUND SET the_end = TRUE;
+    DECLARE CONTINUE HANDLER FOR 1451 BEGIN END; -- it has come back into the outbox meanwhile
+    OPEN old_events;
+    removing: LOOP
+        FETCH old_events INTO of_user, number;
+        IF the_end THEN LEAVE removing; END IF;
+        DELETE FROM events WHERE user_id = of_user AND seq = number;
+        SET removed = removed + ROW_COUNT();
+    END LOOP;
+    CLOSE old_events;
+    SELECT removed;
+END//
+
 -- meta is what programs of before sql/002_owners.sql know. The epoch goes there from its own table, and in no other way.
 CREATE OR REPLACE TRIGGER epoch_for_older_programs AFTER UPDATE ON epoch FOR EACH ROW
     UPDATE meta SET value = NEW.value WHERE name = 'epoch'//

@@ -12,6 +12,26 @@ void handle_alive(struct app *app, struct request *request, struct response *res
     strbuf_add_text(&response->body, "{\"status\":\"ok\"}");
 }
 
+/* What keeps writes from working; NULL: nothing. *database: in a word. */
+static const char *why_not_ready(struct app *app, const char **database)
+{
+    enum err err = store_ping(app->store);
+    if (err == ERR_STALE) {
+        *database = "outdated";
+        return "The database's tables are older than this program: run scripts/migrate.";
+    }
+    if (err) {
+        *database = "down";
+        return "The database does not answer.";
+    }
+    if (health_writes_refused(app->service->metrics)) {
+        *database = "refusing";
+        return "The database takes no writes.";
+    }
+    *database = "up";
+    return NULL;
+}
+
 /* Writes need the database alone, so events that wait only degrade. */
 void handle_ready(struct app *app, struct request *request, struct response *response)
 {
@@ -19,12 +39,11 @@ void handle_ready(struct app *app, struct request *request, struct response *res
     int64_t now = clock_monotonic_ms();
     bool leave = health_events_leave(metrics, now);
     const char *broker = health_broker_word(health_broker(metrics, now));
-    bool answers = store_ping(app->store) == ERR_OK;
+    const char *database, *why = why_not_ready(app, &database);
 
-    if (!answers || health_writes_refused(metrics)) {
-        problem_answer(response, request, PROBLEM_UNAVAILABLE,
-                       answers ? "The database takes no writes." : "The database does not answer.");
-        problem_add_member(response, "database", answers ? "refusing" : "down");
+    if (why) {
+        problem_answer(response, request, PROBLEM_UNAVAILABLE, "%s", why);
+        problem_add_member(response, "database", database);
         problem_add_member(response, "broker", broker);
         return;
     }

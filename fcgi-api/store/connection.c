@@ -67,9 +67,12 @@ static const struct {
     {MYSYS_CANT_WRITE, FAILURE_REFUSED},
     {MYSYS_DISK_FULL, FAILURE_REFUSED},
     {ER_ERROR_DURING_COMMIT, FAILURE_REFUSED},
-    {ER_NO_SUCH_TABLE, FAILURE_REFUSED},            /* not migrated yet, or a backup being restored */
-    {ER_TABLEACCESS_DENIED_ERROR, FAILURE_REFUSED}, /* the rights come with the migrations */
-    {ER_COLUMNACCESS_DENIED_ERROR, FAILURE_REFUSED},
+    {ER_NO_SUCH_TABLE, FAILURE_SCHEMA}, /* not migrated yet, or a backup being restored */
+    {ER_BAD_FIELD_ERROR, FAILURE_SCHEMA},
+    {ER_SP_DOES_NOT_EXIST, FAILURE_SCHEMA},
+    {ER_TABLEACCESS_DENIED_ERROR, FAILURE_SCHEMA}, /* the rights come with the migrations */
+    {ER_COLUMNACCESS_DENIED_ERROR, FAILURE_SCHEMA},
+    {ER_PROCACCESS_DENIED_ERROR, FAILURE_SCHEMA},
 };
 
 static enum store_failure meaning_of(unsigned error)

@@ -31,6 +31,7 @@ enum store_failure {
     FAILURE_DUPLICATE, /* the row is already there */
     FAILURE_LOST,      /* the connection is gone */
     FAILURE_READ_ONLY, /* it takes no writes now */
+    FAILURE_SCHEMA,    /* a table, column, procedure or right is missing: scripts/migrate brings it */
     FAILURE_REFUSED,   /* read-only, too many connections, too slow, shutting down... */
     FAILURE_BUG,       /* our SQL or our data */
 };
@@ -78,7 +79,7 @@ struct store {
     enum store_failure failure;
     char why[512];
     bool commit_sent;
-    atomic_bool reads_fail, writes_fail; /* as logged */
+    atomic_bool reads_fail, writes_fail, outdated; /* as logged */
     struct backoff backoff;
     int64_t retry_at; /* not before: no connection is tried, monotonic ms */
     bool short_lived; /* the server ends this connection when it is silent: see store_lock() */
@@ -102,7 +103,7 @@ static inline bool store_is_connected(const struct store *store)
 static inline bool store_is_away(const struct store *store)
 {
     return !store->late && (store->failure == FAILURE_LOST || store->failure == FAILURE_READ_ONLY ||
-                            store->failure == FAILURE_REFUSED);
+                            store->failure == FAILURE_SCHEMA || store->failure == FAILURE_REFUSED);
 }
 
 /* ---- store.c ----------------------------------------------------------------------------------- */

@@ -3,6 +3,9 @@
 #ifndef CARILLON_STORE_STATEMENTS_H
 #define CARILLON_STORE_STATEMENTS_H
 
+/* How many migrations (sql/NNN_name.sql) these statements need. */
+#define STORE_SCHEMA 3
+
 /* The columns of a task beside its id and its version: X(column, how it is read, how it is written), each of
  * the `struct task *task` in scope. Every SELECT, INSERT and UPDATE takes them from here; the ones of
  * TASK_FIXED never change once they are inserted. */
@@ -155,13 +158,10 @@
       "SELECT user_id, seq, ? FROM events WHERE user_id = ? AND seq BETWEEN ? AND ? ORDER BY seq "           \
       "ON DUPLICATE KEY UPDATE created_at = VALUES(created_at)")                                             \
     /* upkeep */                                                                                             \
-    X(SQL_OLD_EVENTS,                                                                                        \
-      "SELECT e.user_id, e.seq FROM events e "                                                               \
-      "LEFT JOIN outbox o ON o.user_id = e.user_id AND o.seq = e.seq "                                       \
-      "WHERE e.created_at < ? AND o.user_id IS NULL ORDER BY e.created_at LIMIT ?")                          \
-    X(SQL_EVENT_DELETE,                                                                                      \
-      "DELETE FROM events WHERE user_id = ? AND seq = ? AND NOT EXISTS "                                     \
-      "(SELECT 1 FROM outbox o WHERE o.user_id = events.user_id AND o.seq = events.seq)")                    \
+    X(SQL_SCHEMA,                                                                                            \
+      "SELECT COUNT(*) FROM schema_migrations WHERE name REGEXP '^[0-9]{3}_'")                               \
+    X(SQL_PURGE_EVENTS,                                                                                      \
+      "CALL purge_events(?, ?)")                                                                             \
     X(SQL_PROBE,                                                                                            \
       "INSERT INTO events (user_id, seq, type, task_id, payload, created_at) "                              \
       "SELECT id, 0, 'probe', 0, REPEAT('x', 16000), UTC_TIMESTAMP(3) FROM users ORDER BY id LIMIT 1")      \

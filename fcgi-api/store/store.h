@@ -32,7 +32,7 @@ void store_free(struct store **store);
 /* Connections made, transactions repeated and events committed are counted there from now on. */
 void store_use_metrics(struct store *store, struct metrics *metrics);
 
-/* Does the database answer? For readiness. */
+/* Does the database answer? For readiness. ERR_STALE: it does, with tables older than this program's. */
 MUST_CHECK enum err store_ping(struct store *store);
 
 /* Would a write work? Adds a large row to the journal, and takes it back. */

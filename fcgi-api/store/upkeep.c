@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "common/clock.h"
+#include "common/log.h"
 #include "fcgi-api/store/internal.h"
 
 /* ---- the epoch ----------------------------------------------------------------------------------- */
@@ -26,11 +27,40 @@ enum err store_epoch(struct store *store, char epoch[CURSOR_EPOCH_MAX + 1])
     return store_run(store, STORE_READ, epoch_work, epoch);
 }
 
+/* ---- the schema ---------------------------------------------------------------------------------- */
+
+struct schema_call {
+    uint32_t applied; /* migrations */
+    char why[128];    /* "": nothing is missing that a statement asked for */
+};
+
+static enum err schema_work(struct store *store, void *context)
+{
+    struct schema_call *call = context;
+    char epoch[CURSOR_EPOCH_MAX + 1];
+
+    *call = (struct schema_call){0};
+    enum err err = store_select_one(store, SQL_SCHEMA, NULL, 0, STORE_OUT(to_u32(&call->applied)));
+    if (!err && call->applied >= STORE_SCHEMA)
+        err = store_read_epoch(store, epoch);
+    if (err == ERR_UNAVAILABLE && store->failure == FAILURE_SCHEMA) {
+        snprintf(call->why, sizeof call->why, "%.120s", store->why);
+        return ERR_OK;
+    }
+    return err;
+}
+
 enum err store_ping(struct store *store)
 {
-    char epoch[CURSOR_EPOCH_MAX + 1];
-    enum err err = store_epoch(store, epoch); /* also tells whether the schema is there */
-    return err == ERR_OK ? ERR_OK : ERR_UNAVAILABLE;
+    struct schema_call call;
+    if (store_run(store, STORE_READ, schema_work, &call) != ERR_OK)
+        return ERR_UNAVAILABLE;
+    bool outdated = call.applied < STORE_SCHEMA || call.why[0] != '\0';
+    if (atomic_exchange(&store->outdated, outdated) != outdated && outdated)
+        log_warn(
+            "database: %u of the %d migrations that this program needs are there%s%s; run scripts/migrate",
+            call.applied, STORE_SCHEMA, call.why[0] ? ": " : "", call.why);
+    return outdated ? ERR_STALE : ERR_OK;
 }
 
 /* ---- durability ---------------------------------------------------------------------------------- */
@@ -176,33 +206,19 @@ enum err store_probe(struct store *store)
 
 /* ---- purging ------------------------------------------------------------------------------------- */
 
-/* Rows are looked up by a plain read and then deleted by their keys, so a purge locks nothing that a
- * writer could want. */
 struct purge_call {
     int64_t before_ms;
     int limit;
-    struct outbox_key *keys;
-    size_t count;
     uint64_t deleted;
 };
 
-static enum err find_events_work(struct store *store, void *context)
+/* By a procedure of the database (sql/routines.sql): this account itself may delete no event. */
+static enum err purge_events_work(struct store *store, void *context)
 {
     struct purge_call *call = context;
-    struct outbox_key key;
-    call->count = 0;
-    enum err err = store_select(store, SQL_OLD_EVENTS,
-                                STORE_IN(of_time(call->before_ms), of_number((uint64_t)call->limit)),
-                                STORE_OUT(to_u64(&key.user_id), to_u64(&key.seq)));
-    while (!err && (err = store_fetch(store)) == ERR_OK)
-        call->keys[call->count++] = key;
-    return err == ERR_NOT_FOUND ? ERR_OK : err;
-}
-
-static enum err delete_events_work(struct store *store, void *context)
-{
-    struct purge_call *call = context;
-    return store_execute_many(store, SQL_EVENT_DELETE, &call->keys->user_id, call->count, 2);
+    return store_select_one(store, SQL_PURGE_EVENTS,
+                            STORE_IN(of_time(call->before_ms), of_number((uint64_t)call->limit)),
+                            STORE_OUT(to_u64(&call->deleted)));
 }
 
 static enum err delete_keys_work(struct store *store, void *context)
@@ -214,21 +230,6 @@ static enum err delete_keys_work(struct store *store, void *context)
                       STORE_IN(of_time(call->before_ms), of_number((uint64_t)call->limit)), &outcome);
     if (!err)
         call->deleted = outcome.rows;
-    return err;
-}
-
-static enum err purge_events(struct store *store, int64_t before_ms, int limit, uint64_t *deleted)
-{
-    struct purge_call call = {.before_ms = before_ms, .limit = limit};
-    call.keys = calloc((size_t)limit, sizeof *call.keys);
-    if (!call.keys)
-        abort();
-    enum err err = store_run(store, STORE_READ, find_events_work, &call);
-    if (!err && call.count > 0)
-        err = store_run(store, STORE_WRITE, delete_events_work, &call);
-    free(call.keys);
-    if (!err)
-        *deleted += call.count;
     return err;
 }
 
@@ -247,13 +248,12 @@ enum err store_newest_event(struct store *store, int64_t *wall_ms)
 
 enum err store_purge(struct store *store, int64_t events_ms, int64_t keys_ms, int limit, uint64_t *deleted)
 {
+    struct purge_call events = {.before_ms = events_ms, .limit = limit};
     struct purge_call keys = {.before_ms = keys_ms, .limit = limit};
 
-    *deleted = 0;
-    enum err err = purge_events(store, events_ms, limit, deleted);
+    enum err err = store_run(store, STORE_WRITE, purge_events_work, &events);
     if (!err)
         err = store_run(store, STORE_WRITE, delete_keys_work, &keys);
-    if (!err)
-        *deleted += keys.deleted;
+    *deleted = events.deleted + keys.deleted;
     return err;
 }

@@ -180,7 +180,7 @@ def test_a_marker_by_another_way_is_none(stack, publisher, sockets, user):
 
 # ---- MariaDB -----------------------------------------------------------------------------------------
 
-TABLES = ("users", "tasks", "events", "outbox", "idempotency_keys", "meta", "epoch", "notes", "settled", "schema_migrations")
+TABLES = ("users", "tasks", "events", "outbox", "idempotency_keys", "meta", "epoch", "notes", "settled", "schema_migrations", "schema_progress")
 VERBS = {
     "SELECT": "SELECT 1 FROM {} LIMIT 1",
     "INSERT": "INSERT INTO {} SELECT * FROM {} WHERE FALSE",
@@ -191,14 +191,15 @@ COLUMN = {"tasks": "content", "events": "payload", "outbox": "created_at", "user
 API_MAY = {
     "users": "SELECT",
     "tasks": "SELECT INSERT UPDATE DELETE",
-    "events": "SELECT INSERT DELETE",
+    "events": "SELECT INSERT",
     "outbox": "SELECT INSERT UPDATE DELETE",
     "idempotency_keys": "SELECT INSERT UPDATE DELETE",
     "meta": "SELECT INSERT UPDATE",
     "epoch": "SELECT",
     "notes": "SELECT INSERT UPDATE",
     "settled": "SELECT INSERT UPDATE",
-    "schema_migrations": "",
+    "schema_migrations": "SELECT",
+    "schema_progress": "",
 }
 REFUSED = (1044, 1045, 1142, 1143, 1227, 1370, 1410, 1644)
 
@@ -280,6 +281,34 @@ FORBIDDEN = [
 @pytest.mark.parametrize("statement", FORBIDDEN)
 def test_the_api_may_not(api_account, statement):
     assert not may(api_account, statement)
+
+
+CHANGES_OF_THE_JOURNAL = [
+    "UPDATE events SET payload = '{{}}' WHERE user_id = {0} AND seq = 1",
+    "DELETE FROM events WHERE user_id = {0} AND seq = 1",
+    "REPLACE INTO events SELECT user_id, seq, type, task_id, request_id, traceparent, '{{}}', created_at FROM events WHERE user_id = {0}",
+    "INSERT INTO events SELECT * FROM events WHERE user_id = {0} ON DUPLICATE KEY UPDATE payload = '{{}}'",
+    # Clocks that the session sets.
+    "SET timestamp = UNIX_TIMESTAMP() + 864000; CALL purge_events(UTC_TIMESTAMP(3) + INTERVAL 20 DAY, 1000000); SET timestamp = DEFAULT",
+    "SET time_zone = '+14:00'; CALL purge_events(UTC_TIMESTAMP(3) + INTERVAL 20 DAY, 1000000); SET time_zone = '+00:00'",
+]
+
+
+@pytest.mark.parametrize("statement", CHANGES_OF_THE_JOURNAL)
+def test_the_api_does_not_change_the_journal(stack, user, task, statement):
+    """Nor take an event away, of which it could then make another with the same number."""
+    before = stack.journal(user)
+    stack.outbox_empty()
+    password = (stack.run_dir / "secrets" / "db_api_password").read_text().strip()
+    connection = pymysql.connect(
+        unix_socket=str(stack.run_dir / "sock" / "mariadb.sock"), user=API, password=password, database="carillon",
+        autocommit=True, client_flag=pymysql.constants.CLIENT.MULTI_STATEMENTS,
+    )  # fmt: skip
+    with connection, connection.cursor() as cursor, suppress(pymysql.Error):
+        cursor.execute(statement.format(user))
+        while cursor.nextset():
+            pass
+    assert stack.journal(user) == before and len(before) == 1
 
 
 def test_the_api_counts_events(api_account):

@@ -1,9 +1,12 @@
 """The tables: what they accept, and what they do by themselves. Tried in a database of its own on the stack's server."""
 
+import re
+
 import pymysql
 import pytest
 
 from lib.database import Database
+from lib.stack import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -39,3 +42,153 @@ def test_an_epoch_that_cannot_be(database, value):
     """With an empty one every cursor would be ':59'; with a colon none could be read back."""
     with pytest.raises(pymysql.Error):
         database.sql(f"UPDATE epoch SET value = '{value}'")
+
+
+# ---- changes past the API ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def one(database):
+    """The id of a task; its version is 1."""
+    database.sql("INSERT INTO users (name) VALUES ('one'); INSERT INTO tasks (user_id, content) VALUES (1, 'x')")
+    return database.sql("SELECT MAX(id) FROM tasks")[0][0]
+
+
+@pytest.mark.parametrize(
+    "change, version",
+    [
+        ("content = 'y'", 2),
+        ("content = content", 2),
+        ("status = 1, completed_at = NOW(3)", 2),
+        ("version = 1", 2),
+        ("version = 0", 2),
+        ("version = 5", 5),  # as the API does it: left alone
+        ("version = 4294967295", 4294967295),
+    ],
+)
+def test_every_update_raises_the_version(database, one, change, version):
+    database.sql(f"UPDATE tasks SET {change} WHERE id = {one}")
+    assert database.sql(f"SELECT version FROM tasks WHERE id = {one}") == [(version,)]
+
+
+def test_an_upsert_raises_the_version(database, one):
+    database.sql(f"INSERT INTO tasks (id, user_id, content) VALUES ({one}, 1, 'z') ON DUPLICATE KEY UPDATE content = 'z'")
+    assert database.sql(f"SELECT version FROM tasks WHERE id = {one}") == [(2,)]
+
+
+def test_the_version_begins_again_at_one(database, one):
+    database.sql(f"UPDATE tasks SET version = 4294967295 WHERE id = {one}")
+    database.sql(f"UPDATE tasks SET content = 'y' WHERE id = {one}")
+    assert database.sql(f"SELECT version FROM tasks WHERE id = {one}") == [(1,)]
+
+
+def test_a_change_past_the_api_is_another_version(stack, http, task):
+    """No stale 304, and no If-Match that overwrites what its sender has not seen."""
+    path, etag = f"/tasks/{task['id']}", http.get(f"/tasks/{task['id']}").header("ETag")
+    stack.sql(f"UPDATE tasks SET content = 'past the API' WHERE id = {task['id']}")
+    assert http.patch(path, {"content": "blind"}, headers={"If-Match": etag}).status == 412
+    seen = http.get(path, headers={"If-None-Match": etag})
+    assert seen.status == 200 and seen.json()["content"] == "past the API" and seen.header("ETag") != etag
+    assert http.patch(path, {"content": "seen"}, headers={"If-Match": seen.header("ETag")}).status == 200
+
+
+# ---- times ---------------------------------------------------------------------------------------
+
+NO_DAYS = ("0000-00-00", "2024-00-12", "2024-01-00", "2023-02-31", "0000-01-31")
+DAYS = ("0001-01-01", "1000-01-01", "1969-12-31 23:59:59.999", "2024-02-29", "9999-12-31 23:59:59.999")
+
+
+@pytest.mark.parametrize("value", NO_DAYS)
+def test_what_is_no_day_is_refused(database, one, value):
+    for statement in (
+        f"INSERT INTO tasks (user_id, content, created_at) VALUES (1, 'x', '{value}')",
+        f"INSERT INTO tasks (user_id, content, status, completed_at) VALUES (1, 'x', 1, '{value}')",
+        f"UPDATE tasks SET created_at = '{value}' WHERE id = {one}",
+        f"UPDATE tasks SET status = 1, completed_at = '{value}' WHERE id = {one}",
+        f"UPDATE tasks SET status = 0, completed_at = '{value}' WHERE id = {one}",
+        f"INSERT INTO users (name, created_at) VALUES ('x', '{value}')",
+    ):
+        for mode in ("", "ALLOW_INVALID_DATES", "TRADITIONAL"):
+            with pytest.raises(pymysql.Error):
+                database.sql(f"SET sql_mode = '{mode}'; {statement}")
+
+
+@pytest.mark.parametrize("value", DAYS)
+def test_what_is_a_day_is_taken(database, one, value):
+    database.sql(f"UPDATE tasks SET status = 1, created_at = '{value}', completed_at = '{value}' WHERE id = {one}")
+    assert database.sql(f"SELECT created_at = '{value}' AND completed_at = '{value}' FROM tasks WHERE id = {one}") == [(1,)]
+
+
+def test_rows_of_before_are_mended(stack, tmp_path):
+    """The migration does not fail at them; what cannot be known any more is the beginning of 1970, with another ETag."""
+    older = Database(stack, tmp_path, "with_odd_rows")
+    try:
+        migration = older.tree / "sql" / "004_days.sql"
+        text = migration.read_text()
+        migration.unlink()
+        older.migrate()
+        rows = [f"(1, 'created', 0, '{value}', NULL)" for value in NO_DAYS]
+        rows += [f"(1, 'completed', 1, '2024-01-02', '{value}')" for value in NO_DAYS]
+        older.sql(
+            "INSERT INTO users (name) VALUES ('x'); SET sql_mode = 'ALLOW_INVALID_DATES';"
+            " INSERT INTO users (name, created_at) VALUES ('y', '0000-00-00');"
+            " INSERT INTO tasks (user_id, content, status, created_at, completed_at) VALUES"
+            f" {','.join(rows)}, (1, 'kept', 1, '{DAYS[0]}', '{DAYS[-1]}')"
+        )
+        migration.write_text(text)
+        older.migrate()
+        for name in ("created", "completed"):
+            mended = f"content = '{name}' AND {name}_at = '1970-01-01' AND version > 1"
+            assert older.sql(f"SELECT COUNT(*) FROM tasks WHERE {mended}") == [(len(NO_DAYS),)]
+        assert older.sql("SELECT created_at = '1970-01-01' FROM users WHERE name = 'y'") == [(1,)]
+        kept = f"created_at = '{DAYS[0]}', completed_at = '{DAYS[-1]}', version"
+        assert older.sql(f"SELECT {kept} FROM tasks WHERE content = 'kept'") == [(1, 1, 1)]
+    finally:
+        older.drop()
+
+
+# ---- purging -------------------------------------------------------------------------------------
+
+
+def test_purging_takes_the_oldest_and_nothing_that_waits(database):
+    event = "INSERT INTO events (user_id, seq, type, task_id, payload, created_at)"
+    database.sql(
+        "INSERT IGNORE INTO users (id, name) VALUES (77, 'old');"
+        f"{event} SELECT 77, seq, 'task.updated', 1, '{{}}', UTC_TIMESTAMP(3) - INTERVAL 100 - seq HOUR FROM seq_1_to_50;"
+        f"{event} VALUES (77, 51, 'task.updated', 1, '{{}}', UTC_TIMESTAMP(3) - INTERVAL 59 MINUTE);"
+        "INSERT INTO outbox (user_id, seq, created_at) VALUES (77, 50, UTC_TIMESTAMP(3))"
+    )
+    purge = "CALL purge_events(UTC_TIMESTAMP(3) + INTERVAL 1 DAY, 20)"
+    database.sql(purge, "api")
+    assert database.sql("SELECT MIN(seq), MAX(seq), COUNT(*) FROM events WHERE user_id = 77") == [(21, 51, 31)]
+    for _ in range(3):
+        database.sql(purge, "api")
+    assert database.sql("SELECT seq FROM events WHERE user_id = 77 ORDER BY seq") == [(50,), (51,)]
+
+
+# ---- the program's schema ------------------------------------------------------------------------
+
+
+@pytest.mark.disturbs
+@pytest.mark.parametrize(
+    "older, newer",
+    [
+        ("UPDATE schema_migrations SET name = 'x' WHERE name = '002_owners.sql'", "UPDATE schema_migrations SET name = '002_owners.sql' WHERE name = 'x'"),
+        ("RENAME TABLE schema_migrations TO x", "RENAME TABLE x TO schema_migrations"),
+    ],
+)
+def test_not_ready_with_tables_older_than_the_program(stack, http, older, newer):
+    stack.sql(older)
+    try:
+        answer = http.get("/readyz")
+        assert answer.status == 503 and answer.json()["database"] == "outdated"
+        assert "scripts/migrate" in answer.json()["detail"]
+    finally:
+        stack.sql(newer)
+    assert http.get("/readyz").status == 200
+
+
+def test_the_program_asks_for_the_newest_schema():
+    """A migration that is added without raising STORE_SCHEMA is one that readiness does not look for."""
+    text = (ROOT / "fcgi-api/store/statements.h").read_text()
+    assert int(re.search(r"#define STORE_SCHEMA (\d+)", text)[1]) == len(list((ROOT / "sql").glob("[0-9][0-9][0-9]_*.sql")))
