@@ -23,7 +23,9 @@ test('events, however they are cut and whatever ends their lines', () => {
 });
 
 test('data in several lines is one text with line breaks; what has no end is no event', () => {
-  assert.deepEqual(read('data: {\ndata:  "a": 1\ndata: }\n\ndata: half'), ['{\n "a": 1\n}']);
+  const text = 'data: {\ndata:  "a": 1\ndata: }\n\ndata: half';
+  assert.deepEqual(read(text), ['{\n "a": 1\n}']);
+  assert.deepEqual(read(...text.replaceAll('\n', '\r\n')), ['{\n "a": 1\n}'], 'cut between CR and LF, too');
 });
 
 /** What a server that answers with `answer` makes of a stream: what it said, and its end. */

@@ -149,6 +149,11 @@ def test_right_to_left(visit, http, user):
     ways = tab.run("return arguments[0].map((p) => getComputedStyle(document.querySelector(p)).direction)", places)
     assert dict(zip(places, ways)) == dict.fromkeys(places, "rtl")
     assert tab.run("return getComputedStyle(document.querySelector('.notification .headline')).direction") == "ltr"
+    gap = tab.run(
+        "const range = document.createRange(); range.selectNodeContents(document.querySelector('.task .content'));"
+        "return document.querySelector('.task .change').getBoundingClientRect().left - range.getBoundingClientRect().right"
+    )
+    assert gap < 60, "it begins at the right edge of its row"
 
 
 def test_new_events_are_seen_on_a_phone(visit, http, user):

@@ -315,6 +315,18 @@ def test_odd_messages_of_other_programs(stack, visit, http, publisher, user, tas
     eventually(lambda: kinds(tab)[0] == "task.updated", 10, "the feed goes on")
 
 
+def test_any_date_the_database_takes(stack, visit, user):
+    """The whole range of its type, in the user's own calendar."""
+    stack.sql(
+        "INSERT INTO tasks (user_id, status, content, created_at, completed_at) VALUES "
+        f"({user}, 0, 'a', '1969-12-31 12:00:00.500', NULL), ({user}, 1, 'b', '1960-01-01', '1961-02-03 12:05:06.789'), "
+        f"({user}, 0, 'c', '1000-01-02 12:00:00', NULL), ({user}, 0, 'd', '9999-12-30 12:00:00.999', NULL)"
+    )
+    tab = visit(user)
+    whens = tab.run("return [...document.querySelectorAll('.task .when')].map((e) => e.textContent.split(',').slice(0, 2).join())")
+    assert whens == ["Added Dec 30, 9999", "Added Jan 2, 1000", "Done Feb 3, 1961", "Added Dec 31, 1969"]
+
+
 def test_odd_rows(stack, visit, user):
     """Rows that the API would never write are shown as far as they can be, and take nothing else with them."""
     odd = [
