@@ -53,6 +53,7 @@ nginx_limits() {
     export ALLOWED_ORIGINS=${ALLOWED_ORIGINS:-} ALLOWED_HEADERS=${ALLOWED_HEADERS:-} BASE_PATH=${BASE_PATH:-}
     [[ $ALLOWED_ORIGINS =~ ^[]A-Za-z0-9:/.*,[_~\ -]*$ ]] || die "ALLOWED_ORIGINS has a character that is in no origin: '$ALLOWED_ORIGINS'"
     [[ $ALLOWED_HEADERS =~ ^[A-Za-z0-9,_\ -]*$ ]] || die "ALLOWED_HEADERS must be names with commas between them, not '$ALLOWED_HEADERS'"
+    ALLOWED_HEADERS=$(printf '%s' "$ALLOWED_HEADERS" | sed 's/[ ,]\+/, /g; s/^, //; s/, $//') # as a header wants it
     [[ $BASE_PATH =~ ^(/[A-Za-z0-9._~-]+)*$ ]] || die "BASE_PATH must be like /carillon, not '$BASE_PATH'"
     [[ $HSTS_MAX_AGE =~ ^[0-9]{1,9}$ ]] || die "HSTS_MAX_AGE must be a number of seconds, not '$HSTS_MAX_AGE'"
 }

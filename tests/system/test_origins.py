@@ -1,8 +1,11 @@
 """Pages of other origins, and names that are not ours: one rule at every door, with tokens and without."""
 
+import re
+
 import pytest
 
 from lib.http import Http, assert_problem
+from lib.stack import ROOT
 from lib.ws import WebSocket
 
 EVIL = "http://evil.example"
@@ -186,6 +189,14 @@ def test_the_question_before_a_request(guarded_stack, path):
     assert answer.status == 204 and not [name for name in answer.headers if name.lower().startswith("access-control")]
     answer = client.call("OPTIONS", path, headers={"Origin": "https://app.example"})
     assert answer.status == 204 and answer.header("Allow") and answer.header("Access-Control-Allow-Methods") is None
+
+
+def test_one_list_of_headers_that_a_page_may_read():
+    """In the API's answers and in those of the notifier, which nginx writes."""
+    source = (ROOT / "fcgi-api/http/cors.c").read_text()
+    api = "".join(re.findall(r'"([^"]*)"', re.search(r"#define EXPOSED_HEADERS(.*?)\n#", source, re.S)[1]))
+    nginx = re.search(r'map \$cors_origin \$cors_exposed {\s+default "([^"]*)"', (ROOT / "nginx/templates/cors.conf.template").read_text())[1]
+    assert api == nginx
 
 
 def test_without_a_list_no_answer_has_such_headers(http):
