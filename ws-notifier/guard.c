@@ -114,47 +114,80 @@ static enum close_code judge_close(struct guard_control *control)
 
 /* ---- bytes --------------------------------------------------------------------------------------- */
 
-/* The frame must not be taken. Whose first byte has gone already, in a piece of its own, is left to the
- * caller. */
-static void refuse(struct guard *guard, unsigned char *first_at, struct guard_verdict *verdict)
+/* What comes is read at `in`; what is left of it is written at `out`, which is never ahead. */
+struct piece {
+    unsigned char *in, *end, *out;
+    unsigned char *first; /* of the frame, as it is left; NULL: not in this piece */
+    struct guard_verdict verdict;
+};
+
+static bool is_taken_out(const struct guard *guard)
 {
-    guard->stage = OVER;
-    if (first_at)
-        *first_at = BYTE_NONSENSE;
-    else
-        verdict->fault = CLOSE_PROTOCOL;
+    return guard->first == BYTE_PING || guard->first == BYTE_PONG;
 }
 
-static void end_frame(struct guard *guard, unsigned char *first_at, struct guard_verdict *verdict)
+static void pass(const struct guard *guard, struct piece *piece, size_t length)
+{
+    if (!is_taken_out(guard)) {
+        if (piece->out != piece->in)
+            memmove(piece->out, piece->in, length);
+        piece->out += length;
+    }
+    piece->in += length;
+}
+
+/* The frame must not be taken. Whose first byte has gone already, in a piece of its own, is left to the
+ * caller. */
+static void refuse(struct guard *guard, struct piece *piece)
+{
+    bool taken_out = is_taken_out(guard);
+
+    guard->stage = OVER;
+    guard->first = 0;
+    if (!piece->first)
+        piece->verdict.fault = CLOSE_PROTOCOL;
+    else if (taken_out)
+        *piece->out++ = BYTE_NONSENSE; /* in its place */
+    else
+        *piece->first = BYTE_NONSENSE;
+    if (!piece->first && taken_out)
+        piece->in = piece->end; /* without its beginning the rest is no frame */
+}
+
+static void end_frame(struct guard *guard, struct piece *piece)
 {
     guard->stage = FIRST;
     if (guard->first == BYTE_PING) {
         answer_ping(control_of(guard));
-        verdict->pings++;
+        piece->verdict.pings++;
+    } else if (guard->first == BYTE_PONG) {
+        piece->verdict.pongs++;
     } else if (guard->first == BYTE_CLOSE) {
         guard->stage = OVER;
-        verdict->fault = judge_close(control_of(guard));
-        if (verdict->fault != CLOSE_NOT && first_at)
-            *first_at = BYTE_PONG;
+        piece->verdict.fault = judge_close(control_of(guard));
+        if (piece->verdict.fault != CLOSE_NOT && piece->first)
+            piece->out = piece->first;
     }
     guard->first = 0;
 }
 
-/* After the head. */
-static void begin_payload(struct guard *guard, unsigned char *first_at, struct guard_verdict *verdict)
+static void take_first(struct guard *guard, struct piece *piece)
 {
-    guard->stage = PAYLOAD;
-    if (guard->left == 0)
-        end_frame(guard, first_at, verdict);
+    piece->first = piece->out;
+    guard->first = *piece->in;
+    guard->stage = SECOND;
+    pass(guard, piece, 1);
+    if (guard->first & RESERVED)
+        *piece->first = BYTE_NONSENSE;
 }
 
-static void take_second(struct guard *guard, unsigned char byte, unsigned char *first_at,
-                        struct guard_verdict *verdict)
+static void take_second(struct guard *guard, struct piece *piece)
 {
+    unsigned char byte = *piece->in;
     unsigned length = byte & ~MASKED;
 
     if (!(byte & MASKED) || ((guard->first & OPCODE_CONTROL) && length > CONTROL_MAX)) {
-        refuse(guard, first_at, verdict);
+        refuse(guard, piece);
         return;
     }
     guard->left = length > CONTROL_MAX ? 0 : length;
@@ -164,70 +197,70 @@ static void take_second(struct guard *guard, unsigned char byte, unsigned char *
         control->size = (uint8_t)length;
         control->taken = 0;
     }
+    pass(guard, piece, 1);
 }
 
 /* A length of more than 4 GiB is as good as one of 4: it is too long, and the end. */
-static void take_length(struct guard *guard, unsigned char byte, unsigned char *first_at,
-                        struct guard_verdict *verdict)
+static void take_length(struct guard *guard, struct piece *piece)
 {
+    unsigned char byte = *piece->in;
     bool full = guard->left > UINT32_MAX >> 8;
+
     if (guard->stage == LENGTH + 8 && (byte & 0x80)) { /* a negative one */
-        refuse(guard, first_at, verdict);
+        refuse(guard, piece);
         return;
     }
     guard->left = full ? UINT32_MAX : guard->left << 8 | byte;
     if (--guard->stage == LENGTH)
         guard->stage = MASK + 4;
+    pass(guard, piece, 1);
 }
 
-static void take_mask(struct guard *guard, unsigned char byte, unsigned char *first_at,
-                      struct guard_verdict *verdict)
+static void take_mask(struct guard *guard, struct piece *piece)
 {
     if (is_kept(guard))
-        guard->control->mask[MASK + 4 - guard->stage] = byte;
-    if (--guard->stage == MASK)
-        begin_payload(guard, first_at, verdict);
+        guard->control->mask[MASK + 4 - guard->stage] = *piece->in;
+    pass(guard, piece, 1);
+    if (--guard->stage > MASK)
+        return;
+    guard->stage = PAYLOAD;
+    if (guard->left == 0)
+        end_frame(guard, piece);
 }
 
-/* Returns how many of the bytes it was. */
-static size_t take_payload(struct guard *guard, const unsigned char *bytes, size_t length,
-                           unsigned char *first_at, struct guard_verdict *verdict)
+static void take_payload(struct guard *guard, struct piece *piece)
 {
-    size_t taken = length < guard->left ? length : guard->left;
+    size_t come = (size_t)(piece->end - piece->in);
+    size_t taken = come < guard->left ? come : guard->left;
+
     if (is_kept(guard)) {
         struct guard_control *control = guard->control;
         for (size_t i = 0; i < taken; i++, control->taken++)
-            control->payload[control->taken] = bytes[i] ^ control->mask[control->taken % 4];
+            control->payload[control->taken] = piece->in[i] ^ control->mask[control->taken % 4];
     }
+    pass(guard, piece, taken);
     guard->left -= (uint32_t)taken;
     if (guard->left == 0)
-        end_frame(guard, first_at, verdict);
-    return taken;
+        end_frame(guard, piece);
 }
 
 struct guard_verdict guard_look(struct guard *guard, unsigned char *bytes, size_t length)
 {
-    struct guard_verdict verdict = {.fault = CLOSE_NOT};
-    unsigned char *first_at = NULL; /* of this frame, when it is among these bytes */
+    struct piece piece = {.in = bytes, .end = bytes + length, .out = bytes, .verdict = {.fault = CLOSE_NOT}};
 
-    for (size_t i = 0; i < length && guard->stage != OVER; i++) {
-        if (guard->stage == FIRST) {
-            first_at = bytes + i;
-            guard->first = bytes[i];
-            guard->stage = SECOND;
-            if (bytes[i] == BYTE_PING)
-                bytes[i] = BYTE_PONG;
-            else if (bytes[i] & RESERVED)
-                bytes[i] = BYTE_NONSENSE;
-        } else if (guard->stage == SECOND) {
-            take_second(guard, bytes[i], first_at, &verdict);
-        } else if (guard->stage < MASK) {
-            take_length(guard, bytes[i], first_at, &verdict);
-        } else if (guard->stage < PAYLOAD) {
-            take_mask(guard, bytes[i], first_at, &verdict);
-        } else {
-            i += take_payload(guard, bytes + i, length - i, first_at, &verdict) - 1;
-        }
+    while (piece.in < piece.end && guard->stage != OVER) {
+        if (guard->stage == FIRST)
+            take_first(guard, &piece);
+        else if (guard->stage == SECOND)
+            take_second(guard, &piece);
+        else if (guard->stage < MASK)
+            take_length(guard, &piece);
+        else if (guard->stage < PAYLOAD)
+            take_mask(guard, &piece);
+        else
+            take_payload(guard, &piece);
     }
-    return verdict;
+    pass(guard, &piece, (size_t)(piece.end - piece.in));
+    piece.verdict.length = (size_t)(piece.out - bytes);
+    return piece.verdict;
 }

@@ -1,12 +1,13 @@
 /* What a WebSocket's peer says, looked at before the library reads it. libwebsockets (4.1 to 4.5) takes
- * frames that are not masked; answers only the oldest of several pings; leaves without a word after a control
- * frame that is too long or a close with a reason that is no text; answers a close with one byte or a code
- * that does not exist with the same; and loses its place after a frame with a reserved bit, so that it does
- * not see the answer to its own close (RFC 6455: 5.1, 5.2, 5.5, 5.5.3, 7.4, 8.1).
+ * frames that are not masked; answers only the oldest of several pings; holds the payload of a pong to be
+ * text, after a text; leaves without a word after a control frame that is too long or a close with a reason
+ * that is no text; answers a close with one byte or a code that does not exist with the same; and loses its
+ * place after a frame with a reserved bit, so that it does not see the answer to its own close (RFC
+ * 6455: 5.1, 5.2, 5.5, 5.5.3, 7.4, 8.1).
  *
- * The bytes stay where they are and as many as they were; of a frame that must not be taken the first byte is
- * changed: into an opcode that does not exist, which the library answers with 1002, or into a pong, which
- * means nothing. Pings become pongs too, and are answered by ourselves. */
+ * So pings and pongs are taken out, and pings answered by ourselves; a close that is wrong is taken out, and
+ * the caller closes; and of a frame that is to be answered with 1002 the first byte becomes an opcode that
+ * does not exist, which the library answers so. */
 #ifndef CARILLON_GUARD_H
 #define CARILLON_GUARD_H
 
@@ -29,11 +30,12 @@ struct guard {
 };
 
 struct guard_verdict {
-    unsigned pings;        /* that have come to their end */
+    size_t length;         /* of what is left for the library */
+    unsigned pings, pongs; /* that have come to their end */
     enum close_code fault; /* to be closed with; CLOSE_NOT: nothing, or the library will */
 };
 
-/* Looks at what has just come, and changes it where it must. */
+/* Looks at what has just come, and makes of it what the library may read. */
 struct guard_verdict guard_look(struct guard *guard, unsigned char *bytes, size_t length);
 
 /* Frames that answer its pings: *length bytes, 0 when there are none. After guard_answered() they are gone.

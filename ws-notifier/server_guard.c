@@ -7,6 +7,7 @@
  * says so. */
 #include "ws-notifier/server_internal.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -30,20 +31,28 @@ static bool ends_request(const unsigned char *bytes, size_t length)
     return memcmp(bytes + length - looked, end + sizeof end - 1 - looked, looked) == 0;
 }
 
+/* Nothing left is nothing come yet, not the end. */
+static ssize_t look(struct session *session, void *bytes, size_t length)
+{
+    struct guard_verdict verdict = guard_look(&session->guard, bytes, length);
+    if (verdict.pings + verdict.pongs > 0 || verdict.fault != CLOSE_NOT)
+        session_guarded(lws_context_user(lws_get_context(session->wsi)), session, &verdict);
+    if (verdict.length > 0)
+        return (ssize_t)verdict.length;
+    errno = EAGAIN;
+    return -1;
+}
+
 ssize_t recv(int fd, void *buf, size_t n, int flags)
 {
     ssize_t length = recvfrom(fd, buf, n, flags, NULL, NULL);
     if (length <= 0 || fd < 0 || (size_t)fd >= watched.size || (flags & MSG_PEEK))
         return length;
     struct session *session = watched.sessions[fd];
-    if (session) {
-        struct guard_verdict verdict = guard_look(&session->guard, buf, (size_t)length);
-        if (verdict.pings > 0 || verdict.fault != CLOSE_NOT)
-            session_guarded(lws_context_user(lws_get_context(session->wsi)), session, &verdict);
-    } else {
-        watched.fd = fd;
-        watched.ended = ends_request(buf, (size_t)length);
-    }
+    if (session)
+        return look(session, buf, (size_t)length);
+    watched.fd = fd;
+    watched.ended = ends_request(buf, (size_t)length);
     return length;
 }
 

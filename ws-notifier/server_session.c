@@ -217,6 +217,8 @@ void session_guarded(struct server *server, struct session *session, const struc
         fault = quota_listen(server->quota, client_guest(session->client), 0, true, now_ms);
     if (fault != CLOSE_NOT)
         client_close(session->client, fault);
+    if (verdict->pongs > 0)
+        session_pong(server, session);
     if (verdict->pings == 0 || client_closing(session->client))
         return;
     session->since_ms = now_ms;

@@ -10,7 +10,7 @@ import pytest
 from lib.http import Http, assert_problem
 from lib.proc import read
 from lib.wait import eventually
-from lib.ws import OP_BINARY, OP_CLOSE, OP_CONTINUE, OP_PING, OP_PONG, OP_TEXT, RawWebSocket
+from lib.ws import OP_CLOSE, OP_CONTINUE, OP_PING, OP_PONG, OP_TEXT, RawWebSocket
 
 
 @pytest.fixture

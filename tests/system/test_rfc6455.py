@@ -137,8 +137,21 @@ def test_a_pong_that_nobody_asked_for(raw, payload):
     is_answered(raw)
 
 
+@pytest.mark.parametrize("opcode", [OP_PING, OP_PONG])
+def test_payloads_of_pings_are_no_text(raw, opcode):
+    """Not even after a text, and not within a letter of one: the library read them as a part of it."""
+    is_answered(raw)
+    raw.send_frame(opcode, b"\xff\xfe")
+    text = '{"type":"é"}'.encode()
+    raw.send_bytes(frame(OP_TEXT, text[:10], final=False) + frame(opcode, b"x") + frame(OP_CONTINUE, text[10:]))
+    if opcode == OP_PING:
+        hears(raw, (OP_PONG, b"\xff\xfe"), (OP_PONG, b"x"))
+    assert raw.recv_json(5)["code"] == "bad_request"
+    is_answered(raw)
+
+
 @pytest.mark.parametrize("opcode", [OP_PING, OP_PONG, OP_CLOSE])
-@pytest.mark.parametrize("size", [126, 65536])
+@pytest.mark.parametrize("size", [126, 1000])
 def test_a_control_frame_that_is_too_long(raw, opcode, size):
     raw.send_frame(opcode, b"\xfe" * size)
     is_closed(raw, 1002)

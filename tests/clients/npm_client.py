@@ -1,0 +1,52 @@
+"""Clients from npm as processes that say what happens to them, a line of JSON each time."""
+
+import json
+import os
+import subprocess
+import threading
+from pathlib import Path
+
+from lib.npm import installed
+
+HERE = Path(__file__).resolve().parent
+
+
+def modules():
+    return installed("clients", HERE, "the clients from npm")
+
+
+class Client:
+    def __init__(self, script, *arguments):
+        self.name, self.lines = " ".join([script, *arguments]), []
+        self._process = subprocess.Popen(
+            ["node", HERE / script, *arguments],
+            env={**os.environ, "NODE_MODULES": str(modules())},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self):
+        for line in self._process.stdout:
+            self.lines.append(json.loads(line))
+
+    def seen(self, what):
+        """The first line that says this; None when there is none yet."""
+        return next((line for line in list(self.lines) if line["what"] == what), None)
+
+    def contents(self):
+        """Of the tasks it has been told of."""
+        frames = [line["frame"] for line in list(self.lines) if line["what"] == "message"]
+        return [frame["task"]["content"] for frame in frames if frame["type"] == "notification"]
+
+    def stop(self):
+        self._process.stdin.close()
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._reader.join(timeout=10)
+        self._process.stdout.close()
