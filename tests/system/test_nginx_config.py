@@ -239,6 +239,7 @@ def test_under_a_path(nginx, task):
     for path in ("/carillon/", "/carillon/index.html", "/carillon/js/main.js", "/carillon/problems/validation", "/carillon/readyz", "/carillon/notifier/readyz"):
         assert http.get(path).status == 200, path
     assert "<html" in http.get("/carillon/").text
+    assert "<a href='/carillon/'>" in http.get("/carillon/nothing", headers={"Accept": "text/html"}).text
     made = http.post("/carillon/tasks", {"user_id": user, "content": "under a path"})
     assert made.status == 201 and made.header("Location") == f"/carillon/tasks/{made.json()['id']}"
     assert http.get(made.header("Location")).json() == made.json()
