@@ -32,8 +32,9 @@
       "1 while the broker takes no messages because of an alarm (memory, disk)")                             \
     X(API_BROKER_CONFIRMED_MS, METRIC_SECONDS, "carillon_api_broker_confirmed_seconds", "",                  \
       "When the broker last confirmed a message, by the machine's uptime")                                   \
-    X(API_DB_REFUSES, METRIC_GAUGE, "carillon_api_db_writes_refused", "",                                    \
-      "1 while the database takes no writes (a full disk, read-only)")                                       \
+    X(API_DB_REFUSED_MS, METRIC_SECONDS, "carillon_api_db_write_refused_seconds", "",                        \
+      "When the database last could not store a change (full, read-only), by the machine's uptime; 0: one "  \
+      "was since")                                                                                           \
     X(API_PUBLISHER_SEEN_MS, METRIC_SECONDS, "carillon_api_publisher_seen_seconds", "",                      \
       "When the pool's publisher was last at work, by the machine's uptime")                                 \
     X(API_EVENTS_PUBLISHED, METRIC_COUNTER, "carillon_api_events_published_total", "",                       \

@@ -24,7 +24,7 @@ static const char *why_not_ready(struct app *app, const char **database)
         *database = "down";
         return "The database does not answer.";
     }
-    if (health_writes_refused(app->service->metrics)) {
+    if (health_writes_refused(app->service->metrics, clock_monotonic_ms())) {
         *database = "refusing";
         return "The database takes no writes.";
     }

@@ -21,11 +21,6 @@ void health_confirmed(struct metrics *metrics, int64_t now_ms)
     metrics_set(metrics, API_BROKER_CONFIRMED_MS, now_ms);
 }
 
-void health_writes(struct metrics *metrics, bool refused)
-{
-    metrics_set(metrics, API_DB_REFUSES, refused);
-}
-
 enum broker_health health_broker(const struct metrics *metrics, int64_t now_ms)
 {
     if (metrics_get(metrics, API_BROKER_CONNECTED) == 0)
@@ -50,7 +45,8 @@ bool health_events_leave(const struct metrics *metrics, int64_t now_ms)
            metrics_get(metrics, API_OUTBOX_OLDEST_MS) <= HEALTH_LEAVES_MS;
 }
 
-bool health_writes_refused(const struct metrics *metrics)
+bool health_writes_refused(const struct metrics *metrics, int64_t now_ms)
 {
-    return metrics_get(metrics, API_DB_REFUSES) != 0;
+    int64_t refused_at = metrics_get(metrics, API_DB_REFUSED_MS);
+    return refused_at != 0 && now_ms - refused_at <= HEALTH_REFUSED_MS;
 }

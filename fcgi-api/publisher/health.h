@@ -14,6 +14,9 @@
 /* An event that has waited longer does not leave, whatever the broker says of itself. */
 #define HEALTH_LEAVES_MS 30000
 
+/* A refused write says nothing of those that could be tried now after so long (store/group.c notes it). */
+#define HEALTH_REFUSED_MS 30000
+
 enum broker_health {
     BROKER_DOWN,    /* no connection */
     BROKER_BLOCKED, /* connected, and under an alarm (memory, disk): takes no messages */
@@ -25,12 +28,11 @@ enum broker_health {
 void health_connected(struct metrics *metrics, bool connected, int64_t now_ms);
 void health_blocked(struct metrics *metrics, bool blocked);
 void health_confirmed(struct metrics *metrics, int64_t now_ms);
-void health_writes(struct metrics *metrics, bool refused);
 
 /* From anywhere. */
 enum broker_health health_broker(const struct metrics *metrics, int64_t now_ms);
 const char *health_broker_word(enum broker_health health); /* "up", "down", "blocked", "silent" */
 bool health_events_leave(const struct metrics *metrics, int64_t now_ms);
-bool health_writes_refused(const struct metrics *metrics);
+bool health_writes_refused(const struct metrics *metrics, int64_t now_ms);
 
 #endif

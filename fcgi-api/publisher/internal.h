@@ -96,7 +96,7 @@ struct publisher {
     int64_t db_retry_at;
 
     /* what one process does for all */
-    int64_t sweep_at, beacon_at, alive_at, purge_at, probe_at;
+    int64_t sweep_at, beacon_at, alive_at, purge_at;
     struct retention retention;
 };
 

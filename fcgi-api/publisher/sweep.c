@@ -13,7 +13,6 @@
 #define SWEEP_AGAIN_MS     100 /* when there were some: out of a long backlog only the first were looked at */
 #define BEACON_INTERVAL_MS 10000 /* finds a stream that is gone, too */
 #define ALIVE_INTERVAL_MS  10000
-#define PROBE_INTERVAL_MS  5000
 #define PURGE_INTERVAL_MS  60000
 #define PURGE_AGAIN_MS     100 /* while there is more to delete */
 #define PURGE_ROWS         500
@@ -57,12 +56,6 @@ static void set_gauges(struct publisher *publisher)
         return;
     metrics_set(publisher->metrics, API_OUTBOX_DEPTH, (int64_t)rows);
     metrics_set(publisher->metrics, API_OUTBOX_OLDEST_MS, oldest_ms);
-}
-
-/* A database that answers may take no writes: its disk is full, or it is read-only. */
-static void probe_writes(struct publisher *publisher)
-{
-    health_writes(publisher->metrics, store_probe(publisher->store) == ERR_UNAVAILABLE);
 }
 
 static void note_alive(struct publisher *publisher)
@@ -124,8 +117,6 @@ void publisher_sweep(struct publisher *publisher)
             (void)publisher_send_beacon(publisher);
     }
     set_gauges(publisher);
-    if (is_due(&publisher->probe_at, now, PROBE_INTERVAL_MS))
-        probe_writes(publisher);
     if (is_due(&publisher->purge_at, now, PURGE_INTERVAL_MS))
         purge(publisher);
     /* One who has a broker can do more with it. */

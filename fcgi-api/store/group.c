@@ -149,6 +149,17 @@ static void announce(struct commit_group *group, const struct batch *batch)
     }
 }
 
+/* A database that answers may take no writes (a full disk, read-only): readiness wants to know. */
+static void note_refusal(struct metrics *metrics, const struct store *store, enum err err)
+{
+    bool refused =
+        err == ERR_UNAVAILABLE && (store->failure == FAILURE_REFUSED || store->failure == FAILURE_READ_ONLY);
+    if (refused)
+        metrics_set(metrics, API_DB_REFUSED_MS, clock_monotonic_ms());
+    else if (err == ERR_OK && metrics_get(metrics, API_DB_REFUSED_MS) != 0)
+        metrics_set(metrics, API_DB_REFUSED_MS, 0);
+}
+
 static void commit(struct commit_group *group, struct store *store, struct batch *batch, int attempts)
 {
     enum store_mode mode = batch->patient ? STORE_WRITE : STORE_CHANGE;
@@ -157,6 +168,8 @@ static void commit(struct commit_group *group, struct store *store, struct batch
         log_set_request_id(NULL); /* a line about several is of none of them */
     enum err err = store_run_until(store, mode, batch_work, batch,
                                    earliest_deadline(batch->changes, batch->count), attempts);
+    if (group->store->metrics)
+        note_refusal(group->store->metrics, store, err);
     judge(batch, store, err);
     announce(group, batch);
 }

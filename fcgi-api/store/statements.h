@@ -162,9 +162,6 @@
       "SELECT COUNT(*) FROM schema_migrations WHERE name REGEXP '^[0-9]{3}_'")                               \
     X(SQL_PURGE_EVENTS,                                                                                      \
       "CALL purge_events(?, ?)")                                                                             \
-    X(SQL_PROBE,                                                                                            \
-      "INSERT INTO events (user_id, seq, type, task_id, payload, created_at) "                              \
-      "SELECT id, 0, 'probe', 0, REPEAT('x', 16000), UTC_TIMESTAMP(3) FROM users ORDER BY id LIMIT 1")      \
     X(SQL_NEWEST_EVENT,                                                                                      \
       "SELECT created_at FROM events ORDER BY created_at DESC LIMIT 1")                                      \
     X(SQL_OLD_KEYS_DELETE,                                                                                   \

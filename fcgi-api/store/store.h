@@ -35,9 +35,6 @@ void store_use_metrics(struct store *store, struct metrics *metrics);
 /* Does the database answer? For readiness. ERR_STALE: it does, with tables older than this program's. */
 MUST_CHECK enum err store_ping(struct store *store);
 
-/* Would a write work? Adds a large row to the journal, and takes it back. */
-MUST_CHECK enum err store_probe(struct store *store);
-
 /* ---- events ------------------------------------------------------------------------------------- */
 
 struct outbox_event {

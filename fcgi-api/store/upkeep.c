@@ -186,24 +186,6 @@ enum err store_set_moment(struct store *store, const char *name, int64_t wall_ms
     return store_run(store, STORE_WRITE, set_moment_work, &call);
 }
 
-/* ---- does a write work? --------------------------------------------------------------------------- */
-
-/* It went well, and must not stay. */
-#define ERR_TAKE_BACK ERR_GONE
-
-static enum err probe_work(struct store *store, void *context)
-{
-    (void)context;
-    enum err err = store_execute(store, SQL_PROBE, NULL, 0, NULL);
-    return err ? err : ERR_TAKE_BACK;
-}
-
-enum err store_probe(struct store *store)
-{
-    enum err err = store_run(store, STORE_WRITE, probe_work, NULL);
-    return err == ERR_TAKE_BACK ? ERR_OK : err;
-}
-
 /* ---- purging ------------------------------------------------------------------------------------- */
 
 struct purge_call {

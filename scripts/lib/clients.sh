@@ -28,5 +28,28 @@ database_address() {
     fi
 }
 
+# connection_file FILE: the address that the environment names (DB_SOCKET, or DB_HOST and DB_PORT, DB_USER, DB_PASSWORD or DB_PASSWORD_FILE,
+# DB_TLS_*), with the password, which as an argument would show in ps.
+connection_file() {
+    local password=${DB_PASSWORD:-}
+    [ -z "${DB_PASSWORD_FILE:-}" ] || password=$(<"$DB_PASSWORD_FILE")
+    (
+        umask 077
+        {
+            database_address "${DB_USER:-root}" "${DB_SOCKET:-}" "${DB_HOST:-127.0.0.1}" "${DB_PORT:-3306}"
+            [ -z "$password" ] || say "password = \"${password//[\\\"]/\\&}\""
+            [ -n "${DB_SOCKET:-}" ] || tls_lines
+        } >"$1"
+    )
+}
+
+# As the API: with a CA there is TLS, with the host the certificate is for, or no connection.
+tls_lines() {
+    [ -n "${DB_TLS_CA:-}" ] || return 0
+    say "ssl-ca = \"$DB_TLS_CA\""
+    say "ssl-verify-server-cert"
+    [ -z "${DB_TLS_CERT:-}" ] || printf 'ssl-cert = "%s"\nssl-key = "%s"\n' "$DB_TLS_CERT" "${DB_TLS_KEY:-}"
+}
+
 # web_client ARGUMENT...: curl without ~/.curlrc; false for an answer of 400 and above.
 web_client() { (clean_environment curl --disable --silent --fail "$@"); }

@@ -84,6 +84,11 @@ notifier_configure() {
         "PROGRAM=$BUILD_DIR/ws-notifier" "WS_HOST=127.0.0.1" "WS_PORT=$2"
 }
 
+watch_configure() {
+    service_make watch watch "FCGI_SOCKET=$FCGI_SOCKET" "BROKER_SERVICE=$SERVICE_DIR/rabbitmq" "BROKER_STUCK_S=$BROKER_STUCK_S"
+    ln -s "$SERVICE_DIR/rabbitmq/alarm" "$SERVICE_DIR/watch/alarm"
+}
+
 adminer_configure() {
     service_make adminer adminer "ADMINER_PORT=$ADMINER_PORT" "DB_PORT=$DB_PORT"
 }

@@ -3,6 +3,8 @@
 # file that is read at each start (accounts.sh).
 
 rabbitmq_configure() {
+    RABBITMQ_OLD=no
+    [ ! -d "$RUN_DIR/rabbitmq/carillon@localhost" ] || RABBITMQ_OLD=yes
     mkdir -p "$RUN_DIR/rabbitmq/home" "$ETC_DIR/rabbitmq"
     rm -f "$SECRET_DIR/amqp_password" # of an account that is no more, see rabbitmq_dismiss
     (
@@ -11,6 +13,9 @@ rabbitmq_configure() {
         broker_accounts / "${AMQP_EXCHANGE:-tasks}" "${AMQP_QUEUE:-tasks_completed}" admin >"$ETC_DIR/rabbitmq/definitions.json"
         printf 'user = "admin:%s"\n' "$(secret amqp_admin_password)" >"$ETC_DIR/rabbitmq/admin.curl"
     )
+    # Erlang's word between its programs: new at each start, so that an empty file (a power cut) is no matter.
+    rm -f "$RUN_DIR/rabbitmq/home/.erlang.cookie"
+    (umask 377 && random_password >"$RUN_DIR/rabbitmq/home/.erlang.cookie")
     printf '[rabbitmq_management].\n' >"$ETC_DIR/rabbitmq/enabled_plugins"
     : >"$ETC_DIR/rabbitmq/rabbitmq-env.conf" # keeps the system's from being read
     service_make epmd epmd "ERL_EPMD_PORT=$EPMD_PORT"
@@ -66,15 +71,36 @@ rabbitmq_dismiss() {
     case $status in 204 | 404) ;; *) die "cannot remove RabbitMQ's old user carillon ($status); see scripts/logs rabbitmq" ;; esac
 }
 
-# A stream can be left in a state from which RabbitMQ 3.10 does not bring it up again (see
-# parts/rabbitmq/start). The database has every event, so the broker's data may be made anew.
+# RabbitMQ's data are a copy of what the database has, so a broker that does not start with them gets new ones.
+rabbitmq_part() { (cd "$SERVICE_DIR/rabbitmq" && clean_environment s6-envdir env "$@"); }
+
+# Before its start: what was asked for, or would end the start after a minute with Erlang's terms.
+rabbitmq_look() {
+    local damaged
+    if [ "$RENEW_BROKER" = yes ]; then rabbitmq_part ./renew "as asked"
+    elif damaged=$(rabbitmq_part ./damaged); then rabbitmq_part ./renew "empty: ${damaged//$'\n'/ }"
+    fi
+}
+
+rabbitmq_wait() {
+    begin rabbitmq
+    if ! wait_until 90000 rabbitmq_decided || ! part_check rabbitmq; then
+        # Without data of before there is nothing to renew: part_wait shows what it said.
+        if [ "$RABBITMQ_OLD" = yes ] && supervisor_runs; then rabbitmq_renew "it did not start with them"; fi
+    fi
+    part_wait rabbitmq 90 "$1"
+}
+
+rabbitmq_decided() { part_check rabbitmq || [ "$(part_restarts rabbitmq)" -ge 1 ] || ! supervisor_runs; }
+
+# A stream can be left in a state from which RabbitMQ 3.10 does not bring it up again (see parts/rabbitmq/start).
 rabbitmq_stream_lost() { tail -qn 3 "$LOG_DIR/ws-notifier/current" "$LOG_DIR/fcgi-api/current" | grep -qs "home node .* is down or inaccessible"; }
 
+# rabbitmq_renew WHY
 rabbitmq_renew() {
-    local kept
-    kept=$RUN_DIR/rabbitmq/lost-$(date -u +%Y%m%dT%H%M%SZ)
-    say "the broker cannot bring up its stream: starting it with new data; the old is in $kept"
-    s6-svc -wD -T 10000 -d "$SERVICE_DIR/rabbitmq"
-    mv "$RUN_DIR/rabbitmq/carillon@localhost" "$kept"
+    s6-svc -wD -T 20000 -d "$SERVICE_DIR/rabbitmq" || true
+    rabbitmq_part ./renew "$1"
+    # Its deaths until now are no reason to give up.
+    s6-svdt-clear "$SERVICE_DIR/rabbitmq"
     part_start rabbitmq
 }

@@ -89,7 +89,7 @@ part_wait() {
 part_settled() { part_check "$1" || [ "$(part_restarts "$1")" -ge 4 ] || ! supervisor_runs; }
 
 # Stops the parts in the order of the data's flow: first what takes new work, last what keeps it.
-STOP_WAVES=('nginx ws-notifier* adminer' 'fcgi-api' 'rabbitmq mariadb' 'epmd fcgi-socket')
+STOP_WAVES=('watch' 'nginx ws-notifier* adminer' 'fcgi-api' 'rabbitmq mariadb' 'epmd fcgi-socket')
 
 supervisor_stop() {
     local wave

@@ -83,7 +83,7 @@ static inline int reset(void **state)
     (void)state;
     memset(&fake, 0, sizeof fake);
     health_connected(service.metrics, true, clock_monotonic_ms());
-    health_writes(service.metrics, false);
+    metrics_set(service.metrics, API_DB_REFUSED_MS, 0);
     metrics_set(service.metrics, API_OUTBOX_OLDEST_MS, 0);
     return 0;
 }

@@ -453,11 +453,11 @@ static void test_ready(void **state)
 static void test_ready_but_for_writes(void **state)
 {
     (void)state;
-    health_writes(service.metrics, true);
+    metrics_set(service.metrics, API_DB_REFUSED_MS, clock_monotonic_ms());
     assert_int_equal(send("GET", "/readyz", ""), 503);
     assert_true(has("The database takes no writes."));
     assert_true(has("\"database\":\"refusing\",\"broker\":\"up\"}"));
-    health_writes(service.metrics, false);
+    metrics_set(service.metrics, API_DB_REFUSED_MS, clock_monotonic_ms() - HEALTH_REFUSED_MS - 1);
     assert_int_equal(send("GET", "/readyz", ""), 200);
 }
 

@@ -1,0 +1,128 @@
+"""A broker that runs and carries nothing, or does not start with its data: it heals without a person, and no event is
+missing. On a file system of its own, so that it can be full."""
+
+import os
+import subprocess
+
+import pytest
+
+from lib.stack import Stack
+from lib.wait import eventually
+from test_broker_away import rabbitmqctl, whole_journal_is_in_the_stream
+from test_metrics import scrape, total
+
+pytestmark = [pytest.mark.long, pytest.mark.disturbs, pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")]
+
+# Ends what streams stand on, as a full disk does, and the writer of ours.
+END_STREAMS = """[supervisor:terminate_child(ra_systems_sup, Id) || {Id, _, _, _} <- supervisor:which_children(ra_systems_sup)],
+    [exit(P, kill) || {_, P, _, [osiris_writer]} <- supervisor:which_children(osiris_server_sup)], ok."""
+
+
+@pytest.fixture(scope="module")
+def stack():
+    own = Stack.prepare(API_WORKERS=2, ADMINER_PORT="off", BROKER_STUCK_S=10, DB_TIMEOUT_MS=8000)
+    place = own.run_dir.parent
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=500m,mode=755", "tmpfs", place], capture_output=True, text=True)
+    if done.returncode != 0:
+        own.stop()
+        pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
+    try:
+        own.run()
+        own.ready()
+        yield own
+        reports = own.sanitizer_reports()
+        own.script("stop", timeout=60, check=False)
+        assert not reports, reports[:3]
+    finally:
+        own.script("stop", timeout=60, check=False)
+        subprocess.run(["umount", "--lazy", place], check=False)
+        own.stop()
+
+
+def ready_says(http, **members):
+    def says():
+        answer = http.get("/readyz", timeout=10).json()
+        assert {name: answer.get(name) for name in members} == members, answer
+        return True
+
+    return says
+
+
+def all_arrives(stack, http):
+    stack.ready(120)
+    eventually(ready_says(http, status="ok", broker="up", events="leave"), 30, "events leave")
+    stack.outbox_empty(60)
+    whole_journal_is_in_the_stream(stack)
+
+
+def test_a_full_disk(stack):
+    """Writes are refused, which readiness knows. When there is room again everything goes on, also when the streams
+    of RabbitMQ have ended meanwhile, for good, as they see it."""
+    http, [user] = stack.client(), stack.new_users(1)
+    socket = stack.socket()
+    socket.subscribe(user, since=None)
+    before = stack.part("rabbitmq").restarts
+    full = stack.run_dir.parent / "full"
+    subprocess.run(["dd", "if=/dev/zero", f"of={full}", "bs=1M"], capture_output=True)
+    try:
+        accepted = 0
+        answer = http.post("/tasks", {"user_id": user, "content": "x" * 1000})
+        while answer.status == 201 and accepted < 5000:
+            accepted += 1
+            answer = http.post("/tasks", {"user_id": user, "content": "x" * 1000})
+        assert answer.status == 503, answer
+        eventually(lambda: http.get("/readyz", timeout=10).status == 503, 30, "readiness knows")
+        assert http.get("/readyz").json()["database"] == "refusing"
+        assert total(scrape(http), "carillon_api_db_write_refused_seconds") > 0
+        assert http.get("/tasks?user_id=1").status == 200, "reading goes on"
+        rabbitmqctl(stack, "eval", END_STREAMS)
+    finally:
+        full.unlink()
+    eventually(lambda: http.post("/tasks", {"user_id": user, "content": "room"}).status == 201, 30, "writes are accepted")
+    eventually(lambda: stack.part("rabbitmq").restarts > before, 120, "RabbitMQ is started again", interval=1)
+    assert "RabbitMQ has carried nothing for" in stack.logs("watch")
+    all_arrives(stack, http)
+    journal = stack.journal(user)
+    assert len(journal) >= accepted + 1
+    socket.close()
+
+
+def started_with(stack, damage):
+    stack.outbox_empty()
+    stack.script("stop", timeout=60)
+    damage(stack.run_dir / "rabbitmq")
+    said = stack.run().stdout
+    all_arrives(stack, stack.client())
+    return said
+
+
+def test_data_left_empty(stack):
+    """As a power cut leaves files that were just being written."""
+
+    def damage(folder):
+        for pattern in ("home/.erlang.cookie", "*/cluster_nodes.config", "*/coordination/*/names.dets", "*-feature_flags"):
+            for path in folder.glob(pattern):
+                path.chmod(0o600)
+                path.write_bytes(b"")
+
+    said = started_with(stack, damage)
+    assert "RabbitMQ's data are made anew (empty: " in said and "cluster_nodes.config" in said
+    assert len(list((stack.run_dir / "rabbitmq").glob("lost-*"))) == 1
+
+
+def test_data_that_are_damaged(stack):
+    """Nobody can tell before the start, which fails; the second one does not."""
+
+    def damage(folder):
+        for path in folder.glob("*/schema.DAT"):
+            path.write_bytes(os.urandom(path.stat().st_size))
+
+    said = started_with(stack, damage)
+    assert "RabbitMQ's data are made anew (it did not start with them)" in said
+    assert len(list((stack.run_dir / "rabbitmq").glob("lost-*"))) == 1
+
+
+def test_data_renewed_when_asked(stack):
+    stack.script("stop", timeout=60)
+    assert "made anew (as asked)" in stack.run("--renew-broker").stdout
+    all_arrives(stack, stack.client())
