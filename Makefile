@@ -4,9 +4,10 @@
 #   make CC=clang        with another compiler
 #   make BUILD=build/x   somewhere else
 #   make SANITIZE=1      with AddressSanitizer and UndefinedBehaviorSanitizer (into build/asan)
+#   make SANITIZE=thread with ThreadSanitizer (into build/tsan)
 
 SANITIZE ?=
-BUILD    ?= $(if $(SANITIZE),build/asan,build)
+BUILD    ?= $(if $(filter thread,$(SANITIZE)),build/tsan,$(if $(SANITIZE),build/asan,build))
 # One name whether it was given absolute or not: the dependency files name their objects by it.
 override BUILD := $(patsubst $(CURDIR)/%,%,$(BUILD))
 CC       ?= cc
@@ -25,7 +26,9 @@ override CFLAGS += -std=c17 $(WARNINGS) -fno-strict-aliasing -fno-omit-frame-poi
 
 # What makes a hole in a program harder to use; `make hardening` looks for it in what was built. Each flag that not
 # every compiler or processor has is tried first. The sanitizers see more than any of it, and collide with some.
-ifneq ($(SANITIZE),)
+ifeq ($(SANITIZE),thread)
+override CFLAGS += -fsanitize=thread
+else ifneq ($(SANITIZE),)
 override CFLAGS += -fsanitize=address,undefined -fno-sanitize-recover=all
 else
 accepted = $(shell printf '\043include <stdio.h>\n' | $(CC) -O2 -Werror $(1) -x c -c -o /dev/null - 2>/dev/null && echo '$(1)')
@@ -51,7 +54,7 @@ COMMON_LIBS   := $(shell pkg-config --libs libcjson librabbitmq libjwt libssl li
 API_LIBS      := $(shell pkg-config --libs fcgi libmariadb libcrypto)
 NOTIFIER_LIBS := $(shell pkg-config --libs libwebsockets libuv)
 
-.PHONY: all check asan hardening lint fuzz fuzz-long fuzz-coverage fuzz-programs format format-check run test bench
+.PHONY: all check asan tsan hardening lint fuzz fuzz-long fuzz-coverage fuzz-programs format format-check run test bench
 .PHONY: bench-programs install clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -112,6 +115,9 @@ check: $(UNIT_TESTS) ## build and run the unit tests
 
 asan: ## the unit tests with AddressSanitizer and UndefinedBehaviorSanitizer
 	$(MAKE) SANITIZE=1 all check
+
+tsan: ## the unit tests with ThreadSanitizer
+	$(MAKE) SANITIZE=thread all check
 
 hardening: all ## what both programs were built with: PIE, RELRO, checks of the stack and of buffers...
 	scripts/hardening $(BUILD)/fcgi-api $(BUILD)/ws-notifier

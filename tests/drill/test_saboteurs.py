@@ -10,8 +10,8 @@ HERE = Path(__file__).resolve().parent
 PATCHES = sorted((HERE / "saboteurs").glob("*.patch"))
 
 
-def test_there_are_six():
-    assert len(PATCHES) == 6, PATCHES
+def test_there_are_seven():
+    assert len(PATCHES) == 7, PATCHES
 
 
 @pytest.mark.parametrize("patch", PATCHES, ids=lambda patch: patch.stem)
