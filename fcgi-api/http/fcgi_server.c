@@ -36,6 +36,9 @@ struct fcgi_server {
     struct app *app;
     bool local; /* descriptor 0 is a unix socket */
     atomic_bool failed;
+    pthread_mutex_t mutex;
+    pthread_cond_t ended;
+    size_t running; /* threads that have not ended */
     size_t count;
     struct server_thread threads[];
 };
@@ -98,6 +101,14 @@ static enum err accept_next(struct server_thread *self)
     return ERR_SYSTEM;
 }
 
+static void count_thread(struct fcgi_server *server, int change)
+{
+    pthread_mutex_lock(&server->mutex);
+    server->running += (size_t)change;
+    pthread_cond_signal(&server->ended);
+    pthread_mutex_unlock(&server->mutex);
+}
+
 static void *run(void *argument)
 {
     struct server_thread *self = argument;
@@ -110,10 +121,15 @@ static void *run(void *argument)
         serve(self);
         finish(self);
     }
+    FCGX_Free(&self->fcgi, 1);
+    request_free(&self->request);
+    response_free(&self->response);
+    strbuf_free(&self->wire);
     if (err == ERR_SYSTEM) {
         atomic_store(&self->server->failed, true);
         drain_ask();
     }
+    count_thread(self->server, -1);
     return NULL;
 }
 
@@ -144,22 +160,13 @@ static int start_thread(struct server_thread *thread)
     sigfillset(&all);
     sigdelset(&all, SIGSYS);
     pthread_sigmask(SIG_SETMASK, &all, &before);
+    count_thread(thread->server, 1);
     int failed = pthread_create(&thread->id, NULL, run, thread);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     thread->runs = failed == 0;
+    if (failed)
+        count_thread(thread->server, -1);
     return failed;
-}
-
-static void free_server(struct fcgi_server *server)
-{
-    for (size_t i = 0; i < server->count; i++) {
-        struct server_thread *thread = &server->threads[i];
-        FCGX_Free(&thread->fcgi, 1);
-        request_free(&thread->request);
-        response_free(&thread->response);
-        strbuf_free(&thread->wire);
-    }
-    free(server);
 }
 
 enum err fcgi_server_start(const struct http_service *service, struct app *app, int threads,
@@ -173,6 +180,12 @@ enum err fcgi_server_start(const struct http_service *service, struct app *app, 
     server->service = service;
     server->app = app;
     server->local = is_local();
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&server->ended, &attributes);
+    pthread_condattr_destroy(&attributes);
+    pthread_mutex_init(&server->mutex, NULL);
     limit_waits(server->local);
     *out = server;
     for (; server->count < (size_t)threads; server->count++) {
@@ -195,19 +208,30 @@ static struct timespec after_ms(int ms)
     return moment;
 }
 
+static bool all_ended(struct fcgi_server *server, int deadline_ms)
+{
+    struct timespec until = after_ms(deadline_ms);
+    int waited = 0;
+    pthread_mutex_lock(&server->mutex);
+    while (server->running > 0 && waited == 0)
+        waited = pthread_cond_timedwait(&server->ended, &server->mutex, &until);
+    bool ended = server->running == 0;
+    pthread_mutex_unlock(&server->mutex);
+    return ended;
+}
+
 enum err fcgi_server_join(struct fcgi_server **out, int deadline_ms)
 {
     struct fcgi_server *server = *out;
-    struct timespec until = after_ms(deadline_ms);
-
-    for (size_t i = 0; i < server->count; i++) {
-        struct server_thread *thread = &server->threads[i];
-        if (thread->runs && pthread_clockjoin_np(thread->id, NULL, CLOCK_MONOTONIC, &until) != 0)
-            return ERR_AGAIN;
-        thread->runs = false;
-    }
+    if (!all_ended(server, deadline_ms))
+        return ERR_AGAIN;
+    for (size_t i = 0; i < server->count; i++)
+        if (server->threads[i].runs)
+            pthread_join(server->threads[i].id, NULL);
     bool failed = atomic_load(&server->failed);
-    free_server(server);
+    pthread_cond_destroy(&server->ended);
+    pthread_mutex_destroy(&server->mutex);
+    free(server);
     *out = NULL;
     return failed ? ERR_SYSTEM : ERR_OK;
 }

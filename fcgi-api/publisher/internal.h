@@ -65,6 +65,7 @@ struct publisher {
     /* shared with the request's thread */
     atomic_bool waiting; /* for our turn */
     atomic_bool stopping;
+    atomic_bool ended; /* the thread: it is to be joined */
     _Atomic int64_t stop_at;
 
     /* the connection */

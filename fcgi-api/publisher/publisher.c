@@ -155,11 +155,8 @@ static bool wait_for_turn(struct publisher *publisher)
     return true;
 }
 
-static void *run(void *argument)
+static void work(struct publisher *publisher)
 {
-    struct publisher *publisher = argument;
-    if (!wait_for_turn(publisher))
-        return NULL;
     log_keep(true);
     health_connected(publisher->metrics, false, 0);
     while (!finished(publisher)) {
@@ -177,6 +174,14 @@ static void *run(void *argument)
     amqp_link_close(&publisher->link);
     store_free(&publisher->store); /* and with it the locks */
     log_keep(false);
+}
+
+static void *run(void *argument)
+{
+    struct publisher *publisher = argument;
+    if (wait_for_turn(publisher))
+        work(publisher);
+    atomic_store(&publisher->ended, true);
     return NULL;
 }
 
@@ -238,15 +243,13 @@ enum err publisher_start(const struct config *config, struct metrics *metrics, s
 /* A nudge that comes before the wait has begun is lost: therefore more than one. */
 static void join(struct publisher *publisher)
 {
-    struct timespec until;
-    do {
+    const struct timespec pause = {.tv_nsec = NUDGE_MS * 1000000L};
+    while (!atomic_load(&publisher->ended)) {
         if (atomic_load(&publisher->waiting))
             (void)pthread_kill(publisher->thread, NUDGE);
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_nsec += NUDGE_MS * 1000000L;
-        until.tv_sec += until.tv_nsec / 1000000000;
-        until.tv_nsec %= 1000000000;
-    } while (pthread_clockjoin_np(publisher->thread, NULL, CLOCK_MONOTONIC, &until) == ETIMEDOUT);
+        (void)nanosleep(&pause, NULL);
+    }
+    pthread_join(publisher->thread, NULL);
 }
 
 void publisher_stop(struct publisher **publisher, int deadline_ms)
