@@ -54,7 +54,7 @@ def test_sql(stack):
     assert stack.script("sql", "-e", "SELECT nonsense", check=False).returncode != 0
 
 
-@pytest.mark.parametrize("name", ["run", "stop", "status", "logs", "sql", "test", "migrate", "accounts"])
+@pytest.mark.parametrize("name", ["run", "stop", "status", "logs", "sql", "test", "migrate", "accounts", "events", "restart"])
 def test_help(stack, name):
     done = stack.script("sql" if name == "sql" else name, "--help")
     assert done.stdout.strip(), name
