@@ -9,6 +9,7 @@ GRANT EXECUTE ON PROCEDURE purge_events TO :api;
 GRANT SELECT, INSERT, UPDATE, DELETE ON outbox TO :api;
 GRANT SELECT, INSERT, UPDATE, DELETE ON idempotency_keys TO :api;
 GRANT SELECT ON epoch TO :api;
+GRANT SELECT, INSERT, DELETE ON confirmed TO :api;
 GRANT SELECT ON schema_migrations TO :api;
 GRANT SELECT, INSERT, UPDATE ON notes TO :api;
 GRANT SELECT, INSERT, UPDATE ON settled TO :api;

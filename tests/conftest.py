@@ -76,6 +76,7 @@ def small_stack():
         WS_QUEUE_FRAMES=64,
         WS_QUEUE_BYTES=65536,
         MARKER_INTERVAL_S=1,
+        HEAL_WINDOW_S=3,
         API_WORKERS=4,
         **PATIENT,
     )

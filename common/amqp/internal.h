@@ -61,6 +61,7 @@ struct amqp_link {
     bool gathers;  /* between amqp_link_gather() and amqp_link_flush() */
     uint64_t tags; /* messages published since amqp_link_confirm() */
     char why[256];
+    char note[256];      /* why the life could not be noted */
     char tls_fault[128]; /* what is wrong with the broker's certificate, "" when nothing is */
     enum amqp_reading reading;
     struct amqp_message message;

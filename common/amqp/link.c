@@ -280,6 +280,11 @@ const char *amqp_link_why(const struct amqp_link *link)
     return link->why;
 }
 
+const char *amqp_link_note(const struct amqp_link *link)
+{
+    return link->note;
+}
+
 /* On a channel that has carried a message before, RabbitMQ 3.10 loses and reorders what it has confirmed:
  * when a stream changes its leader, it sends again what is unconfirmed by the numbers of the confirms, and
  * those are the stream's own numbers only where nothing was published before the confirms. So the channel is

@@ -104,9 +104,11 @@ void amqp_link_flush(struct amqp_link *link);
  * back as AMQP_RETURN when that is not bound to the queue: a publisher does so when it connects. */
 MUST_CHECK enum err amqp_link_publish_marker(struct amqp_link *link, const char *message_id);
 
-/* Has anybody called amqp_link_note_life() since this broker was started? Both wait for the broker. */
+/* Has anybody called amqp_link_note_life() since this broker was started? Both wait for the broker. *noted
+ * false after amqp_link_note_life(): the broker refuses; amqp_link_note() tells why. */
 MUST_CHECK enum err amqp_link_check_life(struct amqp_link *link, bool *noted);
-MUST_CHECK enum err amqp_link_note_life(struct amqp_link *link);
+MUST_CHECK enum err amqp_link_note_life(struct amqp_link *link, bool *noted);
+const char *amqp_link_note(const struct amqp_link *link);
 
 /* Is the queue still the one that amqp_link_mark() was called for? *marked false: it was deleted and made
  * again since, or the broker has lost its data, or nobody has marked it yet. When it is, a message without an

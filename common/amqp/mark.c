@@ -6,7 +6,11 @@
  * binding away too, and a message sent through that exchange comes back. The queue is bound to the events'
  * exchange at the same time and not before: into a new one nothing goes until it has been looked after.
  *
- * Nor does a broker say when it was started, but an exchange that is not durable lives exactly as long. */
+ * Nor does a broker say when it was started. Two things of ours end with its life, each where the other does
+ * not: an exchange that is not durable goes at a restart where RabbitMQ keeps its definitions in Mnesia, and
+ * stays in Khepri (from 4.0); a message that is not persistent, in a durable queue, is not recovered from an
+ * unclean end by classic queues of version 2 (from 4.0), and may be by those of before when memory was short.
+ * The life is the one we know only while both are there. */
 #include <stdio.h>
 
 #include "common/amqp/internal.h"
@@ -76,61 +80,108 @@ enum err amqp_link_publish_marker(struct amqp_link *link, const char *message_id
     return amqp_link_send_control(link, link->markers, "", true, EVENT_MARKER_TYPE, message_id, NULL, NULL);
 }
 
-/* ---- the broker ---------------------------------------------------------------------------------- */
+/* ---- the broker's life --------------------------------------------------------------------------- */
 
 static void life_name(const struct amqp_link *link, char name[AMQP_NAME_SIZE])
 {
     snprintf(name, AMQP_NAME_SIZE, "%s.life", link->queue);
 }
 
-static bool is_missing(const amqp_rpc_reply_t *reply)
+/* What follows happens on a channel of its own: the broker closes the one on which it is asked for what is
+ * not there, and what is published here must not be counted among the stream's messages. */
+static enum err enter_side(struct amqp_link *link)
 {
-    if (reply->reply_type != AMQP_RESPONSE_SERVER_EXCEPTION || reply->reply.id != AMQP_CHANNEL_CLOSE_METHOD)
-        return false;
-    const amqp_channel_close_t *close = reply->reply.decoded;
-    return close->reply_code == AMQP_NOT_FOUND;
+    amqp_channel_open(link->state, AMQP_SIDE_CHANNEL);
+    return amqp_link_check_reply(link, "life", amqp_get_rpc_reply(link->state));
 }
 
-static enum err leave_channel(struct amqp_link *link, bool closed_by_broker)
+static enum err leave_side(struct amqp_link *link)
 {
+    return amqp_link_check_reply(link, "life",
+                                 amqp_channel_close(link->state, AMQP_SIDE_CHANNEL, AMQP_REPLY_SUCCESS));
+}
+
+/* The broker's answer on the side channel. *said false: it refused and has closed the channel; why is in the
+ * link's note. An error: the connection is gone. */
+static enum err side_answer(struct amqp_link *link, bool *said)
+{
+    amqp_rpc_reply_t reply = amqp_get_rpc_reply(link->state);
     amqp_channel_close_ok_t nothing = {0};
-    if (!closed_by_broker)
-        return amqp_link_check_reply(link, "life",
-                                     amqp_channel_close(link->state, AMQP_SIDE_CHANNEL, AMQP_REPLY_SUCCESS));
+
+    *said = reply.reply_type == AMQP_RESPONSE_NORMAL;
+    if (*said)
+        return ERR_OK;
+    if (reply.reply_type != AMQP_RESPONSE_SERVER_EXCEPTION || reply.reply.id != AMQP_CHANNEL_CLOSE_METHOD)
+        return amqp_link_check_reply(link, "life", reply);
+    amqp_describe_reply(&reply, link->note, sizeof link->note);
     int status = amqp_send_method(link->state, AMQP_SIDE_CHANNEL, AMQP_CHANNEL_CLOSE_OK_METHOD, &nothing);
     return status == AMQP_STATUS_OK ? ERR_OK : amqp_link_fail(link, status);
 }
 
-static void declare_life(struct amqp_link *link, int channel, bool passive)
+/* The message counts only when it is ready, so nothing may consume it. */
+static enum err count_life(struct amqp_link *link, const char *name, bool *noted)
 {
-    char name[AMQP_NAME_SIZE];
-    life_name(link, name);
-    amqp_exchange_declare(link->state, (amqp_channel_t)channel, amqp_text(name), amqp_text("fanout"), passive,
-                          false, false, false, amqp_empty_table);
+    amqp_queue_declare_ok_t *queue = amqp_queue_declare(link->state, AMQP_SIDE_CHANNEL, amqp_text(name), true,
+                                                        true, false, false, amqp_empty_table);
+    *noted = queue && queue->message_count > 0;
+    bool there;
+    enum err err = side_answer(link, &there);
+    return err || !there ? err : leave_side(link);
 }
 
-/* On a channel of its own: the broker closes the one on which it is asked for what is not there. */
 enum err amqp_link_check_life(struct amqp_link *link, bool *noted)
 {
+    char name[AMQP_NAME_SIZE];
+    bool there;
+
+    *noted = false;
     if (link->dead)
         return ERR_CLOSED;
-    amqp_channel_open(link->state, AMQP_SIDE_CHANNEL);
-    enum err err = amqp_link_check_reply(link, "life", amqp_get_rpc_reply(link->state));
+    life_name(link, name);
+    enum err err = enter_side(link);
     if (err)
         return err;
-    declare_life(link, AMQP_SIDE_CHANNEL, true);
-    amqp_rpc_reply_t reply = amqp_get_rpc_reply(link->state);
-    bool missing = is_missing(&reply);
-    if (!missing)
-        err = amqp_link_check_reply(link, "life", reply);
-    *noted = !missing;
-    return err ? err : leave_channel(link, missing);
+    amqp_exchange_declare(link->state, AMQP_SIDE_CHANNEL, amqp_text(name), amqp_text("fanout"), true, false,
+                          false, false, amqp_empty_table);
+    err = side_answer(link, &there);
+    return err || !there ? err : count_life(link, name, noted);
 }
 
-enum err amqp_link_note_life(struct amqp_link *link)
+static enum err make_life(struct amqp_link *link, const char *name, bool *made)
 {
+    amqp_exchange_declare(link->state, AMQP_SIDE_CHANNEL, amqp_text(name), amqp_text("fanout"), false, false,
+                          false, false, amqp_empty_table);
+    enum err err = side_answer(link, made);
+    if (err || !*made)
+        return err;
+    amqp_queue_declare(link->state, AMQP_SIDE_CHANNEL, amqp_text(name), false, true, false, false,
+                       amqp_empty_table);
+    err = side_answer(link, made);
+    if (err || !*made)
+        return err;
+    amqp_queue_bind(link->state, AMQP_SIDE_CHANNEL, amqp_text(name), amqp_text(name), amqp_text(""),
+                    amqp_empty_table);
+    return side_answer(link, made);
+}
+
+enum err amqp_link_note_life(struct amqp_link *link, bool *noted)
+{
+    static const amqp_basic_properties_t transient = {._flags = AMQP_BASIC_DELIVERY_MODE_FLAG,
+                                                      .delivery_mode = AMQP_DELIVERY_NONPERSISTENT};
+    char name[AMQP_NAME_SIZE];
+
+    *noted = false;
     if (link->dead)
         return ERR_CLOSED;
-    declare_life(link, AMQP_CHANNEL, false);
-    return amqp_link_check_reply(link, "life", amqp_get_rpc_reply(link->state));
+    life_name(link, name);
+    enum err err = enter_side(link);
+    if (!err)
+        err = make_life(link, name, noted);
+    if (err || !*noted)
+        return err;
+    if (!amqp_link_has_room(link))
+        return ERR_AGAIN;
+    int status = amqp_basic_publish(link->state, AMQP_SIDE_CHANNEL, amqp_text(name), amqp_text(""), false,
+                                    false, &transient, amqp_text("{}"));
+    return status == AMQP_STATUS_OK ? leave_side(link) : amqp_link_fail(link, status);
 }

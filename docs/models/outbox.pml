@@ -9,11 +9,12 @@
  *
  * What is here: a writer whose transactions commit in the order of their numbers (the user's row is locked);
  * two publishers, each with a connection of its own; hints, which may go to either or be lost, and carry their
- * event, which goes out as it is when the one before it went out on this connection; the sweeper, the same code under a lock that dies with its holder; confirms; deletes; and the heal on a new connection. A
- * connection is a queue that may outlive its publisher (the kernel still sends what was written) or be cut
+ * event, which goes out as it is when the one before it went out on this connection; the sweeper, the same code under a
+ * lock that dies with its holder; confirms, which take an event out of the outbox and keep it; and the heal: the first
+ * connection to a life of the broker puts back what is kept, and then notes that it has. A connection is a queue that may outlive its publisher (the kernel still sends what was written) or be cut
  * anywhere. A crashed broker loses any tail of the stream, confirmed or not, and every connection.
  *
- * Not here: time (a row's age, the heal's window: all that is lost is taken to lie within it) and other users
+ * Not here: time (a row's age, and how long what is confirmed is kept: all that is lost is kept still) and other users
  * (their events share nothing but the connections). The stream is one number, `top`: as long as `order` holds,
  * what is in it is exactly 1..top. Reading and sending is one step, because what is sent stays on the wire for
  * any time and may be cut off it anywhere.
@@ -28,7 +29,8 @@
  *   NO_SWEEPER       lost hints are nobody's business
  *   NO_HEAL          a new connection does not bring back what the broker may have lost
  *   HEAL_TOO_EARLY   it does so before the connection is made, not after
- *   DELETE_HEALED    a confirm also deletes what somebody else's heal has put back since
+ *   NOTE_TOO_EARLY   it notes the broker's life before it has put back what is kept
+ *   DELETE_HEALED    a confirm counts in any life of the broker: it also deletes what a heal has put back since
  */
 
 #ifndef EVENTS
@@ -57,11 +59,14 @@ byte committed;       /* 1..committed are in the journal */
 byte outbox;          /* bit n: event n is not known to be confirmed */
 byte holder = NOBODY; /* of the sweeper's lock */
 byte busy[2];         /* rows a publisher is at work on (SKIP_LOCKED) */
-byte own[2];          /* rows it has read and that no heal has put back since */
-byte fresh;           /* bit n: the row is as its commit left it, so as the hint tells */
+                      /* what is committed and not in the outbox was confirmed, and is kept */
+byte life;            /* of the broker, as the heals count */
+byte healer = NOBODY; /* has the lock that dies with its holder, too */
+byte known[2];        /* that of a publisher's connection */
 
 /* The broker, and the connections to it. */
 byte top; /* the stream holds 1..top */
+bool noted = true; /* somebody has healed in this life: gone with a crash */
 chan wire[LINKS] = [BATCH] of { byte };
 bool taken[LINKS];   /* a publisher holds it */
 bool up[LINKS];      /* false: nothing comes back on it any more */
@@ -78,8 +83,7 @@ proctype writer()
     :: atomic {
             committed < EVENTS ->
             committed++;
-            outbox = outbox | BIT(committed);
-            fresh = fresh | BIT(committed)
+            outbox = outbox | BIT(committed)
         }
         if
         :: atomic { hint[0] == 0 -> hint[0] = committed }
@@ -90,19 +94,57 @@ proctype writer()
     od
 }
 
-/* All that a crash may have taken comes back into the outbox. */
+/* What was confirmed in an earlier life comes back into the outbox, and confirms of that life count no more. */
+inline put_back()
+{
+    life++;
+    outbox = outbox | UPTO(committed)
+}
+
+#ifdef HEAL_TOO_EARLY
+#define ASKS true /* before there is a connection to ask on */
+#else
+#define ASKS up[link]
+#endif
+
+inline leave_healing()
+{
+    if
+    :: healer == me -> healer = NOBODY
+    :: else
+    fi
+}
+
 inline heal()
 {
-    atomic {
 #ifndef NO_HEAL
-        outbox = outbox | UPTO(committed);
-#ifndef DELETE_HEALED
-        own[1 - me] = 0;
-        fresh = 0;
+    atomic { healer == NOBODY -> healer = me }
+    if
+    :: atomic { ASKS && noted }
+    :: atomic { ASKS && !noted ->
+#ifdef NOTE_TOO_EARLY
+            noted = true
+        }
+        atomic { put_back() }
+#else
+            put_back()
+        }
+        atomic {
+            if
+            :: ASKS -> noted = true
+            :: else /* lost again: the loop sees it */
+            fi
+        }
 #endif
-#endif
-        skip
+    :: atomic { !ASKS }
+    fi;
+    atomic {
+        known[me] = life;
+        leave_healing()
     }
+#else
+    skip
+#endif
 }
 
 inline take_up(n)
@@ -128,7 +170,6 @@ inline publish_carried()
     wire[link]!hint[me];
     awaited[link] = awaited[link] | BIT(hint[me]);
     busy[me] = busy[me] | BIT(hint[me]);
-    own[me] = own[me] | (BIT(hint[me]) & fresh);
     sent = hint[me];
     hint[me] = 0
 }
@@ -166,7 +207,6 @@ inline publish(wanted)
     od;
     awaited[link] = rows;
     busy[me] = rows;
-    own[me] = rows;
 #ifdef DELETE_EARLY
     outbox = outbox & ~rows;
 #endif
@@ -205,7 +245,8 @@ inline disconnect()
     acked[link] = 0;
     link = NOLINK;
     busy[me] = 0;
-    own[me] = 0;
+    known[me] = 0;
+    leave_healing();
     release_lock()
 }
 
@@ -237,11 +278,21 @@ end:    do
                 publish(0)
             }
 #endif
-        /* Confirms come in any portions, and what has arrived counts even when the connection is gone. */
+        /* Confirms come in any portions, and what has arrived counts even when the connection is gone, as long as
+         * nobody has met the broker in another life. */
         :: atomic {
                 acked[link] != 0 ->
-                outbox = outbox & ~(acked[link] & own[me]);
-                own[me] = own[me] & ~acked[link];
+                if
+#if defined(DELETE_HEALED) || defined(HEAL_TOO_EARLY)
+                :: true ->
+#else
+                :: known[me] == life ->
+#endif
+                    outbox = outbox & ~acked[link]
+#if !defined(DELETE_HEALED) && !defined(HEAL_TOO_EARLY)
+                :: else -> up[link] = false
+#endif
+                fi;
                 acked[link] = 0;
                 if
                 :: awaited[link] == 0 -> busy[me] = 0; release_lock()
@@ -259,6 +310,7 @@ end:    do
             rows = 0;
             count = 0;
             n = 0;
+            leave_healing();
             if
             :: link != NOLINK -> disconnect() /* what is on the wire may still arrive */
             :: else
@@ -312,6 +364,7 @@ proctype chaos()
     :: atomic {
             crashes > 0 ->
             crashes--;
+            noted = false;
             i = 0;
             do
             :: i == LINKS -> break

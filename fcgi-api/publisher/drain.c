@@ -200,8 +200,10 @@ static void on_confirmed(void *context, const struct flight_event *event)
     struct publisher *publisher = context;
     char id[EVENT_ID_SIZE];
 
-    if (event->meta.user_id == 0)
+    if (event->meta.user_id == 0) {
+        publisher->alive_at = event->queued_at_ms;
         return;
+    }
     metrics_add(publisher->metrics, API_EVENTS_CONFIRMED, 1);
     metrics_observe_us(publisher->metrics, API_PUBLISH_LAG, (clock_wall_ms() - event->queued_at_ms) * 1000);
     event_format_id(&event->meta, id);
@@ -231,8 +233,12 @@ void publisher_delete_confirmed(struct publisher *publisher)
     if (!last && !many && now < publisher->delete_at)
         return;
     size_t count = flight->landed_count < DELETES_AT_ONCE ? flight->landed_count : DELETES_AT_ONCE;
-    if (store_outbox_delete(publisher->store, flight->landed, count) == ERR_OK)
+    enum err err = store_outbox_confirm(publisher->store, publisher->life,
+                                        publisher->config->heal_window_s > 0, flight->landed, count);
+    if (!err)
         flight_deleted(flight, count);
+    else if (err == ERR_STALE)
+        publisher_link_drop(publisher, "another publisher has met it in a new life meanwhile");
     else
         publisher->db_retry_at = publisher->delete_at = clock_monotonic_ms() + DB_PAUSE_MS;
 }

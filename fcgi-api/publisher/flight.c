@@ -113,8 +113,7 @@ static void confirm_one(struct flight *flight, uint64_t tag, flight_visit *visit
     event->confirmed = true;
     flight->bytes -= event->bytes;
     if (event->meta.user_id != 0)
-        flight->landed[flight->landed_count++] =
-            (struct outbox_row){event->meta.user_id, event->meta.seq, (uint64_t)event->queued_at_ms};
+        flight->landed[flight->landed_count++] = (struct outbox_key){event->meta.user_id, event->meta.seq};
     visit(context, event);
 }
 

@@ -27,7 +27,7 @@ struct flight {
     uint64_t next_tag;
     uint64_t last_confirmed;   /* the highest */
     size_t bytes;              /* unconfirmed */
-    struct outbox_row *landed; /* confirmed, to be deleted: FLIGHT_EVENTS_MAX places */
+    struct outbox_key *landed; /* confirmed, to be deleted: FLIGHT_EVENTS_MAX places */
     size_t landed_count;
     struct user_map users; /* seq: the highest, count: how many, of those above */
     struct user_map sent;  /* seq: the highest that was sent, in flight or not any more */

@@ -1,24 +1,28 @@
 /* Between a new connection and its first event: put back what the broker may have lost.
  *
  * A stream confirms before its bytes are on disk. A broker that comes back from a power cut can lack the
- * last moments of what it confirmed, and those rows are no longer in the outbox. So the first publisher
- * that connects to a life of the broker puts the events around the last sign of life back into the outbox,
- * and only then notes that it has been done in this life (amqp_link_note_life): if he dies on the way, the
- * next one does it. Readers drop what they already had. The others wait for him at a lock: publishing
- * something newer first would put it before what is being healed.
+ * last moments of what it confirmed. So what it has confirmed is kept for HEAL_WINDOW_S after it left the
+ * outbox (store_outbox_confirm(), keep.c). The first publisher that connects to a life of the broker puts all
+ * that is kept back into the outbox, and only then notes that it has been done in this life
+ * (amqp_link_note_life): if it dies on the way, the next one does it. Readers drop what they already had. The
+ * others wait at a lock: publishing something newer first would put it before what is being healed.
  *
- * The last sign of life is a note that the sweeper's holder renews while his connection is up. And a stream
- * that is not the one we marked (amqp_link_check_mark) is a new one: all of the journal goes into it. */
+ * No clock is asked: what counts is which events this broker has confirmed, not when they were made, nor for
+ * how long the broker was away. Each life has a number in the database, and a publisher takes its confirms to
+ * the outbox only while the number is that of its own connection: a confirm of an earlier life proves
+ * nothing.
+ *
+ * A stream that is not the one we marked (amqp_link_check_mark) is a new one: all of the journal goes into
+ * it. */
 #include <stdio.h>
 
 #include "common/clock.h"
 #include "common/log.h"
 #include "fcgi-api/publisher/internal.h"
 
-#define HEAL_LOCK       "heal"
-#define REFILL_ROWS     500
-#define LOCK_PAUSE_MS   50
-#define ALIVE_MARGIN_MS 60000 /* nothing can have been confirmed longer than this after the note */
+#define HEAL_LOCK     "heal"
+#define REFILL_ROWS   1000
+#define LOCK_PAUSE_MS 50
 
 void publisher_heal_begin(struct publisher *publisher)
 {
@@ -78,22 +82,15 @@ static bool probe(struct publisher *publisher)
 
 static bool decide(struct publisher *publisher)
 {
-    const struct config *config = publisher->config;
     struct healing *healing = &publisher->healing;
-    int64_t now, alive_at;
 
     if (healing->decided)
         return true;
-    if (store_clock(publisher->store, &now) != ERR_OK ||
-        store_moment(publisher->store, ALIVE_NOTE, &alive_at) != ERR_OK)
+    bool begins = !healing->marked || !healing->noted;
+    if (store_broker_life(publisher->store, begins, &publisher->life) != ERR_OK)
         return pause_for(publisher, DB_PAUSE_MS);
-    if (alive_at < 0 || alive_at > now)
-        alive_at = now;
-    healing->needed = !healing->marked || (!healing->noted && config->heal_window_s > 0);
-    if (healing->marked) {
-        healing->refill.since_ms = alive_at - config->heal_window_s * 1000;
-        healing->refill.until_ms = alive_at + ALIVE_MARGIN_MS;
-    }
+    healing->needed = begins;
+    healing->refill.whole_journal = !healing->marked;
     return healing->decided = true;
 }
 
@@ -111,9 +108,15 @@ static bool put_back(struct publisher *publisher)
 static bool leave_marks(struct publisher *publisher)
 {
     enum err err = amqp_link_mark(publisher->link); /* also when it is: somebody may have unbound it */
-    if (!err && !publisher->healing.noted)
-        err = amqp_link_note_life(publisher->link);
-    return err ? drop(publisher, err) : true;
+    bool noted = publisher->healing.noted;
+    if (!err && !noted)
+        err = amqp_link_note_life(publisher->link, &noted);
+    if (err)
+        return drop(publisher, err);
+    if (!noted)
+        log_warn("broker: it does not let its life be noted, so each new connection heals again: %s",
+                 amqp_link_note(publisher->link));
+    return true;
 }
 
 /* ---- all of them --------------------------------------------------------------------------------- */

@@ -5,6 +5,7 @@
  *   heal.c   between a new connection and its first event: what the broker may have lost
  *   drain.c  outbox -> broker, and out of the outbox when confirmed
  *   sweep.c  what one process does for all: forgotten events, gauges, purging
+ *   keep.c   for how long what was confirmed is kept
  *
  * and, without I/O:  worklist.h (who has something), pace.h (when it is sent), flight.h (what is under way),
  *   retention.h (what time it is for purging)
@@ -27,9 +28,7 @@
 #include "fcgi-api/publisher/worklist.h"
 #include "fcgi-api/store/store.h"
 
-/* When a publisher was last seen connected, by the database's clock: a note in the database. */
-#define ALIVE_NOTE "broker_alive_at"
-/* Up to when the purge has come, by its own time. */
+/* Up to when the purge has come, by its own time: a note in the database. */
 #define PURGE_NOTE "purge_at"
 
 #define DB_PAUSE_MS     300 /* after the database could not be reached */
@@ -49,8 +48,20 @@ struct healing {
     bool marked; /* the stream is the one we know */
     bool noted;  /* somebody has been through this since the broker was started */
     bool decided;
-    bool needed; /* something goes back: `refill` says what */
+    bool needed; /* `refill` is to be done */
     struct outbox_refill refill;
+};
+
+#define KEEP_MARKS 16
+
+/* Until when events that the broker has confirmed are kept, see keep.c. */
+struct keeping {
+    struct {
+        uint64_t end; /* of what was kept ... */
+        int64_t at;   /* ... then */
+    } marks[KEEP_MARKS];
+    size_t first, count; /* in a ring */
+    uint64_t forget;     /* all before this end is to go */
 };
 
 /* Moments are monotonic ms. */
@@ -79,7 +90,9 @@ struct publisher {
     bool passed_over; /* later messages than awaited_tag have their confirm */
     struct healing healing;
     char epoch[CURSOR_EPOCH_MAX + 1]; /* as announced on this connection */
+    uint64_t life;                    /* the broker's, as store_broker_life() counts */
     uint64_t controls;                /* control messages sent */
+    int64_t alive_at;                 /* the last beacon that was confirmed was sent then */
     uint64_t awaited_tag;             /* the oldest message without a confirm */
     int64_t awaited_since;            /* it has been that, and `passed_over` as it is */
 
@@ -97,8 +110,9 @@ struct publisher {
     int64_t db_retry_at;
 
     /* what one process does for all */
-    int64_t sweep_at, beacon_at, alive_at, purge_at;
+    int64_t sweep_at, beacon_at, purge_at;
     struct retention retention;
+    struct keeping keeping;
 };
 
 /* ---- link.c -------------------------------------------------------------------------------------- */
@@ -134,6 +148,10 @@ bool publisher_gathers(const struct publisher *publisher);
 bool publisher_may_send(const struct publisher *publisher);
 /* Is there anything left of what was hinted? */
 bool publisher_idle(const struct publisher *publisher);
+
+/* ---- keep.c -------------------------------------------------------------------------------------- */
+
+void publisher_forget_kept(struct publisher *publisher);
 
 /* ---- sweep.c ------------------------------------------------------------------------------------- */
 

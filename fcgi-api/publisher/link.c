@@ -32,6 +32,7 @@ void publisher_link_drop(struct publisher *publisher, const char *reason)
     health_connected(publisher->metrics, false, 0);
     publisher->blocked = publisher->no_room = false;
     publisher->retry_at = clock_monotonic_ms() + backoff_next_ms(&publisher->backoff);
+    publisher->alive_at = 0;
     publisher_forget_batch(publisher);
     worklist_clear(&publisher->todo); /* publisher_catch_up() finds them again */
     flight_clear(&publisher->flight);
@@ -172,7 +173,7 @@ bool publisher_send_beacon(struct publisher *publisher)
         publisher_link_drop(publisher, amqp_link_why(publisher->link));
         return false;
     }
-    flight_sent(&publisher->flight, tag, &control, 0, sizeof id);
+    flight_sent(&publisher->flight, tag, &control, clock_monotonic_ms(), sizeof id);
     memcpy(publisher->epoch, epoch, sizeof epoch);
     return true;
 }

@@ -1,6 +1,6 @@
 /* What one publisher does for all, while it holds a lock of the database: events that nobody has
- * published (their worker died, or its hint found no place), the outbox's gauges, the sign of life, the
- * beacon, and what is past its time. When the holder dies the database frees the lock, and the next one's
+ * published (their worker died, or its hint found no place), the outbox's gauges, the beacon, and what is
+ * past its time. When the holder dies the database frees the lock, and the next one's
  * sweep takes over. */
 #include "common/clock.h"
 #include "common/log.h"
@@ -12,7 +12,6 @@
 #define SLOW_SWEEPS        5   /* times the interval while there is no broker */
 #define SWEEP_AGAIN_MS     100 /* when there were some: out of a long backlog only the first were looked at */
 #define BEACON_INTERVAL_MS 10000 /* finds a stream that is gone, too */
-#define ALIVE_INTERVAL_MS  10000
 #define PURGE_INTERVAL_MS  60000
 #define PURGE_AGAIN_MS     100 /* while there is more to delete */
 #define PURGE_ROWS         500
@@ -56,13 +55,6 @@ static void set_gauges(struct publisher *publisher)
         return;
     metrics_set(publisher->metrics, API_OUTBOX_DEPTH, (int64_t)rows);
     metrics_set(publisher->metrics, API_OUTBOX_OLDEST_MS, oldest_ms);
-}
-
-static void note_alive(struct publisher *publisher)
-{
-    int64_t now;
-    if (store_clock(publisher->store, &now) == ERR_OK)
-        (void)!store_set_moment(publisher->store, ALIVE_NOTE, now);
 }
 
 /* By no clock alone (retention.h). The note comes before the deletion it allows. */
@@ -111,10 +103,9 @@ void publisher_sweep(struct publisher *publisher)
         return;
     if (ready) {
         find_forgotten(publisher, FORGOTTEN_AGE_MS);
-        if (is_due(&publisher->alive_at, now, ALIVE_INTERVAL_MS))
-            note_alive(publisher);
         if (is_due(&publisher->beacon_at, now, BEACON_INTERVAL_MS))
             (void)publisher_send_beacon(publisher);
+        publisher_forget_kept(publisher);
     }
     set_gauges(publisher);
     if (is_due(&publisher->purge_at, now, PURGE_INTERVAL_MS))

@@ -147,98 +147,75 @@ enum err store_outbox_depth(struct store *store, uint64_t *rows, int64_t *oldest
 
 /* ---- removing ------------------------------------------------------------------------------------ */
 
-struct delete_call {
-    const struct outbox_row *rows;
+/* A run of one user's events: a row of what is kept. */
+struct run {
+    uint64_t user_id, first_seq, last_seq;
+};
+
+struct confirm_call {
+    uint64_t life;
+    const struct outbox_key *events;
     size_t count;
+    struct run *runs; /* NULL: none are kept */
+    size_t run_count;
 };
 
-static enum err delete_work(struct store *store, void *context)
+static int by_user_and_seq(const void *one, const void *other)
 {
-    struct delete_call *call = context;
-    _Static_assert(sizeof *call->rows == 3 * sizeof(uint64_t), "the three numbers of the statement");
-    return store_execute_many(store, SQL_OUTBOX_DELETE, &call->rows->user_id, call->count, 3);
+    const struct outbox_key *a = one, *b = other;
+    if (a->user_id != b->user_id)
+        return a->user_id < b->user_id ? -1 : 1;
+    return a->seq < b->seq ? -1 : a->seq > b->seq;
 }
 
-enum err store_outbox_delete(struct store *store, const struct outbox_row *rows, size_t count)
+static void make_runs(struct confirm_call *call)
 {
-    struct delete_call call = {.rows = rows, .count = count};
-    return count == 0 ? ERR_OK : store_run(store, STORE_WRITE, delete_work, &call);
-}
-
-/* ---- putting back -------------------------------------------------------------------------------- */
-
-struct refill_call {
-    struct outbox_refill *refill;
-    uint64_t last;
-};
-
-/* The next users with events since then, and from which to which. */
-static enum err ranges_work(struct store *store, void *context)
-{
-    struct outbox_refill *refill = context;
-    struct store_value since = of_time(refill->since_ms), until = of_time(refill->until_ms);
-    struct store_value after = of_number(refill->last_user), limit = of_number(OUTBOX_REFILL_USERS);
-    uint32_t user_id;
-    uint64_t first, last;
-    enum err err;
-
-    refill->next = refill->count = 0;
-    if (refill->since_ms > 0)
-        err = store_select(store, SQL_RANGES_SINCE, STORE_IN(since, until, after, limit),
-                           STORE_OUT(to_u32(&user_id), to_u64(&first), to_u64(&last)));
-    else
-        err = store_select(store, SQL_RANGES_ALL, STORE_IN(after, limit),
-                           STORE_OUT(to_u32(&user_id), to_u64(&first), to_u64(&last)));
-    while (!err && (err = store_fetch(store)) == ERR_OK) {
-        refill->ranges[refill->count].user_id = user_id;
-        refill->ranges[refill->count].first = first;
-        refill->ranges[refill->count++].last = last;
+    call->runs = calloc(call->count, sizeof *call->runs);
+    if (!call->runs)
+        abort();
+    for (size_t i = 0; i < call->count; i++) {
+        const struct outbox_key *event = &call->events[i];
+        struct run *last = call->run_count > 0 ? &call->runs[call->run_count - 1] : NULL;
+        if (last && last->user_id == event->user_id && last->last_seq + 1 == event->seq)
+            last->last_seq = event->seq;
+        else
+            call->runs[call->run_count++] = (struct run){event->user_id, event->seq, event->seq};
     }
-    return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
-static enum err refill_work(struct store *store, void *context)
+/* Held until the commit: nobody begins another life before, and who does then finds what is kept here. */
+static enum err hold_life(struct store *store, uint64_t life)
 {
-    struct refill_call *call = context;
-    const struct outbox_refill *refill = call->refill;
-
-    return store_execute(store, SQL_REFILL,
-                         STORE_IN(of_time(clock_wall_ms()), of_number(refill->ranges[refill->next].user_id),
-                                  of_number(refill->ranges[refill->next].first), of_number(call->last)),
-                         NULL);
-}
-
-static enum err load_ranges(struct store *store, struct outbox_refill *refill)
-{
-    enum err err = store_run(store, STORE_READ, ranges_work, refill);
-    if (err)
+    uint64_t now = 0;
+    enum err err = store_select_one(store, SQL_LIFE_HOLD, NULL, 0, STORE_OUT(to_u64(&now)));
+    if (err && err != ERR_NOT_FOUND)
         return err;
-    if (refill->count == 0)
-        refill->done = true;
-    else
-        refill->last_user = refill->ranges[refill->count - 1].user_id;
-    return ERR_OK;
+    return now == life ? ERR_OK : ERR_STALE;
 }
 
-enum err store_outbox_refill(struct store *store, struct outbox_refill *refill, int limit)
+static enum err confirm_work(struct store *store, void *context)
 {
-    struct refill_call call = {.refill = refill};
+    const struct confirm_call *call = context;
+    _Static_assert(sizeof *call->events == 2 * sizeof(uint64_t), "the statement's two numbers");
+    _Static_assert(sizeof *call->runs == 3 * sizeof(uint64_t), "the statement's three numbers");
+    enum err err = hold_life(store, call->life);
+    if (!err)
+        err = store_execute_many(store, SQL_OUTBOX_DELETE, &call->events->user_id, call->count, 2);
+    if (!err && call->runs)
+        err = store_execute_many(store, SQL_KEEP, &call->runs->user_id, call->run_count, 3);
+    return err;
+}
 
-    if (refill->next == refill->count) {
-        enum err err = load_ranges(store, refill);
-        if (err || refill->done)
-            return err;
-    }
-    uint64_t last_of_user = refill->ranges[refill->next].last;
-    call.last = refill->ranges[refill->next].first + (uint64_t)limit - 1;
-    if (call.last > last_of_user)
-        call.last = last_of_user;
-    enum err err = store_run(store, STORE_WRITE, refill_work, &call);
-    if (err)
-        return err;
-    refill->added += call.last - refill->ranges[refill->next].first + 1;
-    refill->ranges[refill->next].first = call.last + 1;
-    if (call.last == last_of_user)
-        refill->next++;
-    return ERR_OK;
+enum err store_outbox_confirm(struct store *store, uint64_t life, bool keeps, struct outbox_key *events,
+                              size_t count)
+{
+    struct confirm_call call = {.life = life, .events = events, .count = count};
+    if (count == 0)
+        return ERR_OK;
+    qsort(events, count, sizeof *events, by_user_and_seq);
+    if (keeps)
+        make_runs(&call);
+    enum err err = store_run(store, STORE_WRITE, confirm_work, &call);
+    free(call.runs);
+    return err;
 }

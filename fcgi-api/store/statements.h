@@ -4,7 +4,7 @@
 #define CARILLON_STORE_STATEMENTS_H
 
 /* How many migrations (sql/NNN_name.sql) these statements need. */
-#define STORE_SCHEMA 3
+#define STORE_SCHEMA 4
 
 /* The columns of a task beside its id and its version: X(column, how it is read, how it is written), each of
  * the `struct task *task` in scope. Every SELECT, INSERT and UPDATE takes them from here; the ones of
@@ -141,22 +141,41 @@
       "WHERE created_at <= ? ORDER BY created_at LIMIT 10000) waiting "                                      \
       "GROUP BY user_id ORDER BY MIN(created_at) LIMIT ?")                                                   \
     X(SQL_OUTBOX_DELETE,                                                                                     \
-      "DELETE FROM outbox WHERE user_id = ? AND seq = ? "                                                  \
-      "AND created_at = TIMESTAMP'1970-01-01 00:00:00' + INTERVAL ? * 1000 MICROSECOND")                     \
+      "DELETE FROM outbox WHERE user_id = ? AND seq = ?")                                                    \
     X(SQL_OUTBOX_COUNT,                                                                                      \
       "SELECT COUNT(*) FROM (SELECT 1 FROM outbox LIMIT ?) counted")                                         \
     X(SQL_OUTBOX_OLDEST,                                                                                     \
       "SELECT created_at FROM outbox ORDER BY created_at LIMIT 1")                                           \
-    X(SQL_RANGES_SINCE,                                                                                      \
-      "SELECT user_id, MIN(seq), MAX(seq) FROM events FORCE INDEX (events_by_age) "                          \
-      "WHERE created_at BETWEEN ? AND ? AND user_id > ? GROUP BY user_id ORDER BY user_id LIMIT ?")          \
-    X(SQL_RANGES_ALL,                                                                                        \
-      "SELECT user_id, MIN(seq), MAX(seq) FROM events FORCE INDEX (PRIMARY) "                                \
-      "WHERE user_id > ? GROUP BY user_id ORDER BY user_id LIMIT ?")                                         \
-    X(SQL_REFILL,                                                                                            \
-      "INSERT INTO outbox (user_id, seq, created_at) "                                                       \
-      "SELECT user_id, seq, ? FROM events WHERE user_id = ? AND seq BETWEEN ? AND ? ORDER BY seq "           \
-      "ON DUPLICATE KEY UPDATE created_at = VALUES(created_at)")                                             \
+    /* Back from what the broker has confirmed, and the journal as a whole. */                               \
+    X(SQL_KEPT_SIZES,                                                                                        \
+      "SELECT id, last_seq - first_seq + 1 FROM confirmed WHERE id > ? ORDER BY id LIMIT ?")                 \
+    X(SQL_KEPT_BACK,                                                                                         \
+      "INSERT IGNORE INTO outbox (user_id, seq, created_at) "                                                \
+      "SELECT e.user_id, e.seq, ? FROM confirmed c STRAIGHT_JOIN events e FORCE INDEX (PRIMARY) "            \
+      "ON e.user_id = c.user_id AND e.seq BETWEEN c.first_seq AND c.last_seq "                               \
+      "WHERE c.id > ? AND c.id <= ?")                                                                        \
+    X(SQL_KEPT_TAKEN,                                                                                        \
+      "DELETE FROM confirmed WHERE id > ? AND id <= ?")                                                      \
+    X(SQL_JOURNAL_PIECE,                                                                                     \
+      "SELECT user_id, seq FROM events FORCE INDEX (PRIMARY) "                                               \
+      "WHERE (user_id = ? AND seq > ?) OR user_id > ? ORDER BY user_id, seq LIMIT 1 OFFSET ?")               \
+    X(SQL_JOURNAL_BACK,                                                                                      \
+      "INSERT IGNORE INTO outbox (user_id, seq, created_at) "                                                \
+      "SELECT user_id, seq, ? FROM events FORCE INDEX (PRIMARY) "                                            \
+      "WHERE ((user_id = ? AND seq > ?) OR user_id > ?) AND (user_id < ? OR (user_id = ? AND seq <= ?))")    \
+    /* what the broker has confirmed within the last moments, and in which of its lives */                   \
+    X(SQL_KEEP,                                                                                              \
+      "INSERT INTO confirmed (user_id, first_seq, last_seq) VALUES (?, ?, ?)")                               \
+    X(SQL_KEPT_LAST,                                                                                         \
+      "SELECT COALESCE(MAX(id), 0) FROM confirmed")                                                          \
+    X(SQL_KEPT_FORGET,                                                                                       \
+      "DELETE FROM confirmed WHERE id <= ? ORDER BY id LIMIT ?")                                             \
+    X(SQL_LIFE_GET,                                                                                          \
+      "SELECT CAST(value AS UNSIGNED) FROM notes WHERE name = 'broker_life'")                                \
+    X(SQL_LIFE_HOLD,                                                                                         \
+      "SELECT CAST(value AS UNSIGNED) FROM notes WHERE name = 'broker_life' LOCK IN SHARE MODE")             \
+    X(SQL_LIFE_NEXT,                                                                                         \
+      "INSERT INTO notes (name, value) VALUES ('broker_life', '1') ON DUPLICATE KEY UPDATE value = value + 1")  \
     /* upkeep */                                                                                             \
     X(SQL_SCHEMA,                                                                                            \
       "SELECT COUNT(*) FROM schema_migrations WHERE name REGEXP '^[0-9]{3}_'")                               \
@@ -166,7 +185,7 @@
       "SELECT created_at FROM events ORDER BY created_at DESC LIMIT 1")                                      \
     X(SQL_OLD_KEYS_DELETE,                                                                                   \
       "DELETE FROM idempotency_keys WHERE created_at < ? ORDER BY created_at LIMIT ?")                       \
-    /* advisory locks, and notes that the publishers leave each other */                                     \
+    /* advisory locks, notes that the publishers leave each other, and what makes durable */                 \
     X(SQL_LOCK,                                                                                              \
       "SELECT IF(COALESCE(IS_USED_LOCK(" LOCK_NAME "), 0) = CONNECTION_ID(), 1, "                            \
       "COALESCE(GET_LOCK(" LOCK_NAME ", ?), 0))")                                                            \

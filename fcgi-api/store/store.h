@@ -197,30 +197,33 @@ struct outbox_key {
 MUST_CHECK enum err store_outbox_users(struct store *store, int64_t min_age_ms, struct outbox_key *users,
                                        size_t limit, size_t *count);
 
-/* Removes confirmed events, those that are still there as they were read: one that a heal has put back since
- * stays, for the broker that confirmed it may have lost it (docs/models/outbox.pml, DELETE_HEALED). */
-struct outbox_row {
-    uint64_t user_id;
-    uint64_t seq;
-    uint64_t queued_at_ms;
-};
-MUST_CHECK enum err store_outbox_delete(struct store *store, const struct outbox_row *rows, size_t count);
+/* The number of the broker's present life, counted by the publishers: each that finds the broker in a new one
+ * begins the next (`begins`). */
+MUST_CHECK enum err store_broker_life(struct store *store, bool begins, uint64_t *life);
 
-/* Puts the journal's events from since_ms (0: all) to until_ms back into the outbox, user by user and in
- * order, at most `limit` events a call. Begin with the other fields 0, call until `done`. */
-#define OUTBOX_REFILL_USERS 256
+/* Takes events that the broker has confirmed, in that life, out of the outbox, and keeps them where
+ * store_outbox_refill() finds them (`keeps`). Sorts them. ERR_STALE: another life has begun since, and
+ * somebody has put back what the broker may have lost, so the confirms say nothing any more
+ * (docs/models/outbox.pml, DELETE_HEALED): nothing was taken out. */
+MUST_CHECK enum err store_outbox_confirm(struct store *store, uint64_t life, bool keeps,
+                                         struct outbox_key *events, size_t count);
+
+/* Puts back into the outbox what was kept, or the whole journal, about `limit` events a call. Begin with the
+ * other fields 0, call until `done`. */
 struct outbox_refill {
-    int64_t since_ms, until_ms;
-    uint64_t added; /* events so far */
+    bool whole_journal;
+    uint64_t added; /* events so far; those that were in the outbox still are not counted */
     bool done;
-    struct {
-        uint32_t user_id;
-        uint64_t first, last;
-    } ranges[OUTBOX_REFILL_USERS]; /* those of some users at a time */
-    size_t next, count;
-    uint32_t last_user;
+    uint64_t after_id;   /* kept ones up to here are done */
+    uint32_t after_user; /* events of the journal up to here are */
+    uint64_t after_seq;
 };
 MUST_CHECK enum err store_outbox_refill(struct store *store, struct outbox_refill *refill, int limit);
+
+/* What is kept grows at its end: its end now (0: empty), and forgetting what came before such an end, at most
+ * `limit` rows a call. */
+MUST_CHECK enum err store_kept_end(struct store *store, uint64_t *end);
+MUST_CHECK enum err store_kept_forget(struct store *store, uint64_t end, int limit, uint64_t *deleted);
 
 /* How many there are (counted up to 100,000), and the age of the oldest, 0 when there is none. */
 MUST_CHECK enum err store_outbox_depth(struct store *store, uint64_t *rows, int64_t *oldest_age_ms);

@@ -1,4 +1,4 @@
-/* What keeps the database in order: the epoch, locks and notes between publishers, purging. */
+/* What keeps the database in order: the epoch, locks between publishers, purging. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -81,7 +81,8 @@ enum err store_barrier(struct store *store)
     return store_run(store, STORE_WRITE, settle_work, NULL);
 }
 
-/* ---- locks and notes ----------------------------------------------------------------------------- */
+/* ---- locks and notes
+ * --------------------------------------------------------------------------------------- */
 
 struct note_call {
     const char *name;

@@ -69,8 +69,8 @@ broker_accounts() {
     $everything
     {"user": "carillon-api", "vhost": "$vhost",
      "configure": "^($exchange|$queue(\\\\.(known|life|markers))?)\$",
-     "write": "^($exchange|$queue(\\\\.known)?)\$",
-     "read": "^($exchange|$queue\\\\.(known|markers))\$"},
+     "write": "^($exchange|$queue(\\\\.(known|life))?)\$",
+     "read": "^($exchange|$queue\\\\.(known|life|markers))\$"},
     {"user": "carillon-notifier", "vhost": "$vhost",
      "configure": "^\$", "write": "^$queue\\\\.markers\$", "read": "^$queue\$"}
   ]

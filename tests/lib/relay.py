@@ -28,7 +28,11 @@ class Relay:
                 near, _ = self._listener.accept()
             except OSError:
                 return
-            far = socket.create_connection(("127.0.0.1", self._target))
+            try:
+                far = socket.create_connection(("127.0.0.1", self._target))
+            except ConnectionRefusedError:
+                near.close()
+                continue
             self._open += [near, far]
             self._start(self._pass, near, far, self._listen(self._watch()))
             self._start(self._pass, far, near, self._answers)

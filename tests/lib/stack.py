@@ -207,6 +207,10 @@ class Stack:
         assert found, self.processes("mariadb")
         return found[0]
 
+    def s6(self, *arguments):
+        """s6-svc with these options, on the part that is named last."""
+        subprocess.run(["s6-svc", *arguments[:-1], self.run_dir / "service" / arguments[-1]], check=True)
+
     def signal(self, part, sig=signal.SIGTERM):
         os.kill(self.part(part).pid, sig)
 

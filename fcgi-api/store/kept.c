@@ -1,0 +1,183 @@
+/* What may have to be published again: events that the broker has confirmed within the last moments, and the
+ * way back into the outbox for them or for the whole journal. The publisher's side of the store. */
+#include "common/clock.h"
+#include "fcgi-api/store/internal.h"
+
+/* ---- the broker's life --------------------------------------------------------------------------- */
+
+struct life_call {
+    bool begins;
+    uint64_t life;
+};
+
+static enum err life_work(struct store *store, void *context)
+{
+    struct life_call *call = context;
+    call->life = 0;
+    enum err err = call->begins ? store_execute(store, SQL_LIFE_NEXT, NULL, 0, NULL) : ERR_OK;
+    if (err)
+        return err;
+    err = store_select_one(store, SQL_LIFE_GET, NULL, 0, STORE_OUT(to_u64(&call->life)));
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+enum err store_broker_life(struct store *store, bool begins, uint64_t *life)
+{
+    struct life_call call = {.begins = begins};
+    enum err err = store_run(store, begins ? STORE_WRITE : STORE_READ, life_work, &call);
+    if (!err)
+        *life = call.life;
+    return err;
+}
+
+/* ---- what was kept goes back --------------------------------------------------------------------- */
+
+struct back_call {
+    struct outbox_refill *refill;
+    int limit;
+    uint64_t upto_id; /* of this piece */
+    struct outbox_key upto;
+    uint64_t rows;
+};
+
+/* As many rows as hold about `limit` events; one alone always goes. */
+static enum err kept_piece_work(struct store *store, void *context)
+{
+    struct back_call *call = context;
+    uint64_t id, size, sum = 0;
+    call->upto_id = 0;
+    enum err err = store_select(store, SQL_KEPT_SIZES,
+                                STORE_IN(of_number(call->refill->after_id), of_number((uint64_t)call->limit)),
+                                STORE_OUT(to_u64(&id), to_u64(&size)));
+    while (!err && (err = store_fetch(store)) == ERR_OK) {
+        sum += size;
+        if (call->upto_id != 0 && sum > (uint64_t)call->limit)
+            break;
+        call->upto_id = id;
+    }
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+static enum err kept_back_work(struct store *store, void *context)
+{
+    struct back_call *call = context;
+    struct store_value after = of_number(call->refill->after_id), upto = of_number(call->upto_id);
+    struct store_outcome outcome;
+    enum err err =
+        store_execute(store, SQL_KEPT_BACK, STORE_IN(of_time(clock_wall_ms()), after, upto), &outcome);
+    if (!err) {
+        call->rows = outcome.rows;
+        err = store_execute(store, SQL_KEPT_TAKEN, STORE_IN(after, upto), NULL);
+    }
+    return err;
+}
+
+static enum err put_kept_back(struct store *store, struct back_call *call)
+{
+    struct outbox_refill *refill = call->refill;
+    enum err err = store_run(store, STORE_READ, kept_piece_work, call);
+    if (err)
+        return err;
+    if (call->upto_id == 0) {
+        refill->done = true;
+        return ERR_OK;
+    }
+    err = store_run(store, STORE_WRITE, kept_back_work, call);
+    if (!err)
+        refill->after_id = call->upto_id;
+    return err;
+}
+
+/* ---- the journal goes back ----------------------------------------------------------------------- */
+
+/* The last of the next `limit` events. Fewer are left: all of them. */
+static enum err journal_piece_work(struct store *store, void *context)
+{
+    struct back_call *call = context;
+    struct store_value user = of_number(call->refill->after_user), seq = of_number(call->refill->after_seq);
+    enum err err = store_select_one(store, SQL_JOURNAL_PIECE,
+                                    STORE_IN(user, seq, user, of_number((uint64_t)call->limit - 1)),
+                                    STORE_OUT(to_u64(&call->upto.user_id), to_u64(&call->upto.seq)));
+    if (err == ERR_NOT_FOUND)
+        call->upto = (struct outbox_key){UINT32_MAX, CURSOR_SEQ_MAX};
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+static enum err journal_back_work(struct store *store, void *context)
+{
+    struct back_call *call = context;
+    struct store_value user = of_number(call->refill->after_user), seq = of_number(call->refill->after_seq);
+    struct store_value last = of_number(call->upto.user_id), last_seq = of_number(call->upto.seq);
+    struct store_outcome outcome;
+    enum err err =
+        store_execute(store, SQL_JOURNAL_BACK,
+                      STORE_IN(of_time(clock_wall_ms()), user, seq, user, last, last, last_seq), &outcome);
+    if (!err)
+        call->rows = outcome.rows;
+    return err;
+}
+
+static enum err put_journal_back(struct store *store, struct back_call *call)
+{
+    struct outbox_refill *refill = call->refill;
+    enum err err = store_run(store, STORE_READ, journal_piece_work, call);
+    if (!err)
+        err = store_run(store, STORE_WRITE, journal_back_work, call);
+    if (err)
+        return err;
+    refill->done = call->upto.user_id == UINT32_MAX;
+    refill->after_user = (uint32_t)call->upto.user_id;
+    refill->after_seq = call->upto.seq;
+    return ERR_OK;
+}
+
+enum err store_outbox_refill(struct store *store, struct outbox_refill *refill, int limit)
+{
+    struct back_call call = {.refill = refill, .limit = limit};
+    enum err err = refill->whole_journal ? put_journal_back(store, &call) : put_kept_back(store, &call);
+    if (!err)
+        refill->added += call.rows;
+    return err;
+}
+
+/* ---- forgetting ---------------------------------------------------------------------------------- */
+
+struct kept_call {
+    uint64_t end;
+    int limit;
+    uint64_t deleted;
+};
+
+static enum err end_work(struct store *store, void *context)
+{
+    struct kept_call *call = context;
+    return store_select_one(store, SQL_KEPT_LAST, NULL, 0, STORE_OUT(to_u64(&call->end)));
+}
+
+enum err store_kept_end(struct store *store, uint64_t *end)
+{
+    struct kept_call call = {0};
+    enum err err = store_run(store, STORE_READ, end_work, &call);
+    if (!err)
+        *end = call.end;
+    return err;
+}
+
+static enum err forget_work(struct store *store, void *context)
+{
+    struct kept_call *call = context;
+    struct store_outcome outcome;
+    enum err err = store_execute(store, SQL_KEPT_FORGET,
+                                 STORE_IN(of_number(call->end), of_number((uint64_t)call->limit)), &outcome);
+    if (!err)
+        call->deleted = outcome.rows;
+    return err;
+}
+
+enum err store_kept_forget(struct store *store, uint64_t end, int limit, uint64_t *deleted)
+{
+    struct kept_call call = {.end = end, .limit = limit};
+    enum err err = store_run(store, STORE_WRITE, forget_work, &call);
+    *deleted = err ? 0 : call.deleted;
+    return err;
+}

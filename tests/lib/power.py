@@ -1,0 +1,34 @@
+"""The broker's data as a power cut may leave it: copied at one moment, put back at a later one."""
+
+import shutil
+import signal
+import subprocess
+
+
+class BrokerData:
+    def __init__(self, stack, directory):
+        self._stack = stack
+        self._data = stack.run_dir / "rabbitmq" / "carillon@localhost"
+        self._copy = directory / "copy"
+
+    def stop(self):
+        self._stack.s6("-wD", "-T", "20000", "-d", "rabbitmq")
+
+    def start(self):
+        self._stack.s6("-u", "rabbitmq")
+
+    def copy(self):
+        """Of a broker that is stopped."""
+        shutil.copytree(self._data, self._copy)
+
+    def wipe(self):
+        shutil.rmtree(self._data)
+
+    def cut(self):
+        """All that came after copy() was never written; then the broker starts again."""
+        self._stack.s6("-O", "rabbitmq")  # not to be started again by itself
+        self._stack.broker().kill(signal.SIGKILL)
+        subprocess.run(["s6-svwait", "-D", "-t", "20000", self._stack.run_dir / "service" / "rabbitmq"], check=True)
+        self.wipe()
+        shutil.copytree(self._copy, self._data)
+        self.start()

@@ -1,0 +1,97 @@
+"""A broker that comes back without what it had confirmed, as after a power cut: it confirms a stream's messages before
+they are on disk. Its data is copied back; everything is in the stream again, and readers have missed nothing."""
+
+import pytest
+
+from lib.amqp import first_appearances
+from lib.power import BrokerData
+from lib.wait import eventually
+from test_accounts import management
+
+pytestmark = pytest.mark.disturbs
+
+LIFE = "exchanges/%2F/tasks_completed.life"
+
+
+def in_stream(stack, users, count):
+    reader = stack.stream()
+    try:
+        seen = first_appearances(m for m in reader.sync(60).events() if m.user in users)
+        assert seen == {user: list(range(1, count + 1)) for user in users}
+    finally:
+        reader.close()
+
+
+@pytest.fixture
+def data(stack, tmp_path):
+    return BrokerData(stack, tmp_path)
+
+
+@pytest.fixture(params=["Mnesia", "Khepri"])
+def definitions(request, stack):
+    """Where RabbitMQ keeps its definitions in Khepri (from 4.0), an exchange that is not durable outlives a crash. A
+    durable one stands for it here."""
+    if request.param == "Khepri":
+        management(stack, LIFE, method="DELETE")
+        management(stack, LIFE, method="PUT", body=b'{"type":"fanout","durable":true}')
+    yield request.param
+    if request.param == "Khepri":
+        management(stack, LIFE, method="DELETE")
+
+
+def test_confirmed_long_after_it_was_made(stack, http, data, definitions, sockets):
+    """What counts is when the broker confirmed an event, not when it was made, nor how long the broker was away; and
+    not whose clock says so. After a heal the same can happen again."""
+    users = stack.new_users(3)
+    tasks = stack.new_tasks(users)
+    socket = sockets()
+    for user in users:
+        socket.subscribe(user)
+    data.stop()
+    data.copy()
+    for task in tasks:
+        assert http.patch(f"/tasks/{task}", {"content": "made while it was away"}).status == 200
+    ids = ",".join(map(str, users))
+    stack.sql(f"UPDATE events SET created_at = created_at - INTERVAL 1 HOUR WHERE user_id IN ({ids})")
+    data.start()
+    stack.ready(60)
+    stack.outbox_empty(40)
+    for _ in range(2 if definitions == "Mnesia" else 1):
+        data.cut()
+        stack.ready(60)
+        stack.outbox_empty(40)
+        in_stream(stack, users, 1)
+    assert sorted(socket.notification(30)["task"]["user_id"] for _ in users) == users
+
+
+def test_the_journal_in_a_new_stream(stack, http, data):
+    """All of it was just confirmed when the power went: also what had been, long ago, in another stream."""
+    users = stack.new_users(2)
+    data.stop()
+    data.copy()
+    for task in stack.new_tasks(users):
+        assert http.patch(f"/tasks/{task}", {"content": "made while it was away"}).status == 200
+    data.start()
+    stack.ready(60)
+    stack.outbox_empty(40)
+    stack.sql("DELETE FROM confirmed")  # as when HEAL_WINDOW_S is over
+    data.stop()
+    data.wipe()
+    data.start()
+    stack.ready(60)
+    stack.outbox_empty(60)
+    data.cut()
+    stack.ready(60)
+    stack.outbox_empty(60)
+    in_stream(stack, users, 1)
+
+
+def test_what_is_kept_goes(small_stack):
+    """Kept for HEAL_WINDOW_S and a little, not for ever."""
+    [user] = small_stack.new_users(1)
+    [task] = small_stack.new_tasks([user])
+    assert small_stack.client().patch(f"/tasks/{task}", {"status": 1}).status == 200
+    small_stack.outbox_empty()
+    kept = f"SELECT COUNT(*) FROM confirmed WHERE user_id = {user}"
+    assert small_stack.sql_number(kept) == 1
+    eventually(lambda: small_stack.sql_number(kept) == 0, 60, "it is forgotten", interval=0.5)
