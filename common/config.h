@@ -127,6 +127,8 @@
     X(INT, notifier_memory_bytes, NOTIFIER_MEMORY_BYTES, "268435456", 1000000, 68719476736,                  \
       "and for everything the notifier keeps; then the oldest events go, then the slowest clients")          \
     X(INT, ring_age_s, RING_AGE_S, "900", 1, 604800, "recent means this many seconds")                       \
+    X(INT, hole_wait_s, HOLE_WAIT_S, "5", 0, 60,                                                             \
+      "an event that came before its predecessor waits so long for it, seconds; 0: not at all")              \
     X(INT, marker_interval_s, MARKER_INTERVAL_S, "10", 1, 300, "seconds between two markers in the stream")
 
 #define CONFIG_FIELD_INT(field)    int64_t field

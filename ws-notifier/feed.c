@@ -12,10 +12,12 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/utf8.h"
+#include "ws-notifier/held.h"
 #include "ws-notifier/notifier_metrics.h"
 #include "ws-notifier/protocol.h"
 
 #define EPOCHS_LEFT 16
+#define HELD_SHARE  16 /* events that wait for their predecessor may take this part of the ring's memory */
 
 /* A clock is set back by so much at most: a message in the stream that is further ahead of the clock is
  * somebody's error. */
@@ -26,6 +28,7 @@ struct feed {
     struct hub *hub;
     struct metrics *metrics;
     struct ring *ring;
+    struct held *held;
     void (*grown)(void *context);
     void *grown_context;
     char epoch[CURSOR_EPOCH_MAX + 1]; /* "": not known yet */
@@ -49,6 +52,7 @@ struct feed *feed_new(const struct config *config, struct hub *hub, struct metri
     feed->hub = hub;
     feed->metrics = metrics;
     feed->ring = ring_new((size_t)config->ring_bytes, config->ring_age_s, INT64_MIN);
+    feed->held = held_new(config->hole_wait_s * 1000, (size_t)config->ring_bytes / HELD_SHARE, metrics);
     return feed;
 }
 
@@ -56,6 +60,7 @@ void feed_free(struct feed **feed)
 {
     if (!*feed)
         return;
+    held_free(&(*feed)->held);
     ring_free(&(*feed)->ring);
     free(*feed);
     *feed = NULL;
@@ -184,6 +189,7 @@ static void change_epoch(struct feed *feed, const char *epoch)
     log_warn("the epoch was %s and is %s: the database was restored", change.before, epoch);
     memcpy(feed->left[feed->left_count++ % EPOCHS_LEFT], change.before, sizeof change.before);
     ring_clear(feed->ring);
+    held_clear(feed->held);
     hub_each(feed->hub, send_reset, &change);
 }
 
@@ -238,9 +244,9 @@ static struct frame *lost_events_frame(void *context, uint32_t user_id, uint64_t
 
 /* When the event reached the stream, as ring_add() wants it: live it is now; of history the broker does not
  * tell, but whatever was stamped before it and its own creation were earlier. */
-static int64_t reached_s(const struct feed *feed, const struct event_meta *meta)
+static int64_t reached_s(const struct feed *feed, int64_t created_at_ms)
 {
-    int64_t now = feed_now_s(feed), time_s = meta->created_at_ms / 1000;
+    int64_t now = feed_now_s(feed), time_s = created_at_ms / 1000;
     if (feed->news)
         return now;
     if (feed->stream_time_s > time_s)
@@ -259,30 +265,73 @@ static void announce(struct feed *feed, const struct amqp_delivery *delivery)
     }
 }
 
-static void deliver_event(struct feed *feed, const struct amqp_delivery *delivery, struct frame *frame)
+/* Into the ring, and to those who hear. False: it was known. */
+static bool deliver_event(struct feed *feed, const struct held_event *event, int64_t time_s)
 {
-    const struct event_meta *meta = &delivery->meta;
-    /* Once all has been read, what comes is new, and no clock has a say. */
-    struct hub_event event = {meta->user_id, meta->seq, feed->caught_up ? 0 : meta->created_at_ms, frame};
-    int64_t time_s = reached_s(feed, meta);
+    struct hub_event heard = {event->user_id, event->seq, event->created_at_ms, event->frame};
 
     note_time(feed, time_s);
-    switch (ring_add(feed->ring, meta->user_id, meta->seq, time_s, frame)) {
+    switch (ring_add(feed->ring, event->user_id, event->seq, time_s, event->frame)) {
     case RING_DUPLICATE:
         metrics_add(feed->metrics, NOTIFIER_DUPLICATES, 1);
-        return;
+        return false;
     case RING_AFTER_HOLE:
         metrics_add(feed->metrics, NOTIFIER_HOLES, 1);
-        log_warn("user %u: the stream lacks what came before event %llu", (unsigned)meta->user_id,
-                 (unsigned long long)meta->seq);
+        log_warn("user %u: the stream lacks what came before event %llu", (unsigned)event->user_id,
+                 (unsigned long long)event->seq);
         break;
     case RING_NEW:
         break;
     }
     metrics_add(feed->metrics, NOTIFIER_EVENTS, 1);
-    if (feed->news)
-        announce(feed, delivery);
-    hub_deliver(feed->hub, &event, lost_events_frame, feed);
+    hub_deliver(feed->hub, &heard, lost_events_frame, feed);
+    return true;
+}
+
+/* Of what waits for an event of this user, whatever need not wait any more. */
+static void deliver_held(struct feed *feed, uint32_t user_id, uint64_t upto)
+{
+    struct held_event event;
+    while (held_take(feed->held, user_id, upto, &event)) {
+        (void)deliver_event(feed, &event, feed_now_s(feed));
+        frame_unref(&event.frame);
+        if (upto != UINT64_MAX)
+            upto = event.seq + 1;
+    }
+}
+
+/* The last event of this user that we know of; 0: none. */
+static uint64_t known_seq(const struct feed *feed, uint32_t user_id)
+{
+    uint64_t seq = ring_last_seq(feed->ring, user_id);
+    return seq ? seq : hub_last_seq(feed->hub, user_id);
+}
+
+static void give_up_waiting(struct feed *feed)
+{
+    uint32_t user_id;
+    while ((user_id = held_overdue(feed->held, clock_monotonic_ms())) != 0)
+        deliver_held(feed, user_id, UINT64_MAX);
+}
+
+/* False: it was known. */
+static bool deliver_in_order(struct feed *feed, const struct held_event *event)
+{
+    if (!held_is_on(feed->held))
+        return deliver_event(feed, event, reached_s(feed, event->created_at_ms));
+    uint64_t known = known_seq(feed, event->user_id);
+    if (known != 0 && event->seq > known + 1) {
+        bool new = held_add(feed->held, event, clock_monotonic_ms(), feed_now_s(feed));
+        give_up_waiting(feed); /* for want of memory */
+        return new;
+    }
+    bool new = deliver_event(feed, event, reached_s(feed, event->created_at_ms));
+    if (held_has(feed->held, event->user_id, NULL)) {
+        deliver_held(feed, event->user_id, known_seq(feed, event->user_id) + 1);
+        if (!held_has(feed->held, event->user_id, NULL))
+            metrics_add(feed->metrics, NOTIFIER_HOLES_FILLED, 1);
+    }
+    return new;
 }
 
 static void take_event(struct feed *feed, const struct amqp_delivery *delivery)
@@ -305,7 +354,11 @@ static void take_event(struct feed *feed, const struct amqp_delivery *delivery)
         return;
     }
     struct frame *frame = frame_new(delivery->body, delivery->body_length);
-    deliver_event(feed, delivery, frame);
+    /* Once all has been read, what comes is new, and no clock has a say. */
+    const struct held_event event = {meta->user_id, meta->seq, feed->caught_up ? 0 : meta->created_at_ms,
+                                     frame};
+    if (deliver_in_order(feed, &event) && feed->news)
+        announce(feed, delivery);
     frame_unref(&frame);
     if (feed->grown)
         feed->grown(feed->grown_context);
@@ -387,9 +440,13 @@ bool feed_ready(const struct feed *feed)
     return feed->caught_up && feed->epoch[0];
 }
 
-struct cursor feed_cursor(const struct feed *feed, uint64_t seq)
+struct cursor feed_cursor(const struct feed *feed, uint32_t user_id, uint64_t seq)
 {
     struct cursor cursor = {.seq = seq, .time_s = feed->marker_s};
+    int64_t since_s;
+    /* What waits has reached the stream, and is not in what the cursor's owner has. */
+    if (held_has(feed->held, user_id, &since_s) && since_s < cursor.time_s)
+        cursor.time_s = since_s;
     memcpy(cursor.epoch, feed->epoch, sizeof cursor.epoch);
     return cursor;
 }
@@ -411,6 +468,7 @@ void feed_tick(struct feed *feed)
 {
     note_time(feed, feed_now_s(feed));
     ring_age(feed->ring, feed_now_s(feed));
+    give_up_waiting(feed);
     metrics_set(feed->metrics, NOTIFIER_RING_EVENTS, (int64_t)ring_count(feed->ring));
     metrics_set(feed->metrics, NOTIFIER_RING_BYTES, (int64_t)ring_bytes(feed->ring));
     metrics_set(feed->metrics, NOTIFIER_RING_USERS, (int64_t)ring_users(feed->ring));

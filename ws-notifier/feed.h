@@ -51,7 +51,7 @@ bool feed_ready(const struct feed *feed);
 int64_t feed_now_s(const struct feed *feed);
 
 /* "Everything of this user up to seq, and whatever reached the stream before ..." as of now. */
-struct cursor feed_cursor(const struct feed *feed, uint64_t seq);
+struct cursor feed_cursor(const struct feed *feed, uint32_t user_id, uint64_t seq);
 
 const struct ring *feed_ring(const struct feed *feed);
 

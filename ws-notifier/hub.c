@@ -144,7 +144,7 @@ void hub_cancel_replay(struct hub *hub, struct subscription *subscription)
 /* ---- coming and going ---------------------------------------------------------------------------- */
 
 /* NOLINTBEGIN(readability-function-size): uthash's macros */
-static struct audience *find_audience(struct hub *hub, uint32_t user_id)
+static struct audience *find_audience(const struct hub *hub, uint32_t user_id)
 {
     struct audience *audience;
     HASH_FIND(hh, hub->audiences, &user_id, sizeof user_id, audience);
@@ -256,6 +256,23 @@ static bool lost_something(const struct subscription *subscription, const struct
 {
     return event->seq != 0 && subscription->last_seq != 0 && !subscription->told &&
            event->seq != subscription->last_seq + 1;
+}
+
+uint64_t hub_last_seq(const struct hub *hub, uint32_t user_id)
+{
+    const struct audience *audience = find_audience(hub, user_id);
+    const struct subscription *subscription;
+    uint64_t highest = 0;
+
+    if (!audience)
+        return 0;
+    DL_FOREACH2(audience->subscriptions, subscription, audience_next)
+    {
+        bool knows = subscription->live && !subscription->replaying && !subscription->told;
+        if (knows && subscription->last_seq > highest)
+            highest = subscription->last_seq;
+    }
+    return highest;
 }
 
 /* Resets of one event: most of an audience has the same last event, so one frame is made for many. */

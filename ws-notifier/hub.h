@@ -77,6 +77,9 @@ struct hub_event {
 /* Makes the frame that tells a user's subscriptions that they lost what came next after `last_seq`. */
 typedef struct frame *hub_reset_maker(void *context, uint32_t user_id, uint64_t last_seq);
 
+/* The highest event that one of the user's live subscriptions has; 0: none knows a number. */
+uint64_t hub_last_seq(const struct hub *hub, uint32_t user_id);
+
 /* Queues the event for all of the user's live subscriptions that lack it. Those that replay are only told
  * that it is there. */
 void hub_deliver(struct hub *hub, const struct hub_event *event, hub_reset_maker *make_reset, void *context);

@@ -74,6 +74,11 @@
       "Events of another epoch, dropped")                                                                    \
     X(NOTIFIER_HOLES, METRIC_COUNTER, "carillon_notifier_holes_total", "",                                   \
       "Gaps found in a user's events: the stream lost something")                                            \
+    X(NOTIFIER_HOLES_WAITING, METRIC_GAUGE, "carillon_notifier_holes_waiting", "",                           \
+      "Users of whom a later event has come before an earlier one, which is waited for")                     \
+    X(NOTIFIER_HOLES_FILLED, METRIC_COUNTER, "carillon_notifier_holes_filled_total", "",                     \
+      "Gaps that closed in time: nobody noticed")                                                            \
+    X(NOTIFIER_HELD_BYTES, METRIC_GAUGE, "carillon_notifier_held_bytes", "", "What waits behind such gaps")  \
     X(NOTIFIER_FOREIGN, METRIC_COUNTER, "carillon_notifier_foreign_messages_total", "",                      \
       "Messages of other programs delivered")                                                                \
     X(NOTIFIER_SKIPPED, METRIC_COUNTER, "carillon_notifier_skipped_messages_total", "",                      \

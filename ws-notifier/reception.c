@@ -206,12 +206,13 @@ static enum outcome judge(const struct reception *reception, const struct subscr
 
 /* The cursor of an answer says where the client is when it reads the answer, so that it may be kept at once:
  * before the replay, and, when the replay is not to be had, where the client said it was. */
-static struct cursor answer_cursor(const struct reception *reception, const struct cursor *since,
-                                   enum outcome outcome, const struct ring_replay *replay)
+static struct cursor answer_cursor(const struct reception *reception, uint32_t user_id,
+                                   const struct cursor *since, enum outcome outcome,
+                                   const struct ring_replay *replay)
 {
     if (outcome != RECOVERED)
         return *since;
-    struct cursor cursor = feed_cursor(reception->feed, replay->after_seq);
+    struct cursor cursor = feed_cursor(reception->feed, user_id, replay->after_seq);
     if (replay->after_seq < replay->last_seq)
         cursor.time_s = since->time_s;
     return cursor;
@@ -221,7 +222,8 @@ static void answer(struct reception *reception, struct subscription *subscriptio
 {
     struct ring_replay replay;
     enum outcome outcome = judge(reception, subscription, since, &replay);
-    struct cursor cursor = answer_cursor(reception, since, outcome, &replay), until = cursor;
+    struct cursor cursor = answer_cursor(reception, subscription_user(subscription), since, outcome, &replay),
+                  until = cursor;
 
     until.seq = replay.last_seq;
     until.time_s = 0; /* as its event says it */
@@ -241,7 +243,8 @@ static void answer(struct reception *reception, struct subscription *subscriptio
 static struct frame *give_up_replay(struct reception *reception, struct subscription *subscription,
                                     const char *reason)
 {
-    struct cursor cursor = feed_cursor(reception->feed, subscription->last_seq);
+    struct cursor cursor =
+        feed_cursor(reception->feed, subscription_user(subscription), subscription->last_seq);
 
     cursor.time_s = 0; /* it has not all that there was until now */
     subscription->last_seq = subscription->replay_to;
@@ -380,7 +383,8 @@ void reception_leave(struct reception *reception, struct client *client)
 static void beat(void *context, struct subscription *subscription)
 {
     struct reception *reception = context;
-    struct cursor cursor = feed_cursor(reception->feed, subscription->last_seq);
+    struct cursor cursor =
+        feed_cursor(reception->feed, subscription_user(subscription), subscription->last_seq);
 
     strbuf_clear(&reception->text);
     protocol_heartbeat(&reception->text, subscription_user(subscription), &cursor);

@@ -53,7 +53,7 @@ _SIGNATURES = {
     "ring_users": (c_size_t, [c_void_p]),
     "ring_begin_s": (c_int64, [c_void_p]),
     "shim_set_clock": (None, [c_int64]),
-    "shim_new": (c_void_p, [c_int64, c_int64, c_size_t, c_size_t]),
+    "shim_new": (c_void_p, [c_int64, c_int64, c_int64, c_size_t, c_size_t]),
     "shim_forget_oldest": (None, [c_void_p, c_int]),
     "shim_free": (None, [c_void_p]),
     "shim_hub": (c_void_p, [c_void_p]),

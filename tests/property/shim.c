@@ -53,7 +53,8 @@ struct shim {
     struct reception *reception;
 };
 
-struct shim *shim_new(int64_t ring_bytes, int64_t ring_age_s, size_t max_frames, size_t max_bytes);
+struct shim *shim_new(int64_t ring_bytes, int64_t ring_age_s, int64_t hole_wait_s, size_t max_frames,
+                      size_t max_bytes);
 void shim_free(struct shim *shim);
 struct client *shim_connect(struct shim *shim);
 void shim_leave(struct shim *shim, struct client *client);
@@ -79,7 +80,8 @@ static void wake(void *socket)
     (void)socket;
 }
 
-struct shim *shim_new(int64_t ring_bytes, int64_t ring_age_s, size_t max_frames, size_t max_bytes)
+struct shim *shim_new(int64_t ring_bytes, int64_t ring_age_s, int64_t hole_wait_s, size_t max_frames,
+                      size_t max_bytes)
 {
     struct shim *shim = calloc(1, sizeof *shim);
     if (!shim || metrics_open("", notifier_metric_defs, NOTIFIER_METRIC_COUNT, &shim->metrics) != ERR_OK)
@@ -87,6 +89,7 @@ struct shim *shim_new(int64_t ring_bytes, int64_t ring_age_s, size_t max_frames,
     log_init("model", LOG_TEXT, LOG_ERROR);
     shim->config.ring_bytes = ring_bytes;
     shim->config.ring_age_s = ring_age_s;
+    shim->config.hole_wait_s = hole_wait_s;
     shim->config.stream_max_age_s = 604800;
     shim->hub = hub_new(4, 8, shim->metrics);
     shim->feed = feed_new(&shim->config, shim->hub, shim->metrics);

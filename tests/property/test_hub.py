@@ -36,7 +36,7 @@ class HubMachine(RuleBasedStateMachine):
     def begin(self, max_frames):
         lib.shim_set_clock(10_000_000)
         self.max_frames = max_frames
-        self.shim = lib.shim_new(1_000_000, 900, max_frames, 1_000_000)
+        self.shim = lib.shim_new(1_000_000, 900, 0, max_frames, 1_000_000)
         self.hub = lib.shim_hub(self.shim)
         self.clients = {}  # number -> client
         self.subscriptions = {}  # (number, user) -> its pointer

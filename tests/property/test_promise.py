@@ -17,6 +17,7 @@ EPOCH = "e1"
 USERS = st.integers(1, 2)
 NOTIFIERS = st.integers(0, 1)
 RING_AGE_S = 120
+HOLE_WAIT_S = 5
 START = 1_000_000
 
 
@@ -29,7 +30,7 @@ def split(cursor):
 class Notifier:
     def __init__(self, world, ring_bytes):
         self.world = world
-        self.shim = lib.shim_new(ring_bytes, RING_AGE_S, 500, 1_000_000)
+        self.shim = lib.shim_new(ring_bytes, RING_AGE_S, HOLE_WAIT_S, 500, 1_000_000)
         self.position, self.linked, self.generation = 0, False, None
 
     def link(self):
@@ -249,6 +250,32 @@ class PromiseMachine(RuleBasedStateMachine):
             self.old_again |= seq < self.published[user] and seq == first + most - 1
             self.put(user, seq)
             self.published[user] = max(self.published[user], seq)
+
+    @rule(user=USERS, seconds=st.integers(0, HOLE_WAIT_S - 2), data=st.data())
+    def overtakes(self, user, seconds, data):
+        """An event is in the stream before its predecessor, which comes in time: nobody notices, whoever comes meanwhile."""
+        if not self.journal[user]:
+            self.something_happens(user, 1)  # 0 may mean that a number is not known: before the first event nothing is missed
+        self.publish(user, 0, 100)
+        self.write(user, 2)
+        first = self.published[user] + 1
+        self.put(user, first + 1)
+        for notifier in self.notifiers:
+            notifier.read(1000)
+        self.hear_all()
+        if self.browsers and data.draw(st.booleans()):
+            browser = data.draw(st.sampled_from(self.browsers))
+            browser.leave()
+            browser.connect(data.draw(st.sampled_from(self.notifiers)))
+        self.time_passes(seconds)
+        self.put(user, first)
+        self.put(user, first + 1)
+        self.published[user] = first + 1
+        for notifier in self.notifiers:
+            notifier.read(1000)
+            # Far behind, or without a link: it may wait too long. (It reads the rest when it has one.)
+            self.may_reset |= notifier.position < len(self.stream)
+        self.hear_all()
 
     # -- the broker
 

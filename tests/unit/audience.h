@@ -19,7 +19,7 @@ static struct hub *hub;
 static struct feed *feed;
 static struct reception *reception;
 static struct browser one, two;
-static int64_t now_s;
+static int64_t now_s, hole_wait_s; /* 0: what comes out of order is told at once */
 
 static inline void open_browser(struct browser *browser, size_t frames)
 {
@@ -32,7 +32,8 @@ static inline int set_up(void **state)
 {
     (void)state;
     log_init("test", LOG_TEXT, LOG_ERROR);
-    config = (struct config){.ring_bytes = 1000000, .ring_age_s = 900, .stream_max_age_s = 604800};
+    config = (struct config){
+        .ring_bytes = 1000000, .ring_age_s = 900, .stream_max_age_s = 604800, .hole_wait_s = hole_wait_s};
     now_s = clock_wall_ms() / 1000;
     metrics = open_metrics();
     hub = hub_new(4, 100, metrics);
@@ -54,6 +55,7 @@ static inline int tear_down(void **state)
     feed_free(&feed);
     hub_free(&hub);
     metrics_close(&metrics);
+    hole_wait_s = 0;
     return 0;
 }
 
