@@ -250,7 +250,8 @@ def test_under_a_path(nginx, task):
     socket = WebSocket(f"ws://127.0.0.1:{front.port}/carillon/ws")
     socket.subscribe(user)
     assert http.patch(f"/carillon/tasks/{task['id']}", {"status": 1}).status == 200
-    assert socket.notification()["task"]["id"] == task["id"]
+    done = socket.recv_until(lambda frame: frame.get("event") == "task.completed", 10)
+    assert done["task"]["id"] == task["id"]
     socket.close()
     assert_problem(http.get("/carillon/task/1"), 404, "not-found")
     assert_problem(http.get("/carillon/tasks/x%20y"), 404, "not-found")
