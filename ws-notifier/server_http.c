@@ -232,9 +232,15 @@ static bool is_stranger(const struct server *server, struct lws *wsi, const stru
     char authorization[SESSION_AUTHORIZATION_SIZE], detail[160];
     const char *why = "";
 
-    if (!session_origin_welcome(server, wsi)) {
-        page_problem(page, PAGE_FORBIDDEN, &asked->request, "Pages of this origin may not listen here.",
-                     NULL);
+    enum origin_verdict verdict = session_origin(server, wsi);
+    if (verdict != ORIGIN_WELCOME) {
+        page_problem(
+            page, PAGE_FORBIDDEN, &asked->request,
+            verdict == ORIGIN_FOREIGN_HOST
+                ? "The Host is no name of this service, which is open and so answers only by its own: "
+                  "use localhost, or see SERVER_NAME."
+                : "Pages of this origin may not listen here: see ALLOWED_ORIGINS.",
+            NULL);
         return true;
     }
     session_header(wsi, WSI_TOKEN_HTTP_AUTHORIZATION, authorization, sizeof authorization);

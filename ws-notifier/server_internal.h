@@ -17,6 +17,7 @@
 
 #include <libwebsockets.h>
 
+#include "common/origin.h"
 #include "common/strbuf.h"
 #include "common/token.h"
 #include "ws-notifier/client.h"
@@ -101,8 +102,8 @@ int64_t server_now(struct server *server);
 
 /* A header of a request that is still at hand: value[0..size), "" when absent or too long. */
 void session_header(struct lws *wsi, enum lws_token_indexes header, char *value, size_t size);
-/* Whether a page may do that, by ALLOWED_ORIGINS. */
-bool session_origin_welcome(const struct server *server, struct lws *wsi);
+/* Whether a page may do that, and by the name it came by: ALLOWED_ORIGINS and SERVER_NAME. */
+enum origin_verdict session_origin(const struct server *server, struct lws *wsi);
 
 void session_open(struct server *server, struct lws *wsi, struct session *session, bool events);
 void session_close(struct server *server, struct session *session);

@@ -9,7 +9,6 @@
 #include <utlist.h>
 
 #include "common/log.h"
-#include "common/origin.h"
 #include "ws-notifier/notifier_metrics.h"
 #include "ws-notifier/tcp.h"
 
@@ -24,16 +23,19 @@ void session_header(struct lws *wsi, enum lws_token_indexes header, char *value,
         value[0] = '\0';
 }
 
-bool session_origin_welcome(const struct server *server, struct lws *wsi)
+enum origin_verdict session_origin(const struct server *server, struct lws *wsi)
 {
     char origin[SESSION_ORIGIN_SIZE], host[SESSION_ORIGIN_SIZE];
     session_header(wsi, WSI_TOKEN_ORIGIN, origin, sizeof origin);
     session_header(wsi, WSI_TOKEN_HOST, host, sizeof host);
+    /* What does not fit is too long to be one of ours. */
     if (origin[0] == '\0' && lws_hdr_total_length(wsi, WSI_TOKEN_ORIGIN) > 0)
-        return false; /* too long to be one of ours */
+        return ORIGIN_FOREIGN_PAGE;
+    if (host[0] == '\0' && lws_hdr_total_length(wsi, WSI_TOKEN_HOST) > 0)
+        return ORIGIN_FOREIGN_HOST;
     const struct origin_rules rules = {server->config->allowed_origins, server->config->server_name,
                                        reception_is_open(server->reception)};
-    return origin_judge(&rules, origin, host) == ORIGIN_WELCOME;
+    return origin_judge(&rules, origin, host);
 }
 
 /* Who brings a token along is known from the beginning. */
@@ -81,7 +83,7 @@ void session_open(struct server *server, struct lws *wsi, struct session *sessio
     enum close_code over = server->drain_ms ? CLOSE_RESTART : enter(server, wsi, session);
     if (over != CLOSE_NOT)
         client_close(session->client, over);
-    else if (!session_origin_welcome(server, wsi))
+    else if (session_origin(server, wsi) != ORIGIN_WELCOME)
         client_close(session->client, CLOSE_ORIGIN);
     else
         welcome(server, wsi, session);

@@ -16,7 +16,8 @@ WANTED = [
 ]  # fmt: skip
 PLAIN = [
     b"/.git/config", b"/.env", b"/.htaccess", b"/nginx.conf", b"/package.json", b"/js", b"/js/", b"/js/feed.js~", b"/index.html~",
-    b"/index.html.bak", b"/index.html%00.js", b"/index.html%20", b"/INDEX.HTML", b"/.problem", b"/.problem-502", b"/@plain-404",
+    b"/index.html.bak", b"/index.html%00.js", b"/index.html%20", b"/INDEX.HTML", b"/.problem", b"/.problem-502", b"/.problem-431", b"/.page-431", b"/.missing", b"/.events-later", b"/problems", b"/problems/", b"/problems/validation",
+    b"/@plain-404",
     b"/404.html", b"/conf.d/include/api.inc", b"/etc/passwd", b"//etc/passwd", b"/file:///etc/passwd", b"file:///etc/passwd",
     b"/js/../index.html", b"/~root/", b"/server-status", b"/nginx_status", b"/cgi-bin/", b"/adminer", b"/index.php", b"/sql/001.sql",
 ]  # fmt: skip

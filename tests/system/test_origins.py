@@ -92,6 +92,8 @@ def test_a_name_that_only_leads_here(stack, user, task, host):
         assert refused(at_every_door(stack, user, task["id"], origin, host)) == {}, origin
     answer = stack.client().get(f"/tasks/{task['id']}", headers={"Host": host})
     assert "SERVER_NAME" in assert_problem(answer, 403, "forbidden")["detail"]
+    answer = stack.client().get(f"/events?user_id={user}", headers={"Host": host})
+    assert "SERVER_NAME" in assert_problem(answer, 403, "forbidden")["detail"]
     with stack.client().connect() as sock:
         sock.sendall(
             f"GET /ws HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"

@@ -56,7 +56,7 @@ def test_the_pages_are_served_wherever_a_problem_may_come_from(stack, port):
         assert answer.status == 200 and answer.header("Content-Type").startswith("text/html"), (slug, answer)
         assert answer.header("Content-Security-Policy")
     assert client.get("/problems/").status == client.get("/problems/problems.css").status == 200
-    assert client.get("/problems").header("Location") == "problems/"
+    assert client.get("/problems").header("Location") == "/problems/"
     assert_problem(client.get("/problems/none"), 404, "not-found")
 
 
