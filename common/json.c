@@ -134,6 +134,18 @@ static const char *check_numbers(const char *text, size_t length)
     return NULL;
 }
 
+/* A text in quotes is what many a shell makes of an object. */
+static const char *no_object(const cJSON *tree)
+{
+    if (cJSON_IsString(tree))
+        return "is a string, not a JSON object";
+    if (cJSON_IsArray(tree))
+        return "is a list, not a JSON object";
+    if (cJSON_IsNumber(tree))
+        return "is a number, not a JSON object";
+    return "is not a JSON object";
+}
+
 enum err json_parse_object(const char *text, size_t length, cJSON **object, const char **why)
 {
     cJSON *tree = NULL;
@@ -157,7 +169,7 @@ enum err json_parse_object(const char *text, size_t length, cJSON **object, cons
     if (end != text + length)
         *why = "has something behind the JSON value";
     else if (!cJSON_IsObject(tree))
-        *why = "is not a JSON object";
+        *why = no_object(tree);
     else
         *why = check_tree(tree);
     if (*why != NULL) {

@@ -46,8 +46,9 @@ static void test_refuses(void **state)
     REFUSES("\xef\xbb\xbf{}", "begins with a byte order mark");
     REFUSES("{\"a\":1", "is not valid JSON");
     REFUSES("{'a':1}", "is not valid JSON");
-    REFUSES("[1]", "is not a JSON object");
-    REFUSES("\"a\"", "is not a JSON object");
+    REFUSES("[1]", "is a list, not a JSON object");
+    REFUSES(" 1", "is a number, not a JSON object");
+    REFUSES("\"a\"", "is a string, not a JSON object");
     REFUSES("null", "is not a JSON object");
     REFUSES("{} x", "has something behind the JSON value");
     REFUSES("{}{}", "has something behind the JSON value");
