@@ -112,7 +112,7 @@ enum err store_task_update(struct store *store, uint32_t id, const struct task_p
 {
     (void)store;
     CHECK(id >= 1);
-    CHECK(patch->has_status || patch->content != NULL);
+    CHECK(task_patch_asks(patch));
     if (patch->content != NULL)
         check_content(patch->content);
     if (!condition->holds(condition->context, stub.task.version)) {

@@ -76,7 +76,7 @@ static void try_patch(const cJSON *object)
     task_input_patch(object, &patch, &errors);
     if (errors.count > 0)
         return;
-    CHECK(patch.has_status || patch.content != NULL);
+    CHECK(task_patch_asks(&patch));
     CHECK(patch.status == TASK_OPEN || patch.status == TASK_COMPLETED);
     if (patch.content != NULL)
         CHECK(task_content_fault(patch.content) == NULL);

@@ -135,7 +135,7 @@ void task_input_patch(const cJSON *object, struct task_patch *patch, struct fiel
         patch->content = read_content(content, errors);
     read_expected(object, &patch->expected, errors);
     refuse_others(object, allowed, errors);
-    if (status == NULL && content == NULL && errors->count == 0)
+    if (!task_patch_asks(patch) && errors->count == 0)
         refuse_nothing(object, errors);
 }
 

@@ -56,9 +56,14 @@ unsigned task_differs(const struct task *task, const struct task_expected *expec
     return differs & expected->given;
 }
 
+bool task_patch_asks(const struct task_patch *patch)
+{
+    return patch->has_status || patch->content != NULL;
+}
+
 enum event_type task_apply(struct task *task, const struct task_patch *patch, int64_t now_ms)
 {
-    assert(patch->has_status || patch->content != NULL);
+    assert(task_patch_asks(patch));
     task->version = task->version == UINT32_MAX ? 1 : task->version + 1;
     if (patch->content != NULL)
         task_set_content(task, patch->content);

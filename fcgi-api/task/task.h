@@ -65,6 +65,9 @@ void task_set_content(struct task *task, const char *content);
 /* Those of the given fields that the task has another value in; 0: none. */
 unsigned task_differs(const struct task *task, const struct task_expected *expected);
 
+/* Whether a patch asks for anything. */
+bool task_patch_asks(const struct task_patch *patch);
+
 /* Applies the patch at that moment (status 1 sets completed_at, 0 clears it) and tells which event it makes:
  * the status decides when both are given. The version
  * grows, and begins again at 1 when it cannot. */
