@@ -17,6 +17,10 @@ static const struct {
 #undef X
 };
 
+#define X(name, key, verb) _Static_assert(sizeof(key) - 1 <= EVENT_TYPE_KEY_MAX, key " is too long");
+EVENT_TYPES(X)
+#undef X
+
 #define EVENT_TYPE_COUNT (sizeof event_types / sizeof event_types[0])
 
 const char *event_type_key(enum event_type type)

@@ -1,6 +1,7 @@
 // The page's other modules that need no browser: rows, words, links. Run: node --test tests/browser/
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
 import { nextPage } from '../../nginx/client/js/api.js';
@@ -153,6 +154,12 @@ test('both languages say the same things, with the same names to fill in', () =>
       ? [...part.matchAll(/\{\w+\}/g)].map(String).sort()
       : Object.fromEntries(Object.entries(part).map(([key, value]) => [key, shape(value)]));
   assert.deepEqual(shape(catalogues.fr), shape(catalogues.en));
+});
+
+test('each event type of common/event.h has a word in both languages', () => {
+  const types = [...readFileSync(new URL('../../common/event.h', import.meta.url), 'utf8').matchAll(/X\(EVENT_\w+, "([a-z.]+)"/g)];
+  assert.ok(types.length >= 5);
+  for (const [, type] of types) for (const { verbs } of Object.values(catalogues)) assert.ok(verbs[type], type);
 });
 
 test('words: names, plurals, errors', () => {

@@ -33,6 +33,20 @@ static void test_types_have_keys(void **state)
     assert_int_equal(event_type_parse("task.exploded", &type), ERR_NOT_FOUND);
 }
 
+/* What the queue's binding lets through; a type that it does not would be acknowledged and reach nobody. */
+static void test_types_are_bound(void **state)
+{
+    static const char *const keys[] = {
+#define X(name, key, verb) key,
+        EVENT_TYPES(X)
+#undef X
+    };
+    size_t prefix = strlen(EVENT_BINDING) - 1;
+    (void)state;
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        assert_int_equal(strncmp(keys[i], EVENT_BINDING, prefix), 0);
+}
+
 static void test_id(void **state)
 {
     (void)state;
@@ -95,11 +109,9 @@ static void test_iso_time_is_read(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_body_is_the_frame),
-        cmocka_unit_test(test_types_have_keys),
-        cmocka_unit_test(test_id),
-        cmocka_unit_test(test_iso_time),
-        cmocka_unit_test(test_iso_time_is_read),
+        cmocka_unit_test(test_body_is_the_frame), cmocka_unit_test(test_types_have_keys),
+        cmocka_unit_test(test_types_are_bound),   cmocka_unit_test(test_id),
+        cmocka_unit_test(test_iso_time),          cmocka_unit_test(test_iso_time_is_read),
     };
     return cmocka_run_group_tests_name("event", tests, NULL, NULL);
 }
