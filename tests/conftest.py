@@ -106,8 +106,8 @@ def guarded_stack(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def tls_stack():
-    """A stack behind https, with certificates of its own making."""
-    fifth = Stack.start(TLS=1, HSTS_MAX_AGE=300, API_WORKERS=4, ADMINER_PORT="off", **PATIENT)
+    """A stack behind https, with certificates of its own making; its logs are JSON."""
+    fifth = Stack.start(TLS=1, LOG_FORMAT="json", HSTS_MAX_AGE=300, API_WORKERS=4, ADMINER_PORT="off", **PATIENT)
     yield fifth
     finish(fifth, "tls")
 

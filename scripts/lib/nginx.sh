@@ -4,7 +4,7 @@
 # shellcheck disable=SC2016 # names for envsubst
 NGINX_VARIABLES='${HTTP_LISTEN} ${API_LISTEN} ${CLIENT_LISTEN} ${WS_LISTEN} ${FCGI_UPSTREAM} ${NOTIFIER_SERVERS}
     ${SERVER_NAMES} ${ERROR_LOG} ${ALLOWED_ORIGINS} ${ALLOWED_HEADERS} ${BASE_PATH} ${FRONT} ${TLS_CERTIFICATE} ${TLS_KEY} ${TLS_ADDRESS} ${HSTS_MAX_AGE} ${ACME_ROOT}
-    ${ACCESS_LOG} ${CLIENT_ROOT} ${CLIENT_MAX_BODY} ${REQUEST_MAX_AGE_MS} ${RATE_LIMIT} ${RATE_BURST} ${CONNECTION_LIMIT}
+    ${ACCESS_LOG} ${LOG_FORMAT} ${CLIENT_ROOT} ${CLIENT_MAX_BODY} ${REQUEST_MAX_AGE_MS} ${RATE_LIMIT} ${RATE_BURST} ${CONNECTION_LIMIT}
     ${CLIENT_HEADER_S} ${CLIENT_BODY_S} ${CLIENT_SEND_S} ${CLIENT_IDLE_S} ${CLIENT_MAX_HEADER}
     ${USER_LINE} ${NGINX_WORKERS} ${NGINX_CONNECTIONS} ${OPEN_FILES} ${RUN_DIR}'
 
@@ -55,6 +55,8 @@ nginx_limits() {
     [[ $ALLOWED_HEADERS =~ ^[A-Za-z0-9,_\ -]*$ ]] || die "ALLOWED_HEADERS must be names with commas between them, not '$ALLOWED_HEADERS'"
     ALLOWED_HEADERS=$(printf '%s' "$ALLOWED_HEADERS" | sed 's/[ ,]\+/, /g; s/^, //; s/, $//') # as a header wants it
     [[ $BASE_PATH =~ ^(/[A-Za-z0-9._~-]+)*$ ]] || die "BASE_PATH must be like /carillon, not '$BASE_PATH'"
+    export LOG_FORMAT=${LOG_FORMAT:-text}
+    case $LOG_FORMAT in text | json) ;; *) die "LOG_FORMAT must be text or json, not '$LOG_FORMAT'" ;; esac
     [[ $HSTS_MAX_AGE =~ ^[0-9]{1,9}$ ]] || die "HSTS_MAX_AGE must be a number of seconds, not '$HSTS_MAX_AGE'"
 }
 

@@ -13,7 +13,9 @@ service_make() {
     (
         umask 077
         mkdir -p "$folder/env" "$folder/log" "$LOG_DIR/$name"
-        cp "$ROOT/scripts/parts/$kind/"* "$ROOT/scripts/parts/common/run" "$ROOT/scripts/parts/common/finish" "$folder/"
+        cp "$ROOT/scripts/parts/$kind/"* "$ROOT/scripts/parts/common/run" "$ROOT/scripts/parts/common/finish" "$ROOT/scripts/parts/common/json-lines" "$folder/"
+        # The notifier writes all of its log itself.
+        case ${LOG_FORMAT:-text} in json) [[ $name = ws-notifier* ]] || : >"$folder/json" ;; esac
         cp "$ROOT/scripts/parts/common/log-run" "$folder/log/run"
         printf '%s\n' "$LOG_DIR/$name" >"$folder/log/directory"
         : >"$folder/down" # scripts/run says when

@@ -14,6 +14,7 @@ COMPOSE = (ROOT / "compose.yml").read_text()
 SERVICES = yaml.safe_load(COMPOSE)["services"]
 OVERLAY = (ROOT / "compose.tls.yml").read_text()
 INSIDE = (ROOT / "compose.inside-tls.yml").read_text()
+LIMITS = (ROOT / "compose.limits.yml").read_text()
 EXAMPLE = (ROOT / ".env.example").read_text()
 
 # What a container is told by compose.yml alone, whatever .env says: who listens where in its networks, and as whom it comes.
@@ -148,6 +149,18 @@ def compose_client():
     pytest.skip("neither docker compose nor docker-compose is installed")
 
 
+def test_bounds_are_above_what_the_settings_allow():
+    """Every service that stays has one; the notifier twice its own bound, and files for all its sockets (nginx two each)."""
+    units = {"m": 2**20, "g": 2**30}
+    limits = yaml.safe_load(LIMITS)["services"]
+    assert set(limits) == set(SERVICES) - {"migrate"}
+    memory = {name: int(row["mem_limit"][:-1]) * units[row["mem_limit"][-1]] for name, row in limits.items()}
+    assert memory["ws-notifier"] >= 2 * int(NOTIFIER["NOTIFIER_MEMORY_BYTES"])
+    files = {name: row["ulimits"]["nofile"]["soft"] for name, row in limits.items() if "ulimits" in row}
+    assert files["ws-notifier"] > int(NOTIFIER["WS_MAX_CLIENTS"]) and files["nginx"] > 2 * int(NOTIFIER["WS_MAX_CLIENTS"])
+    assert "vm_memory_high_watermark" in (ROOT / "scripts/parts/rabbitmq/container.conf").read_text()
+
+
 def test_docker_compose_reads_it(tmp_path):
     """Its own client agrees, and finds all it needs in a copied .env.example. Needs no engine."""
     client = compose_client()
@@ -163,7 +176,7 @@ def test_docker_compose_reads_it(tmp_path):
     assert len(services) == 7
     assert "change-me-database" in json.dumps(services["fcgi-api"]["environment"])
     assert services["nginx"]["depends_on"]["fcgi-api"]["condition"] == "service_healthy"
-    for name, text in (("compose.tls.yml", OVERLAY), ("compose.inside-tls.yml", INSIDE)):
+    for name, text in (("compose.tls.yml", OVERLAY), ("compose.inside-tls.yml", INSIDE), ("compose.limits.yml", LIMITS)):
         (tmp_path / name).write_text(text)
         command[-1:-1] = ["-f", str(tmp_path / name)]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)

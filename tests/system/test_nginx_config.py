@@ -296,6 +296,22 @@ def test_a_unit_sets_what_its_program_knows(unit, program):
         assert re.search(rf"\b{file}\b", (ROOT / "scripts/lib/accounts.sh").read_text()), f"{file} is made by nobody"
 
 
+@pytest.mark.parametrize("unit", ["carillon-watch.service", "carillon-backup.service"])
+def test_what_a_unit_starts_is_installed(tmp_path, unit):
+    """With all that it reads: it says its help, or asks."""
+    subprocess.run(["make", "install", f"DESTDIR={tmp_path}", f"BUILD={BUILD_DIR}"], cwd=ROOT, check=True, capture_output=True)
+    command = re.search(r"^ExecStart=(\S+)", (ROOT / "systemd" / unit).read_text(), re.M)[1]
+    program = tmp_path / command.lstrip("/")
+    assert os.access(program, os.X_OK)
+    if "backup" in unit:
+        for name, told in (("backup", "no file was written"), ("restore", "there is no file")):
+            done = subprocess.run(
+                [program.with_name(name), tmp_path / f"{name}s"], env={**os.environ, "DB_SOCKET": str(tmp_path / "none")},
+                capture_output=True, text=True,
+            )  # fmt: skip
+            assert done.returncode == 1 and told in done.stderr, done
+
+
 def test_the_socket_is_where_nginx_looks():
     address = re.search(r"^ListenStream=(.*)$", (ROOT / "systemd/carillon-api.socket").read_text(), re.M)[1]
     assert f"unix:{address}" in SCRIPT.read_text()
@@ -305,7 +321,7 @@ def test_units_are_sound(tmp_path):
     """Where systemd is. What it cannot know are programs that are not installed."""
     if subprocess.run(["sh", "-c", "command -v systemd-analyze"], capture_output=True).returncode != 0:
         pytest.skip("systemd-analyze is not here")
-    units = sorted((ROOT / "systemd").glob("*.service")) + sorted((ROOT / "systemd").glob("*.socket"))
+    units = sorted((ROOT / "systemd").glob("*.service")) + sorted((ROOT / "systemd").glob("*.socket")) + sorted((ROOT / "systemd").glob("*.timer"))
     done = subprocess.run(["systemd-analyze", "verify", "--man=no", *units], capture_output=True, text=True)
     wrong = [line for line in done.stderr.splitlines() if "carillon" in line and "is not executable" not in line]
     assert not wrong, wrong
