@@ -104,7 +104,7 @@ $(BENCH_PROGRAMS):
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(API_LIBS) $(COMMON_LIBS)
 
 # The fuzz targets (fuzz/): built by scripts/fuzz, with its own flags and folder.
-FUZZ_TARGETS  := $(patsubst %,$(BUILD)/fuzz-%,request task query cursor token message delivery settings)
+FUZZ_TARGETS  := $(patsubst %,$(BUILD)/fuzz-%,request task query cursor token message frames delivery settings)
 FUZZ_HELPERS  := $(patsubst %,$(BUILD)/obj/fuzz/%.o,fuzz answer)
 fuzz-programs: $(FUZZ_TARGETS)
 $(BUILD)/fuzz-%: $(BUILD)/obj/fuzz/%.o $(FUZZ_HELPERS) $(ARCHIVES)

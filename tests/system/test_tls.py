@@ -71,6 +71,15 @@ def test_server_sent_events_by_http2(tls_stack, secure):
         listener.communicate()
 
 
+def test_no_upgrade_by_http2(tls_stack):
+    """Upgrade and Connection are malformed there (RFC 9113, 8.2.2), also in the answer that wants them."""
+    done = curl(tls_stack, "-i", "--http2", f"{tls_stack.endpoints['https']}/ws")
+    head, _, body = done.stdout.replace("\r", "").partition("\n\n")
+    assert head.startswith("HTTP/2 426") and json.loads(body)["type"] == "/problems/upgrade-required", done
+    names = [line.partition(":")[0].lower() for line in head.splitlines()]
+    assert "sec-websocket-version" in names and not {"upgrade", "connection"} & set(names), head
+
+
 def test_a_body_without_a_length_by_http2(tls_stack, secure):
     """HTTP/2 needs no Content-Length, FastCGI does: nginx must have counted."""
     done = curl(tls_stack, "-X", "PATCH", "-T", "-", "-w", " %{http_version}", f"{tls_stack.endpoints['https']}/tasks/1")
