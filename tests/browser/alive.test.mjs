@@ -9,7 +9,7 @@ import { answer, comesBack, event, heartbeat, live, page, settled } from './scri
 const HOUR = 3600_000;
 const pings = (socket) => socket.sent.filter(({ type }) => type === 'ping').length;
 
-test('a heartbeat that is overdue is asked for; who does not answer is dead', async () => {
+test('a heartbeat that is overdue is asked for; a server that does not answer is dead', async () => {
   const it = await live();
   const first = it.socket;
   for (let n = 0; n < 4; n++) {
@@ -52,7 +52,7 @@ test('an error as the answer to a ping does not end a subscription that is not a
   assert.equal(it.state.name, 'live');
 });
 
-test('who comes back to the page sees at once whether it is still live', async () => {
+test('a user who comes back to the page sees at once whether it is still live', async () => {
   const it = await live();
   it.feed.look();
   it.feed.look();

@@ -67,7 +67,7 @@ def test_a_proxy_that_changes_the_host(guarded_stack, browser, front):
 @pytest.mark.disturbs
 def test_a_dead_socket_is_noticed(stack, visit, user, task):
     """A notifier that is frozen is a network that swallows everything. The page notices when it is looked at again, also
-    when somebody has set the clock back."""
+    when the clock has been set back."""
     tab = visit(user)
     tab.run("const now = Date.now; Date.now = () => now() - 7200000;")
     stack.notifier().kill(signal.SIGSTOP)

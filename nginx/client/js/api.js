@@ -1,4 +1,4 @@
-// Every HTTP call of the page. Answers are plain objects; whatever is not 2xx becomes an ApiError that
+// Every HTTP call of the page. Answers are plain objects; what is not 2xx becomes an ApiError that
 // carries the problem (RFC 9457) the server sent, so that it can be told in words where it happened.
 //
 // Addresses are relative to the page, which may lie under a path of its own (/carillon/).

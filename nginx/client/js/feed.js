@@ -334,7 +334,7 @@ export class Feed {
     this.#settle();
     this.#disconnect();
     const { random } = this.#options;
-    const told = code === 4429 ? atLeast : 0; // then nobody has to guess
+    const told = code === 4429 ? atLeast : 0; // then the page need not guess
     let pause = this.#pause(REFUSED.has(code) && !told ? Infinity : this.#failures);
     if (RESTARTING.has(code)) pause = Math.max(this.#failures ? pause : 0, RESTART_SPREAD_MS * random());
     pause = Math.max(pause, atLeast * (1 + random() / 2));
@@ -408,7 +408,7 @@ export class Feed {
     this.#watch();
   }
 
-  /** Lets go of whatever was going on. A dead socket may take minutes to report its end: nobody listens. */
+  /** Ends what was going on. A dead socket may take minutes to report its end, so it is not listened to. */
   #disconnect() {
     this.#options.clock.clearTimeout(this.#timer);
     this.#timer = null;

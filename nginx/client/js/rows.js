@@ -219,7 +219,7 @@ export class Rows {
     if (row && isEdited(row)) this.#endEdit(row);
   }
 
-  /** Somebody else changed the text meanwhile, and the user was told to what: saving again replaces that. */
+  /** The text was changed elsewhere meanwhile, and the user was told to what: saving again replaces that. */
   editedAgainst(id, content) {
     const row = this.#rows.get(id);
     if (row) row.dataset.before = content;

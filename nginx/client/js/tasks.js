@@ -14,7 +14,7 @@ export class TaskList {
     this.userId = userId;
   }
 
-  /** A new snapshot: whatever was known is replaced. A row that is no task is left out, the others are shown. */
+  /** A new snapshot: it replaces what was known. A row that is no task is left out, the others are shown. */
   replace(tasks) {
     this.#tasks = new Map(tasks.filter(isRow).map((task) => [task.id, task]));
     this.#replacedAt = ++this.#now;

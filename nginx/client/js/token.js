@@ -1,5 +1,5 @@
 // The token that says who is asking, where the service wants one. It comes once with the address (`#token=...`,
-// a part that browsers send to nobody), is taken out of it at once, and stays with this tab.
+// a part that browsers do not send), is taken out of it at once, and stays with this tab.
 
 const KEY = 'carillon.token';
 

@@ -5,7 +5,7 @@ import { Bell } from './bell.js';
 import { Rows, showError } from './rows.js';
 
 const WELCOMED = 12; // users named in the welcome
-const KEYS_PAUSE_MS = 300; // who walks through the list of users with the arrows is not followed at each step
+const KEYS_PAUSE_MS = 300; // the arrow keys change the user at each step: the page waits for the last one
 
 const find = (id) => document.getElementById(id);
 
@@ -96,7 +96,7 @@ export class View {
     this.#mark(chosen);
   }
 
-  /** Shows who is chosen, also somebody the list does not know (yet). */
+  /** Shows which user is chosen, also one that the list does not know (yet). */
   #mark(chosen) {
     const select = find('user');
     const value = String(chosen ?? '');
