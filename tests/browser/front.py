@@ -37,6 +37,11 @@ http {{
             proxy_set_header Connection "upgrade";
             proxy_set_header Host $proxy_host;
         }}
+        # Gives another name.
+        location /foreign/ {{
+            proxy_pass {service}/;
+            proxy_set_header Host tasks.example;
+        }}
     }}
 }}
 """

@@ -64,6 +64,14 @@ def test_a_proxy_that_changes_the_host(guarded_stack, browser, front):
     assert tab.state == "offline"
 
 
+def test_a_name_that_is_not_the_services(stack, browser, front, user):
+    """An open service answers only by its own names, and that is what the page says."""
+    base = front(stack).http
+    tab = browser().open(f"{base}/foreign/index.html?user_id={user}")
+    said = f"The service does not know this page’s address, {base}."
+    eventually(lambda: tab.text("#page-error").startswith(said), 15, "what is wrong")
+
+
 @pytest.mark.disturbs
 def test_a_dead_socket_is_noticed(stack, visit, user, task):
     """A notifier that is frozen is a network that swallows everything. The page notices when it is looked at again, also

@@ -84,7 +84,7 @@ const en = {
     'token-refused': 'Your link is not valid here. Ask for another one.',
     forbidden: 'Your link is for another user: choose yourself, or open the page with their link.',
     origin:
-      'The service does not know this page’s address, {origin}. Its operator has to allow it, or to let the proxy in front pass the Host on.',
+      'The service does not know this page’s address, {origin}. Its operator has to allow it (ALLOWED_ORIGINS, SERVER_NAME), or to let the proxy in front pass the Host on.',
     'limit-clients': 'The service has as many listeners as it can take. This page tries again by itself.',
     'limit-user': 'This user has too many pages open. Close some; this one tries again by itself.',
     'limit-address': 'Too many pages are open at your network’s address. Close some; this one tries again by itself.',
@@ -183,7 +183,7 @@ const fr = {
     'token-refused': 'Votre lien n’est pas valable ici. Demandez-en un autre.',
     forbidden: 'Votre lien est celui d’un autre utilisateur : choisissez votre nom, ou ouvrez la page avec le sien.',
     origin:
-      'Le service ne connaît pas l’adresse de cette page, {origin}. Son exploitant doit l’autoriser, ou faire transmettre l’en-tête Host par le proxy.',
+      'Le service ne connaît pas l’adresse de cette page, {origin}. Son exploitant doit l’autoriser (ALLOWED_ORIGINS, SERVER_NAME), ou faire transmettre l’en-tête Host par le proxy.',
     'limit-clients': 'Le service ne peut accueillir plus de lecteurs. Cette page réessaie toute seule.',
     'limit-user': 'Trop de pages de cet utilisateur sont ouvertes. Fermez-en ; celle-ci réessaie toute seule.',
     'limit-address': 'Trop de pages sont ouvertes à l’adresse de votre réseau. Fermez-en ; celle-ci réessaie toute seule.',

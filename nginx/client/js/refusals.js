@@ -9,11 +9,14 @@ const LIMITS = [
   [/^too many clients/, 'limit-clients'],
 ];
 
+/** The API names the setting that would let this page in. Without a token it cannot be about the user. */
+const ADDRESS = /origin|server_name/;
+
 /** `code` is 4401, 4403, 4429 or anything else, then it is null. Servers that tell causes less exactly are understood. */
 export function refusal({ code, reason, hasToken }) {
   const text = (reason ?? '').toLowerCase();
   if (code === 4429) return LIMITS.find(([pattern]) => pattern.test(text))?.[1] ?? 'too-many-requests';
-  if (code === 4403) return text.includes('origin') ? 'origin' : 'forbidden';
+  if (code === 4403) return !hasToken || ADDRESS.test(text) ? 'origin' : 'forbidden';
   if (code !== 4401) return null;
   if (!hasToken) return 'token-missing';
   return text.includes('expired') ? 'token-expired' : 'token-refused';
