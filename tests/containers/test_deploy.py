@@ -144,7 +144,7 @@ def test_backup_and_restore(stack, user):
     """What was done after the backup is undone, and whoever saw it is told to read anew."""
     database = stack.container("mariadb")
     others = " ".join(stack.container(service) for service in ("fcgi-api", "ws-notifier", "nginx"))
-    restores = re.compile("docker compose (stop|start)|gunzip|docker compose exec -T mariadb sh -c \"|    -e")
+    restores = re.compile("docker compose (stop|start|run)|gunzip|docker compose exec -T mariadb sh -c \"|    -e")
     here = {"docker compose exec -T mariadb": f"podman exec -i {database}"}
     stack.follow("Backups", lambda line: not restores.match(line), here | {"carillon-$(date -u +%F).sql.gz": BACKUP})
 
@@ -155,6 +155,7 @@ def test_backup_and_restore(stack, user):
 
     here |= {"carillon-2026-07-01.sql.gz": BACKUP,
              "docker compose stop nginx fcgi-api ws-notifier": f"podman stop --time 20 {others}",
+             "docker compose run --rm migrate": f"{shlex.join(stack.command())} run --rm migrate",
              "docker compose start fcgi-api ws-notifier nginx": f"podman start {others}"}  # fmt: skip
     stack.follow("Backups", restores.match, here)
     stack.wait_healthy()

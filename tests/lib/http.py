@@ -107,7 +107,7 @@ class Http:
 
 
 def assert_problem(response, status, slug=None, field=None):
-    """An error as RFC 9457 and DESIGN.md want it."""
+    """An error as RFC 9457 and docs/protocol.md want it."""
     assert response is not None, "closed without an answer"
     assert response.status == status, response
     assert response.header("Content-Type", "").split(";")[0] == "application/problem+json", dict(response.headers)

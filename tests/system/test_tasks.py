@@ -1,4 +1,4 @@
-"""Tasks over HTTP: the table of DESIGN.md, line by line."""
+"""Tasks over HTTP: the table of docs/protocol.md, line by line."""
 
 import json
 import re
