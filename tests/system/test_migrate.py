@@ -158,7 +158,7 @@ def test_list(stack, database):
     assert told[0] == "missing  sql/001_schema.sql" and tables(database) == set(), "it has changed something"
     database.migrate()
     told = database.migrate("--list").stdout.splitlines()
-    assert told[0] == "applied  sql/001_schema.sql" and told[-1] == "missing  sql/demo/001_demo.sql"
+    assert told[0] == "applied  sql/001_schema.sql" and told[-1] == "missing  sql/demo/002_english.sql"
 
 
 def test_list_without_a_database(database):
