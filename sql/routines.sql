@@ -4,10 +4,23 @@
 
 DELIMITER //
 
+-- The column counts on behind the highest id it has ever seen: one row with the last id there is, and no task could be made
+-- any more. An id given by hand leaves room for some hundred million. (The API names the ids of rows that are there.)
+CREATE OR REPLACE TRIGGER tasks_ids BEFORE INSERT ON tasks FOR EACH ROW
+BEGIN
+    IF NEW.id > 4000000000 AND NOT EXISTS (SELECT 1 FROM tasks WHERE id = NEW.id) THEN
+        SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'tasks.id: leave it out, or give one up to 4000000000';
+    END IF;
+END//
+
 -- The version is the task's ETag. The API raises it with every change; here it rises for everybody else's, too, or a reader
 -- would be told that nothing has changed, and a writer would overwrite what it has not seen. It goes on at 1 after the last.
+-- An id never changes: events and browsers know the task by it, and the column would give it out a second time.
 CREATE OR REPLACE TRIGGER tasks_version BEFORE UPDATE ON tasks FOR EACH ROW
 BEGIN
+    IF NEW.id <> OLD.id THEN
+        SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'tasks.id never changes: insert a task instead';
+    END IF;
     IF NEW.version <= OLD.version THEN
         SET NEW.version = IF(OLD.version < 4294967295, OLD.version + 1, 1);
     END IF;

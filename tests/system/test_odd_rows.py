@@ -78,6 +78,23 @@ def test_ids_beyond_a_signed_number(stack, http, user):
         stack.sql("ALTER TABLE tasks AUTO_INCREMENT = 1")  # at least: the server makes it what it must be
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO tasks (id, user_id, content) VALUES (4294967295, 1, 'x')",
+        "INSERT INTO tasks (id, user_id, content) VALUES (4294967294, 1, 'x')",
+        "INSERT INTO tasks (id, user_id, content) VALUES (4000000001, 1, 'x')",
+        "UPDATE tasks SET id = 4294967295 ORDER BY id LIMIT 1",
+        "UPDATE tasks SET id = id + 1 ORDER BY id DESC LIMIT 1",
+    ],
+)
+def test_no_row_takes_the_last_ids(stack, http, task, statement):
+    """The column counts on behind the highest one: no POST would ever go through again."""
+    with pytest.raises(AssertionError, match=r"tasks\.id(:| never)"):
+        stack.sql(statement)
+    assert http.post("/tasks", {"user_id": task["user_id"], "content": "x"}).status == 201
+
+
 UNCHECKED = "SET check_constraint_checks = 0; "
 
 
