@@ -1,10 +1,15 @@
-/* Log lines: formatted into one buffer, escaped, written with one write(2), or several together. */
+/* Log lines: formatted into one buffer, escaped, written with one write(2), or several together. Never waits
+ * for long: what the reader does not take is kept, and then left out and counted. */
 #include "common/log.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -13,6 +18,9 @@
 
 #define LINE_MAX_BYTES 8192
 #define KEEP_BYTES     32768
+#define KEEP_MOST      262144 /* of what the log's reader does not take; beyond it lines are left out */
+#define WAIT_MS        50     /* for a reader that is only slow */
+#define LAST_WAIT_MS   1000
 #define CONTROL_CHARACTERS                                                                                   \
     "\1\2\3\4\5\6\7\10\11\12\13\14\15\16\17\20\21\22\23\24\25\26\27\30\31\32\33\34\35\36\37\177"
 
@@ -31,6 +39,8 @@ static struct {
 static _Thread_local char request_id[65];
 static _Thread_local bool keeps;
 static _Thread_local struct strbuf lines; /* that are not yet written */
+static _Thread_local bool stuck;          /* the reader did not take all of them */
+static _Thread_local unsigned long left_out;
 
 void log_init(const char *program, enum log_format format, enum log_level least)
 {
@@ -128,57 +138,112 @@ static void tidy(char text[LINE_MAX_BYTES], bool cut)
             *c = '?';
 }
 
-/* As many whole lines as one write may take, and one at least. */
+/* Writing must not wait: a reader of the log that stands still would stop the service. A pipe that is
+ * writeable takes PIPE_BUF bytes at once, and one that is empty as many as it has room for. */
+static bool is_ready(int wait_ms)
+{
+    struct pollfd log = {.fd = STDERR_FILENO, .events = POLLOUT};
+    return poll(&log, 1, wait_ms) != 0; /* an error is written away, too */
+}
+
+static bool takes_at_once(size_t length)
+{
+    int room = fcntl(STDERR_FILENO, F_GETPIPE_SZ), bytes = 0;
+    return room < 0 || (ioctl(STDERR_FILENO, FIONREAD, &bytes) == 0 && bytes == 0 && length <= (size_t)room);
+}
+
+/* As many whole lines as one write may take, or a part of a long one. */
 static size_t piece_of(const char *text, size_t length)
 {
     if (length <= PIPE_BUF)
         return length;
     const char *end = memrchr(text, '\n', PIPE_BUF);
-    if (!end)
-        end = memchr(text, '\n', length);
-    return (size_t)(end - text) + 1;
+    if (end)
+        return (size_t)(end - text) + 1;
+    size_t line = (size_t)((const char *)memchr(text, '\n', length) - text) + 1;
+    return takes_at_once(line) ? line : PIPE_BUF;
 }
 
-void log_flush(void)
+/* What cannot be written now stays, up to a bound. */
+static void flush(int wait_ms)
 {
-    if (lines.length == 0)
-        return;
-    for (size_t done = 0, piece; done < lines.length; done += piece) {
-        piece = piece_of(lines.text + done, lines.length - done);
+    size_t done = 0;
+    while (done < lines.length && is_ready(wait_ms)) {
+        size_t piece = piece_of(lines.text + done, lines.length - done);
+        ssize_t written = write(STDERR_FILENO, lines.text + done, piece);
+        if (written < 0 && errno == EAGAIN)
+            break;
         /* A log that cannot be written is no reason to stop the service. */
-        ssize_t ignored = write(STDERR_FILENO, lines.text + done, piece);
-        (void)ignored;
+        done += written > 0 ? (size_t)written : piece;
     }
-    strbuf_clear(&lines);
-}
-
-void log_keep(bool keep)
-{
-    log_flush();
-    strbuf_free(&lines);
-    keeps = keep;
-}
-
-void log_line(enum log_level level, const char *format, ...)
-{
-    char text[LINE_MAX_BYTES], time[CLOCK_ISO_SIZE];
-    va_list arguments;
-
-    if (!log_enabled(level))
+    stuck = done < lines.length;
+    if (done == 0)
         return;
-    va_start(arguments, format);
-    int length = vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    tidy(text, length >= (int)sizeof text);
+    memmove(lines.text, lines.text + done, lines.length - done + 1);
+    lines.length -= done;
+}
 
+static void add_line(enum log_level level, const char *text)
+{
+    char time[CLOCK_ISO_SIZE];
     clock_format_iso(clock_wall_ms(), time);
     if (settings.format == LOG_JSON)
         add_json_line(&lines, level, time, text);
     else
         add_text_line(&lines, level, time, text);
     strbuf_add(&lines, "\n", 1);
-    if (!keeps || level >= LOG_WARN || lines.length > KEEP_BYTES)
+}
+
+/* Lines that were left out are told of as soon as there is room. */
+static bool has_room(void)
+{
+    char text[96];
+    if (lines.length > KEEP_MOST) {
+        left_out++;
+        return false;
+    }
+    if (left_out > 0) {
+        snprintf(text, sizeof text, "%lu lines of the log were left out: its reader did not take them",
+                 left_out);
+        left_out = 0;
+        add_line(LOG_WARN, text);
+    }
+    return true;
+}
+
+void log_flush(void)
+{
+    if (lines.length > 0)
+        flush(0);
+}
+
+void log_keep(bool keep)
+{
+    flush(LAST_WAIT_MS);
+    strbuf_free(&lines);
+    keeps = keep;
+}
+
+void log_line(enum log_level level, const char *format, ...)
+{
+    char text[LINE_MAX_BYTES];
+    va_list arguments;
+
+    if (!log_enabled(level))
+        return;
+    if (lines.length > KEEP_MOST)
         log_flush();
+    if (!has_room())
+        return;
+    va_start(arguments, format);
+    int length = vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    tidy(text, length >= (int)sizeof text);
+    add_line(level, text);
     if (!keeps)
+        flush(stuck ? 0 : WAIT_MS);
+    else if (level >= LOG_WARN || lines.length > KEEP_BYTES)
+        log_flush();
+    if (!keeps && lines.length == 0)
         strbuf_free(&lines);
 }

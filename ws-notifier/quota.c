@@ -5,10 +5,12 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <uthash.h>
+#include <utlist.h>
 
 #define US_PER_MS 1000
 
 struct quota_address {
+    struct quota_address *prev, *next; /* while it has no client: the one that had none first comes first */
     struct address address;
     int64_t clients;
     struct rate handshakes;
@@ -23,7 +25,7 @@ struct quota_user {
 
 struct quota {
     const struct config *config;
-    struct quota_address *addresses;
+    struct quota_address *addresses, *resting;
     struct quota_user *users;
     struct rate handshakes;
 };
@@ -50,6 +52,7 @@ static struct quota_address *need_address(struct quota *quota, const struct addr
     if (!found)
         abort();
     found->address = *address;
+    DL_APPEND(quota->resting, found);
     HASH_ADD(hh, quota->addresses, address, sizeof found->address, found);
     return found;
 }
@@ -76,15 +79,14 @@ static void drop_address(struct quota *quota, struct quota_address *address)
     free(address);
 }
 
-/* Those without a client that have rested; all that are left when nobody has a client any more. */
+/* Those without a client that have rested; one of them that has not holds up those behind it, for ten seconds
+ * at most. */
 static void drop_addresses(struct quota *quota, int64_t now_us)
 {
-    struct quota_address *next = quota->addresses;
-    while (next) {
-        struct quota_address *address = next;
-        next = address->hh.next;
-        if (address->clients == 0 && rate_rested(&address->handshakes, now_us))
-            drop_address(quota, address);
+    while (quota->resting && rate_rested(&quota->resting->handshakes, now_us)) {
+        struct quota_address *address = quota->resting;
+        DL_DELETE(quota->resting, address);
+        drop_address(quota, address);
     }
 }
 
@@ -135,7 +137,8 @@ enum close_code quota_enter(struct quota *quota, struct quota_guest *guest, cons
         return CLOSE_HANDSHAKES;
     if (from) {
         (void)rate_take(&from->handshakes, config->ws_max_address_handshakes_s, 1, now_us);
-        from->clients++;
+        if (from->clients++ == 0)
+            DL_DELETE(quota->resting, from);
     }
     guest->address = from;
     return CLOSE_NOT;
@@ -157,8 +160,8 @@ enum close_code quota_introduce(struct quota *quota, struct quota_guest *guest, 
 void quota_leave(struct quota *quota, struct quota_guest *guest)
 {
     struct quota_user *user = guest->user;
-    if (guest->address)
-        guest->address->clients--;
+    if (guest->address && --guest->address->clients == 0)
+        DL_APPEND(quota->resting, guest->address);
     if (user) {
         user->subscriptions -= (int64_t)guest->subscriptions;
         if (--user->clients == 0) {

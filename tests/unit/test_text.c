@@ -158,6 +158,51 @@ static void test_kept_lines_do_not_mix_with_others(void **state)
     assert_true(packets < 20);
 }
 
+/* The reader of the log stands still: the program goes on, and what had to be left out is told of later. */
+static void check_log_without_reader(bool keep)
+{
+    static char buffer[1 << 20];
+    int pipe_ends[2], saved = dup(STDERR_FILENO);
+    size_t length = 0;
+    ssize_t got;
+    assert_int_equal(pipe2(pipe_ends, O_CLOEXEC), 0);
+    (void)fcntl(pipe_ends[0], F_SETFL, O_NONBLOCK);
+    (void)fcntl(pipe_ends[1], F_SETPIPE_SZ, 4096);
+    dup2(pipe_ends[1], STDERR_FILENO);
+    log_init("unit", LOG_TEXT, LOG_INFO);
+    log_keep(keep);
+    alarm(20); /* or it would hang for ever */
+    for (int i = 0; i < 3000; i++)
+        log_info("%0*d", i % 7 == 0 ? 5000 : 200, i);
+    for (int i = 0; i < 150; i++) {
+        got = read(pipe_ends[0], buffer + length, sizeof buffer - 1 - length);
+        if (got <= 0)
+            break;
+        length += (size_t)got;
+        log_info("it reads on");
+        log_flush();
+    }
+    alarm(0);
+    log_keep(false);
+    buffer[length] = '\0';
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    close(pipe_ends[0]);
+    close(pipe_ends[1]);
+    assert_non_null(strstr(buffer, " lines of the log were left out: its reader did not take them\n"));
+    assert_non_null(strstr(buffer, "0000\n")); /* the first one, whole */
+    assert_non_null(strstr(buffer, "] it reads on\n"));
+    for (const char *line = buffer, *end; (end = strchr(line, '\n')) != NULL; line = end + 1)
+        assert_memory_equal(line, "20", 2); /* each begins with its time */
+}
+
+static void test_log_without_reader(void **state)
+{
+    (void)state;
+    check_log_without_reader(true);
+    check_log_without_reader(false);
+}
+
 static void test_log_lines_cannot_be_forged(void **state)
 {
     (void)state;
@@ -228,6 +273,7 @@ int main(void)
         cmocka_unit_test(test_blank),
         cmocka_unit_test(test_json_string),
         cmocka_unit_test(test_growth),
+        cmocka_unit_test(test_log_without_reader),
         cmocka_unit_test(test_log_lines_cannot_be_forged),
         cmocka_unit_test(test_log_lines_command_no_terminal),
         cmocka_unit_test(test_log_cuts_long_lines),
