@@ -14,11 +14,14 @@
 
 #include "common/log.h"
 
-#define BACKLOG   4096
-#define SLICE     64
-#define SILENCE_S 10
+#define BACKLOG        4096
+#define SLICE          64
+#define SILENCE_S      10
+#define MOST_ADDRESSES 8
 
+/* One of these for each address of the host's name. */
 struct listener {
+    struct listener *next;
     int fd;
     uv_poll_t watch;
     bool watching;
@@ -27,12 +30,15 @@ struct listener {
     void *context;
 };
 
-static int open_address(const struct addrinfo *address)
+/* `only`: of its own family, as beside other addresses; alone, the IPv6 wildcard takes IPv4, too. */
+static int open_address(const struct addrinfo *address, bool only)
 {
     int on = 1, silence_s = SILENCE_S;
     int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -1;
+    if (only && address->ai_family == AF_INET6)
+        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
     /* The kernel hands over a connection together with its request: who says nothing costs nothing. */
     (void)setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &silence_s, sizeof silence_s);
     /* Each of its connections inherits this. */
@@ -46,7 +52,39 @@ static int open_address(const struct addrinfo *address)
     return -1;
 }
 
-static int open_socket(const char *host, int64_t port, char *why, size_t size)
+/* A name may have the same address twice. */
+static bool is_repeated(const struct addrinfo *addresses, const struct addrinfo *address)
+{
+    for (; addresses != address; addresses = addresses->ai_next)
+        if (addresses->ai_addrlen == address->ai_addrlen &&
+            memcmp(addresses->ai_addr, address->ai_addr, address->ai_addrlen) == 0)
+            return true;
+    return false;
+}
+
+/* All of them, or none: -1. An address that this machine does not have is left out. */
+static int open_addresses(const struct addrinfo *addresses, int fds[MOST_ADDRESSES])
+{
+    int count = 0;
+    for (const struct addrinfo *address = addresses; address && count < MOST_ADDRESSES;
+         address = address->ai_next) {
+        if (is_repeated(addresses, address))
+            continue;
+        fds[count] = open_address(address, addresses->ai_next != NULL);
+        if (fds[count] >= 0) {
+            count++;
+        } else if (errno != EADDRNOTAVAIL && errno != EAFNOSUPPORT) {
+            int saved = errno;
+            while (count > 0)
+                close(fds[--count]);
+            errno = saved;
+            return -1;
+        }
+    }
+    return count > 0 ? count : -1;
+}
+
+static int open_sockets(const char *host, int64_t port, int fds[MOST_ADDRESSES], char *why, size_t size)
 {
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
     struct addrinfo *addresses = NULL;
@@ -58,13 +96,11 @@ static int open_socket(const char *host, int64_t port, char *why, size_t size)
         snprintf(why, size, "%s: %s", host, gai_strerror(status));
         return -1;
     }
-    int fd = -1;
-    for (const struct addrinfo *address = addresses; address && fd < 0; address = address->ai_next)
-        fd = open_address(address);
-    if (fd < 0)
+    int count = open_addresses(addresses, fds);
+    if (count < 0)
         snprintf(why, size, "%s port %d: %s", host, (int)port, strerror(errno));
     freeaddrinfo(addresses);
-    return fd;
+    return count;
 }
 
 static void pause_accepting(struct listener *listener)
@@ -99,24 +135,20 @@ static void on_readable(uv_poll_t *watch, int status, int events)
 
 void listener_resume(struct listener *listener)
 {
-    if (listener->watching)
-        return;
-    listener->watching = uv_poll_start(&listener->watch, UV_READABLE, on_readable) == 0;
+    for (; listener; listener = listener->next) {
+        if (!listener->watching)
+            listener->watching = uv_poll_start(&listener->watch, UV_READABLE, on_readable) == 0;
+    }
 }
 
-enum err listener_open(uv_loop_t *loop, const char *host, int64_t port, listener_taker *take, void *context,
-                       struct listener **out, char *why, size_t size)
+/* Takes over the descriptor. */
+static enum err add(uv_loop_t *loop, int fd, listener_taker *take, void *context, struct listener **first,
+                    char *why, size_t size)
 {
-    int fd = open_socket(host, port, why, size);
-    if (fd < 0)
-        return ERR_SYSTEM;
-
     struct listener *listener = calloc(1, sizeof *listener);
     if (!listener)
         abort();
-    listener->fd = fd;
-    listener->take = take;
-    listener->context = context;
+    *listener = (struct listener){.next = *first, .fd = fd, .take = take, .context = context};
     listener->watch.data = listener;
     int status = uv_poll_init(loop, &listener->watch, fd);
     if (status) {
@@ -125,9 +157,29 @@ enum err listener_open(uv_loop_t *loop, const char *host, int64_t port, listener
         free(listener);
         return ERR_SYSTEM;
     }
-    listener_resume(listener);
-    *out = listener;
+    *first = listener;
     return ERR_OK;
+}
+
+enum err listener_open(uv_loop_t *loop, const char *host, int64_t port, listener_taker *take, void *context,
+                       struct listener **out, char *why, size_t size)
+{
+    int fds[MOST_ADDRESSES], count = open_sockets(host, port, fds, why, size);
+    enum err err = count < 0 ? ERR_SYSTEM : ERR_OK;
+
+    *out = NULL;
+    while (count > 0) {
+        int fd = fds[--count];
+        if (err == ERR_OK)
+            err = add(loop, fd, take, context, out, why, size);
+        else
+            close(fd);
+    }
+    if (err == ERR_OK)
+        listener_resume(*out);
+    else
+        listener_close(out);
+    return err;
 }
 
 static void on_closed(uv_handle_t *handle)
@@ -137,10 +189,11 @@ static void on_closed(uv_handle_t *handle)
 
 void listener_close(struct listener **listener)
 {
-    if (!*listener)
-        return;
-    uv_poll_stop(&(*listener)->watch);
-    uv_close((uv_handle_t *)&(*listener)->watch, on_closed);
-    close((*listener)->fd);
-    *listener = NULL;
+    while (*listener) {
+        struct listener *one = *listener;
+        *listener = one->next;
+        uv_poll_stop(&one->watch);
+        uv_close((uv_handle_t *)&one->watch, on_closed);
+        close(one->fd);
+    }
 }

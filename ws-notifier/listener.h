@@ -1,5 +1,6 @@
-/* A listening TCP socket on the event loop. It is ours and not the WebSocket library's, so that the address
- * may be any that the system can resolve, and accepting can pause and stop by itself. */
+/* Listening TCP sockets on the event loop, one for each address that a name has here. They are ours and not
+ * the WebSocket library's, so that the address may be any that the system can resolve, and accepting can
+ * pause and stop by itself. */
 #ifndef CARILLON_LISTENER_H
 #define CARILLON_LISTENER_H
 

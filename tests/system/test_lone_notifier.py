@@ -48,6 +48,29 @@ def notifier(log, **settings):
         block.release()
 
 
+def test_every_address_of_a_name(tmp_path):
+    """Which of them a client takes is its own choice."""
+    with notifier(tmp_path / "log", WS_HOST="localhost") as one:
+        port = int(one.url.split(":")[2].split("/")[0])
+        there = {address[4][0] for address in socket.getaddrinfo("localhost", port, type=socket.SOCK_STREAM)}
+        for host in there | {"127.0.0.1"}:
+            try:
+                socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+            except OSError:
+                continue  # this machine has no such address
+            with socket.create_connection((host, port), 5) as sock:
+                sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert sock.recv(1000).startswith(b"HTTP/1.1 200"), host
+
+
+def test_an_address_that_is_taken_is_an_error(tmp_path):
+    with notifier(tmp_path / "first") as first:
+        port = first.url.split(":")[2].split("/")[0]
+        with notifier(tmp_path / "second", WS_HOST="localhost", WS_PORT=port) as second:
+            assert second.process.wait(10) == 1
+            assert f"localhost port {port}: Address already in use" in second.log()
+
+
 def test_memory_must_have_room_for_the_sockets(tmp_path):
     with notifier(tmp_path / "log", NOTIFIER_MEMORY_BYTES=1_000_000) as one:
         assert one.process.wait(10) == 1
