@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 #define RETENTION_RATE      24
-#define RETENTION_BEHIND_MS (12 * 3600 * 1000LL)
+#define RETENTION_BEHIND_MS (12LL * 3600 * 1000)
 
 /* Of one publisher; begins as {0}. */
 struct retention {

@@ -74,10 +74,10 @@ rabbitmq_dismiss() {
 # RabbitMQ's data are a copy of what the database has, so a broker that does not start with them gets new ones.
 rabbitmq_part() { (cd "$SERVICE_DIR/rabbitmq" && clean_environment s6-envdir env "$@"); }
 
-# Before its start: what was asked for, or would end the start after a minute with Erlang's terms.
+# rabbitmq_look yes|no: before its start: what was asked for, or would end the start after a minute with Erlang's terms.
 rabbitmq_look() {
     local damaged
-    if [ "$RENEW_BROKER" = yes ]; then rabbitmq_part ./renew "as asked"
+    if [ "$1" = yes ]; then rabbitmq_part ./renew "as asked"
     elif damaged=$(rabbitmq_part ./damaged); then rabbitmq_part ./renew "empty: ${damaged//$'\n'/ }"
     fi
 }
