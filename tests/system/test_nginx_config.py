@@ -303,6 +303,11 @@ def test_what_a_unit_starts_is_installed(tmp_path, unit):
     command = re.search(r"^ExecStart=(\S+)", (ROOT / "systemd" / unit).read_text(), re.M)[1]
     program = tmp_path / command.lstrip("/")
     assert os.access(program, os.X_OK)
+    scripts = tmp_path / "usr/local/share/carillon/scripts"
+    for script in (path for path in scripts.iterdir() if path.is_file()):
+        called = re.findall(r"\$ROOT/scripts/(\w+)\"", script.read_text())
+        called += [f"lib/{lib}.sh" for names in re.findall(r"^for lib in ([\w ]+);", script.read_text(), re.M) for lib in names.split()]
+        assert [name for name in called if not (scripts / name).exists()] == [], script.name
     if "backup" in unit:
         for name, told in (("backup", "no file was written"), ("restore", "there is no file")):
             done = subprocess.run(

@@ -127,7 +127,7 @@ def test_what_is_installed_can_be_read_by_everybody(tmp_path, umask):
     modes = {str(path.relative_to(tmp_path / "to")): path.stat().st_mode & 0o777 for path in (tmp_path / "to").rglob("*")}
     assert "usr/local/share/carillon/nginx/client/index.html" in modes
     for path, mode in modes.items():
-        whole = (tmp_path / "to" / path).is_dir() or "/bin/" in path or path.endswith(("/backup", "/restore", "/watch/start"))
+        whole = (tmp_path / "to" / path).is_dir() or "/bin/" in path or path.endswith(("/backup", "/restore", "/migrate", "/watch/start"))
         assert mode == (0o755 if whole else 0o644), f"{path} has mode {mode:o}"
 
 
