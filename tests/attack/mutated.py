@@ -111,7 +111,7 @@ class Headers(Sender):
 
 
 SERVERS_OWN = {1002, 1005, 1007, 1009, 1012, 4401, 4403, 4408, 4429}
-TYPES = {"subscribe", "unsubscribe", "notification", "heartbeat", "error", "reset"}
+TYPES = {"subscribe", "unsubscribe", "notification", "heartbeat", "error", "reset", "pong"}
 
 
 class Frames:

@@ -83,6 +83,10 @@ def test_connections_of_an_address(limited, client):
             answer = client.get(path)
             assert_problem(answer, 429, "too-many-requests")
             assert answer.header("Retry-After") == "1"
+        # An EventSource is not ended by it.
+        answer = client.get("/events?user_id=1", headers={"Accept": "text/event-stream"})
+        assert answer.status == 200 and answer.header("Content-Type") == "text/event-stream", answer
+        assert answer.text.startswith("retry: ") and '"code":"unavailable"' in answer.text
         with pytest.raises(AssertionError, match="429"):
             open_one(limited)
         sockets.pop().close()
