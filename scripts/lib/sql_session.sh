@@ -12,6 +12,7 @@ session_open() {
     session_close
     coproc SESSION { (database_client "$temporary/client.cnf" --batch --skip-column-names --unbuffered \
         --abort-source-on-error "$DB_NAME") 2>"$temporary/errors"; }
+    # shellcheck disable=SC2153 # of coproc
     session_pid=$SESSION_PID
     exec {session_in}>&"${SESSION[1]}" {session_out}<&"${SESSION[0]}"
     # Rows are locked, not the gaps between them: programs go on beside. What is true of a date is for the tables to say.
