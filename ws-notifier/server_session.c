@@ -118,7 +118,7 @@ static void add_unfinished(struct server *server, struct session *session, const
     server->rules.unfinished_bytes -= unfinished->text.capacity;
     strbuf_add(&unfinished->text, text, length);
     server->rules.unfinished_bytes += unfinished->text.capacity;
-    while (server->rules.unfinished_bytes > server->max_unfinished &&
+    while (server->rules.unfinished_bytes > server->max_unfinished && server->unfinished &&
            server->unfinished->session != session) {
         struct session *oldest = server->unfinished->session;
         forget_unfinished(server, oldest);
