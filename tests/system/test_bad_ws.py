@@ -68,7 +68,7 @@ BAD_TEXTS = [
     '{"type":"subscribe","user_id":0}',
     '{"type":"subscribe","user_id":1.5}',
     '{"type":"subscribe","user_id":1e400}',
-    '{"type":"subscribe","user_id":2147483648}',
+    '{"type":"subscribe","user_id":4294967296}',
     '{"type":"subscribe","user_id":18446744073709551617}',
     '{"type":"subscribe","user_id":true}',
     '{"type":"subscribe","user_id":null}',
