@@ -63,3 +63,37 @@ char *event_format_body(enum event_type type, const struct cursor *cursor, uint3
     *length = body.length;
     return body.text;
 }
+
+/* Where the epoch of a body's cursor is. */
+static bool find_epoch(const char *body, size_t length, size_t *at, size_t *size)
+{
+    static const char head[] = "{\"type\":\"notification\",\"event\":\"", middle[] = "\",\"cursor\":\"";
+    const char *p = body, *end = body + length;
+
+    if (length < sizeof head - 1 || memcmp(p, head, sizeof head - 1) != 0)
+        return false;
+    p = memchr(p + sizeof head - 1, '"', length - (sizeof head - 1));
+    if (!p || (size_t)(end - p) < sizeof middle - 1 || memcmp(p, middle, sizeof middle - 1) != 0)
+        return false;
+    p += sizeof middle - 1;
+    const char *colon = memchr(p, ':', (size_t)(end - p));
+    if (!colon || colon - p > CURSOR_EPOCH_MAX)
+        return false;
+    *at = (size_t)(p - body);
+    *size = (size_t)(colon - p);
+    return true;
+}
+
+char *event_in_epoch(const char *body, size_t *length, const char *epoch)
+{
+    struct strbuf copy = {0};
+    size_t at = 0, size = 0;
+    bool found = find_epoch(body, *length, &at, &size);
+
+    strbuf_add(&copy, body, at);
+    if (found)
+        strbuf_add_text(&copy, epoch);
+    strbuf_add(&copy, body + at + size, *length - at - size);
+    *length = copy.length;
+    return copy.text;
+}

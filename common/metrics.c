@@ -48,31 +48,51 @@ static int64_t shape_of(const struct metric_def *defs, size_t count)
     return (int64_t)(hash | 1); /* never 0: that is a fresh file */
 }
 
-/* Opens the file with the right size and shape, under a lock so that workers that start together agree. */
-static int open_shared(const char *path, size_t bytes, int64_t shape)
+/* Is the open file still the one of that name? */
+static bool is_named(int fd, const char *path)
+{
+    struct stat open_one, named;
+    return fstat(fd, &open_one) == 0 && stat(path, &named) == 0 && open_one.st_ino == named.st_ino &&
+           open_one.st_dev == named.st_dev;
+}
+
+/* The file is locked and named `path`. False: it is of another table, and is not `path` any more. */
+static bool has_shape(int fd, const char *path, size_t bytes, int64_t shape, bool *failed)
 {
     struct stat info;
     int64_t found = 0;
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0660);
-    if (fd < 0)
-        return -1;
-    if (flock(fd, LOCK_EX) != 0 || fstat(fd, &info) != 0)
-        goto fail;
+
+    *failed = fstat(fd, &info) != 0;
+    if (*failed)
+        return false;
     if (info.st_size == (off_t)bytes && pread(fd, &found, sizeof found, 0) == sizeof found && found == shape)
-        return fd;
+        return true;
     if (info.st_size != 0) {
         /* Another table's file may still be mapped by its workers: leave it to them, make a new one. */
-        if (unlink(path) != 0)
-            goto fail;
-        close(fd);
-        return open_shared(path, bytes, shape);
+        *failed = unlink(path) != 0;
+        return false;
     }
-    if (ftruncate(fd, (off_t)bytes) != 0 || pwrite(fd, &shape, sizeof shape, 0) != sizeof shape)
-        goto fail;
-    return fd;
-fail:
-    close(fd);
-    return -1;
+    *failed = ftruncate(fd, (off_t)bytes) != 0 || pwrite(fd, &shape, sizeof shape, 0) != sizeof shape;
+    return !*failed;
+}
+
+/* Opens the file with the right size and shape, under a lock so that workers that start together agree: also
+ * when one of them has put another file in its place while the others waited for the lock of the old one. */
+static int open_shared(const char *path, size_t bytes, int64_t shape)
+{
+    for (;;) {
+        bool failed = false;
+        int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0660);
+        if (fd < 0)
+            return -1;
+        if (flock(fd, LOCK_EX) != 0)
+            failed = errno != EINTR;
+        else if (is_named(fd, path) && has_shape(fd, path, bytes, shape, &failed))
+            return fd;
+        close(fd);
+        if (failed)
+            return -1;
+    }
 }
 
 static cell *map_cells(const char *path, size_t bytes, int64_t shape)

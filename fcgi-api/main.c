@@ -79,7 +79,7 @@ int main(int count, char **arguments)
     struct app app = {.service = &service};
     struct fcgi_server *server = NULL;
     struct pool *pool;
-    char why[256];
+    char why[256], target[2048];
 
     if (count > 1)
         return answer_option(count, arguments);
@@ -94,7 +94,10 @@ int main(int count, char **arguments)
         return give_up(why);
     }
 
-    if (pool_open(config.stats_file, &pool) != ERR_OK) {
+    snprintf(target, sizeof target, "%s|%s|%d|%s|%s|%d|%s|%s|%s", config.db_socket, config.db_host,
+             (int)config.db_port, config.db_name, config.amqp_host, (int)config.amqp_port, config.amqp_vhost,
+             config.amqp_exchange, config.amqp_queue);
+    if (pool_open(config.stats_file, target, &pool) != ERR_OK) {
         snprintf(why, sizeof why, "no publisher's lock and pipe beside API_STATS_FILE: %s", strerror(errno));
         return give_up(why);
     }

@@ -406,7 +406,7 @@ void feed_take(struct feed *feed, const struct amqp_delivery *delivery)
 {
     if (delivery->author == AMQP_BY_NOTIFIER)
         take_control(feed, delivery, EVENT_MARKER_TYPE);
-    else if (delivery->author == AMQP_BY_API)
+    else if (delivery->author == AMQP_BY_API && !(delivery->has_meta && !is_control(delivery)))
         take_control(feed, delivery, EVENT_BEACON_TYPE);
     else if (is_control(delivery))
         skip(feed, delivery, "is a marker or a beacon, and came the way of events");

@@ -34,7 +34,7 @@ enum amqp_event_kind {
 enum amqp_author {
     AMQP_BY_ANYBODY,  /* through the events' exchange, or straight into the queue */
     AMQP_BY_NOTIFIER, /* through the markers' exchange */
-    AMQP_BY_API,      /* through the exchange that marks the queue: a beacon */
+    AMQP_BY_API,      /* through the exchange that marks the queue: a beacon, or an event for it alone */
 };
 
 /* Pointers live until the next call on the link. */
@@ -94,6 +94,10 @@ const char *amqp_link_why(const struct amqp_link *link);
 MUST_CHECK enum err amqp_link_confirm(struct amqp_link *link);
 MUST_CHECK enum err amqp_link_publish(struct amqp_link *link, const struct event_meta *meta, const char *body,
                                       size_t length, uint64_t *tag);
+
+/* The same into the queue alone, past every other that is bound to the exchange. */
+MUST_CHECK enum err amqp_link_publish_straight(struct amqp_link *link, const struct event_meta *meta,
+                                               const char *body, size_t length, uint64_t *tag);
 
 /* What is published after gather() leaves at flush() at the latest, in full packets. Both may be called at
  * any time. */

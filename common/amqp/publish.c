@@ -135,8 +135,8 @@ static amqp_basic_properties_t base_properties(const char *type, const char *mes
     };
 }
 
-enum err amqp_link_publish(struct amqp_link *link, const struct event_meta *meta, const char *body,
-                           size_t length, uint64_t *tag)
+static enum err publish_event(struct amqp_link *link, const char *exchange, const struct event_meta *meta,
+                              const char *body, size_t length, uint64_t *tag)
 {
     char id[EVENT_ID_SIZE];
     amqp_table_entry_t entries[HEADERS_MAX];
@@ -157,7 +157,19 @@ enum err amqp_link_publish(struct amqp_link *link, const struct event_meta *meta
     amqp_bytes_t bytes;
     bytes.len = length;
     bytes.bytes = (void *)(uintptr_t)body;
-    return send_message(link, link->exchange, meta->type, true, &properties, bytes, tag);
+    return send_message(link, exchange, meta->type, true, &properties, bytes, tag);
+}
+
+enum err amqp_link_publish(struct amqp_link *link, const struct event_meta *meta, const char *body,
+                           size_t length, uint64_t *tag)
+{
+    return publish_event(link, link->exchange, meta, body, length, tag);
+}
+
+enum err amqp_link_publish_straight(struct amqp_link *link, const struct event_meta *meta, const char *body,
+                                    size_t length, uint64_t *tag)
+{
+    return publish_event(link, link->mark, meta, body, length, tag);
 }
 
 enum err amqp_link_send_control(struct amqp_link *link, const char *exchange, const char *key, bool mandatory,

@@ -10,7 +10,8 @@ void flight_init(struct flight *flight)
     *flight = (struct flight){.first_tag = 1, .next_tag = 1};
     flight->events = calloc(FLIGHT_EVENTS_MAX, sizeof *flight->events);
     flight->landed = calloc(FLIGHT_EVENTS_MAX, sizeof *flight->landed);
-    if (!flight->events || !flight->landed)
+    flight->refused = calloc(FLIGHT_EVENTS_MAX, sizeof *flight->refused);
+    if (!flight->events || !flight->landed || !flight->refused)
         abort();
     user_map_init(&flight->users, FLIGHT_EVENTS_MAX);
     user_map_init(&flight->sent, FLIGHT_USERS_MAX);
@@ -20,6 +21,7 @@ void flight_free(struct flight *flight)
 {
     free(flight->events);
     free(flight->landed);
+    free(flight->refused);
     user_map_free(&flight->users);
     user_map_free(&flight->sent);
     *flight = (struct flight){0};
@@ -30,7 +32,7 @@ void flight_clear(struct flight *flight)
     flight->first_tag = flight->next_tag = 1;
     flight->last_confirmed = 0;
     flight->bytes = 0;
-    flight->landed_count = 0;
+    flight->landed_count = flight->refused_count = 0;
     user_map_clear(&flight->users);
     user_map_clear(&flight->sent);
 }
@@ -50,12 +52,17 @@ bool flight_passed_over(const struct flight *flight)
     return flight->first_tag < flight->last_confirmed;
 }
 
+/* One alone always goes, however large. */
+bool flight_has_room_again(const struct flight *flight, size_t bytes)
+{
+    return flight->bytes == 0 || flight->bytes + bytes <= FLIGHT_BYTES_MAX;
+}
+
 bool flight_has_room(const struct flight *flight, size_t bytes)
 {
-    if (flight_unconfirmed(flight) + flight->landed_count >= FLIGHT_EVENTS_MAX)
+    if (flight_unconfirmed(flight) + flight->landed_count + flight->refused_count >= FLIGHT_EVENTS_MAX)
         return false;
-    /* One alone always goes, however large. */
-    return flight->bytes == 0 || flight->bytes + bytes <= FLIGHT_BYTES_MAX;
+    return flight_has_room_again(flight, bytes);
 }
 
 /* Of another epoch's numbers nothing is known; and when there are too many users, of none. */
@@ -82,14 +89,25 @@ enum flight_place flight_place(const struct flight *flight, const struct event_m
     return user->seq + 1 == meta->seq ? FLIGHT_NEXT : FLIGHT_SENT;
 }
 
+static void add(struct flight *flight, uint64_t tag, const struct flight_event *event)
+{
+    assert(tag == flight->next_tag);
+    *event_of(flight, tag) = *event;
+    flight->next_tag++;
+    flight->bytes += event->bytes;
+}
+
+void flight_sent_again(struct flight *flight, uint64_t tag, const struct event_meta *meta,
+                       int64_t queued_at_ms, size_t bytes)
+{
+    add(flight, tag,
+        &(struct flight_event){.meta = *meta, .queued_at_ms = queued_at_ms, .bytes = bytes, .again = true});
+}
+
 void flight_sent(struct flight *flight, uint64_t tag, const struct event_meta *meta, int64_t queued_at_ms,
                  size_t bytes)
 {
-    assert(tag == flight->next_tag);
-    *event_of(flight, tag) =
-        (struct flight_event){.meta = *meta, .queued_at_ms = queued_at_ms, .bytes = bytes};
-    flight->next_tag++;
-    flight->bytes += bytes;
+    add(flight, tag, &(struct flight_event){.meta = *meta, .queued_at_ms = queued_at_ms, .bytes = bytes});
     if (meta->user_id == 0)
         return;
     struct user_entry *user = user_map_add(&flight->users, meta->user_id);
@@ -117,16 +135,57 @@ static void confirm_one(struct flight *flight, uint64_t tag, flight_visit *visit
     visit(context, event);
 }
 
+static void forget_settled(struct flight *flight, uint64_t tag)
+{
+    if (tag > flight->last_confirmed)
+        flight->last_confirmed = tag;
+    while (flight->first_tag < flight->next_tag && event_of(flight, flight->first_tag)->confirmed)
+        flight->first_tag++;
+}
+
 void flight_confirm(struct flight *flight, uint64_t tag, bool multiple, flight_visit *visit, void *context)
 {
     if (tag < flight->first_tag || tag >= flight->next_tag)
         return;
     for (uint64_t t = multiple ? flight->first_tag : tag; t <= tag; t++)
         confirm_one(flight, t, visit, context);
-    if (tag > flight->last_confirmed)
-        flight->last_confirmed = tag;
-    while (flight->first_tag < flight->next_tag && event_of(flight, flight->first_tag)->confirmed)
-        flight->first_tag++;
+    forget_settled(flight, tag);
+}
+
+static bool refuse_one(struct flight *flight, uint64_t tag)
+{
+    struct flight_event *event = event_of(flight, tag);
+    if (event->confirmed)
+        return true;
+    if (event->again || event->meta.user_id == 0)
+        return false;
+    event->confirmed = true;
+    flight->bytes -= event->bytes;
+    flight->refused[flight->refused_count++] = (struct outbox_key){event->meta.user_id, event->meta.seq};
+    return true;
+}
+
+bool flight_refuse(struct flight *flight, uint64_t tag, bool multiple)
+{
+    bool events = true;
+    if (tag < flight->first_tag || tag >= flight->next_tag)
+        return true;
+    for (uint64_t t = multiple ? flight->first_tag : tag; t <= tag; t++)
+        events = refuse_one(flight, t) && events;
+    forget_settled(flight, tag);
+    return events;
+}
+
+void flight_unrefuse(struct flight *flight, size_t count)
+{
+    assert(count <= flight->refused_count);
+    flight->refused_count -= count;
+    memmove(flight->refused, flight->refused + count, flight->refused_count * sizeof *flight->refused);
+}
+
+void flight_land(struct flight *flight, const struct outbox_key *event)
+{
+    flight->landed[flight->landed_count++] = *event;
 }
 
 void flight_deleted(struct flight *flight, size_t count)

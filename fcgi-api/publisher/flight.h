@@ -18,7 +18,8 @@ struct flight_event {
     struct event_meta meta; /* user_id 0: a control message */
     int64_t queued_at_ms;
     size_t bytes;
-    bool confirmed;
+    bool confirmed; /* or refused */
+    bool again;     /* sent for the second time, into the stream alone */
 };
 
 struct flight {
@@ -29,6 +30,8 @@ struct flight {
     size_t bytes;              /* unconfirmed */
     struct outbox_key *landed; /* confirmed, to be deleted: FLIGHT_EVENTS_MAX places */
     size_t landed_count;
+    struct outbox_key *refused; /* to be sent again: FLIGHT_EVENTS_MAX places */
+    size_t refused_count;
     struct user_map users; /* seq: the highest, count: how many, of those above */
     struct user_map sent;  /* seq: the highest that was sent, in flight or not any more */
     char epoch[CURSOR_EPOCH_MAX + 1];
@@ -46,6 +49,19 @@ bool flight_passed_over(const struct flight *flight);
 /* The message with that tag has been sent; tags come without a gap. Only after flight_has_room(). */
 void flight_sent(struct flight *flight, uint64_t tag, const struct event_meta *meta, int64_t queued_at_ms,
                  size_t bytes);
+
+/* The same for one that was refused before, and so has its place; only after flight_has_room_again(). */
+bool flight_has_room_again(const struct flight *flight, size_t bytes);
+void flight_sent_again(struct flight *flight, uint64_t tag, const struct event_meta *meta,
+                       int64_t queued_at_ms, size_t bytes);
+
+/* The broker has not taken the tag (`multiple`: nor what is unconfirmed before it): they are in `refused`
+ * now. False: one of them was no event, or had been refused before. */
+bool flight_refuse(struct flight *flight, uint64_t tag, bool multiple);
+/* The first `count` of `refused` have been seen to: sent again, or landed. */
+void flight_unrefuse(struct flight *flight, size_t count);
+/* A refused one that is out of the outbox already. */
+void flight_land(struct flight *flight, const struct outbox_key *event);
 
 /* Where an event stands among what was sent on this connection. */
 enum flight_place {

@@ -24,6 +24,8 @@
 #define REFILL_ROWS   1000
 #define LOCK_PAUSE_MS 50
 
+/* What a step says: HEAL_DONE is "go on to the next one". */
+
 void publisher_heal_begin(struct publisher *publisher)
 {
     publisher->healing = (struct healing){0};
@@ -36,113 +38,114 @@ void publisher_heal_abandon(struct publisher *publisher)
     publisher->healing.locked = false;
 }
 
-static bool pause_for(struct publisher *publisher, int64_t ms)
+static enum heal_state pause_for(struct publisher *publisher, int64_t ms)
 {
     publisher->healing.next_at = clock_monotonic_ms() + ms;
-    return false;
+    return HEAL_WAITS;
 }
 
-static bool drop(struct publisher *publisher, enum err err)
+static enum heal_state lost(struct publisher *publisher, enum err err)
 {
-    publisher_link_drop(publisher,
-                        err == ERR_AGAIN ? "it takes no messages" : amqp_link_why(publisher->link));
-    return false;
+    (void)publisher_lost(publisher, "%s",
+                         err == ERR_AGAIN ? "it takes no messages" : amqp_link_why(publisher->link.amqp));
+    return HEAL_LOST;
 }
 
-/* ---- the steps, each done when it returns true --------------------------------------------------- */
+/* ---- the steps ----------------------------------------------------------------------------------- */
 
-static bool take_lock(struct publisher *publisher)
+static enum heal_state take_lock(struct publisher *publisher)
 {
     struct healing *healing = &publisher->healing;
     if (healing->locked)
-        return true;
+        return HEAL_DONE;
     enum err err = store_lock(publisher->store, HEAL_LOCK, 0, &healing->locked);
-    return healing->locked || pause_for(publisher, err ? DB_PAUSE_MS : LOCK_PAUSE_MS);
+    return healing->locked ? HEAL_DONE : pause_for(publisher, err ? DB_PAUSE_MS : LOCK_PAUSE_MS);
 }
 
 /* The probe is a beacon at the same time. */
-static bool probe(struct publisher *publisher)
+static enum heal_state probe(struct publisher *publisher)
 {
     struct healing *healing = &publisher->healing;
-    struct amqp_link *link = publisher->link;
+    struct sending *sending = &publisher->sending;
+    struct amqp_link *amqp = publisher->link.amqp;
     char id[64];
 
     if (healing->probed)
-        return true;
-    if (store_epoch(publisher->store, publisher->epoch) != ERR_OK)
+        return HEAL_DONE;
+    if (store_epoch(publisher->store, sending->epoch) != ERR_OK)
         return pause_for(publisher, DB_PAUSE_MS);
-    snprintf(id, sizeof id, "%s:beacon:%llu", publisher->epoch, (unsigned long long)++publisher->controls);
-    enum err err = amqp_link_check_mark(link, EVENT_BEACON_TYPE, id, publisher->epoch, &healing->marked);
+    snprintf(id, sizeof id, "%s:beacon:%llu", sending->epoch, (unsigned long long)++sending->controls);
+    enum err err = amqp_link_check_mark(amqp, EVENT_BEACON_TYPE, id, sending->epoch, &healing->marked);
     if (!err)
-        err = amqp_link_check_life(link, &healing->noted);
+        err = amqp_link_check_life(amqp, &healing->noted);
     if (!err)
-        err = amqp_link_confirm(link);
-    return err ? drop(publisher, err) : (healing->probed = true);
+        err = amqp_link_confirm(amqp);
+    if (err)
+        return lost(publisher, err);
+    healing->probed = true;
+    return HEAL_DONE;
 }
 
-static bool decide(struct publisher *publisher)
+static enum heal_state decide(struct publisher *publisher)
 {
     struct healing *healing = &publisher->healing;
 
     if (healing->decided)
-        return true;
+        return HEAL_DONE;
     bool begins = !healing->marked || !healing->noted;
     if (store_broker_life(publisher->store, begins, &publisher->life) != ERR_OK)
         return pause_for(publisher, DB_PAUSE_MS);
     healing->needed = begins;
     healing->refill.whole_journal = !healing->marked;
-    return healing->decided = true;
+    healing->decided = true;
+    return HEAL_DONE;
 }
 
 /* A bounded piece at a time, so that heartbeats go on. */
-static bool put_back(struct publisher *publisher)
+static enum heal_state put_back(struct publisher *publisher)
 {
     struct outbox_refill *refill = &publisher->healing.refill;
     if (refill->done || !publisher->healing.needed)
-        return true;
+        return HEAL_DONE;
     if (store_outbox_refill(publisher->store, refill, REFILL_ROWS) != ERR_OK)
         return pause_for(publisher, DB_PAUSE_MS);
-    return refill->done;
+    return refill->done ? HEAL_DONE : HEAL_WAITS;
 }
 
-static bool leave_marks(struct publisher *publisher)
+static enum heal_state leave_marks(struct publisher *publisher)
 {
-    enum err err = amqp_link_mark(publisher->link); /* also when it is: somebody may have unbound it */
     bool noted = publisher->healing.noted;
+    /* Also when it is marked: a person may have unbound it. */
+    enum err err = amqp_link_mark(publisher->link.amqp);
     if (!err && !noted)
-        err = amqp_link_note_life(publisher->link, &noted);
+        err = amqp_link_note_life(publisher->link.amqp, &noted);
     if (err)
-        return drop(publisher, err);
+        return lost(publisher, err);
     if (!noted)
         log_warn("broker: it does not let its life be noted, so each new connection heals again: %s",
-                 amqp_link_note(publisher->link));
-    return true;
+                 amqp_link_note(publisher->link.amqp));
+    return HEAL_DONE;
 }
 
 /* ---- all of them --------------------------------------------------------------------------------- */
 
-static void finish(struct publisher *publisher)
+enum heal_state publisher_heal_step(struct publisher *publisher)
 {
-    struct healing *healing = &publisher->healing;
-    uint64_t added = healing->refill.added;
+    enum heal_state (*const steps[])(struct publisher *) = {take_lock, probe, decide, put_back, leave_marks};
+    uint64_t added;
 
+    if (clock_monotonic_ms() < publisher->healing.next_at)
+        return HEAL_WAITS;
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        enum heal_state state = steps[i](publisher);
+        if (state != HEAL_DONE)
+            return state;
+    }
     publisher_heal_abandon(publisher); /* nothing more to do: let the others look */
+    added = publisher->healing.refill.added;
     if (added > 0) {
         metrics_add(publisher->metrics, API_EVENTS_HEALED, (int64_t)added);
         log_info("broker: %llu events go there again, in case it lost them", (unsigned long long)added);
     }
-    publisher_link_ready(publisher);
-    if (healing->marked)
-        return; /* the probe was a beacon */
-    publisher->epoch[0] = '\0';
-    (void)publisher_send_beacon(publisher);
-}
-
-void publisher_heal_step(struct publisher *publisher)
-{
-    if (clock_monotonic_ms() < publisher->healing.next_at)
-        return;
-    if (take_lock(publisher) && probe(publisher) && decide(publisher) && put_back(publisher) &&
-        leave_marks(publisher))
-        finish(publisher);
+    return HEAL_DONE;
 }

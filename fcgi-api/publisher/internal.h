@@ -1,15 +1,18 @@
-/* What the publisher's files share: the thread's own state.
+/* What the publisher's files share: the thread's own state. Calls point down this list only:
  *
- *   publisher.c        the thread: start, hints, loop, stop
- *   link.c   the broker connection: connect, what it tells us, lose it
- *   heal.c   between a new connection and its first event: what the broker may have lost
- *   drain.c  outbox -> broker, and out of the outbox when confirmed
- *   sweep.c  what one process does for all: forgotten events, gauges, purging
- *   keep.c   for how long what was confirmed is kept
+ *   publisher.c  the thread: start, turns, hints, loop, stop; the one place where a connection is given up
+ *   link.c       the broker connection: makes it, and says what there is to hear on it
+ *   heal.c       between a new connection and its first event: what the broker may have lost
+ *   sweep.c      what one publisher does for all: forgotten events, the beacon
+ *   upkeep.c     the same without a broker: gauges, purging;  keep.c  for how long what was confirmed is kept
+ *   drain.c      outbox -> broker, and out of the outbox when confirmed
+ *   send.c       one message, at the bottom
  *
  * and, without I/O:  worklist.h (who has something), pace.h (when it is sent), flight.h (what is under way),
- *   retention.h (what time it is for purging)
- */
+ *   retention.h (what time it is for purging), health.h (what others are to know of it)
+ *
+ * A function that returns enum err says ERR_CLOSED when the connection is no good any more; why is in
+ * `publisher->why`. It has dropped nothing: its caller hands that on, up to publisher.c. */
 #ifndef CARILLON_PUBLISHER_INTERNAL_H
 #define CARILLON_PUBLISHER_INTERNAL_H
 
@@ -40,16 +43,52 @@ enum link_state {
     LINK_READY,
 };
 
+/* The connection. Moments, here and below, are monotonic ms. */
+struct link {
+    struct amqp_link *amqp; /* NULL: none */
+    enum link_state state;
+    struct backoff backoff;
+    int64_t retry_at;
+    bool complained;       /* that there is none, or none that is good */
+    bool good;             /* it has shown that it does its work */
+    bool blocked;          /* the broker asked to wait */
+    bool no_room;          /* the socket takes nothing more now */
+    bool passed_over;      /* later messages than awaited_tag have their confirm */
+    uint64_t awaited_tag;  /* the oldest message without a confirm */
+    int64_t awaited_since; /* it has been that, and `passed_over` as it is */
+};
+
 /* Between a new connection and its first event. */
 struct healing {
-    int64_t next_at; /* when to go on, monotonic ms */
-    bool locked;     /* nobody else is at it */
+    int64_t next_at; /* when to go on */
+    bool locked;     /* no other publisher is at it */
     bool probed;
     bool marked; /* the stream is the one we know */
-    bool noted;  /* somebody has been through this since the broker was started */
+    bool noted;  /* a publisher has been through this since the broker was started */
     bool decided;
     bool needed; /* `refill` is to be done */
     struct outbox_refill refill;
+};
+
+/* What has been sent. */
+struct sending {
+    struct flight flight;
+    struct pace pace;
+    char epoch[CURSOR_EPOCH_MAX + 1]; /* as announced on this connection */
+    uint64_t controls;                /* control messages sent */
+};
+
+/* What is to be sent, and to be taken out of the outbox. */
+struct outgoing {
+    struct worklist todo;
+    struct outbox_batch batch; /* from batch_next on still to send */
+    size_t batch_next;
+    struct outbox_range ranges[OUTBOX_USERS_MAX]; /* what was read for it */
+    size_t range_count;
+    int64_t take_out_at;
+    int64_t refused_at; /* a message was refused last; 0: never */
+    int64_t alive_at;   /* the last beacon that was confirmed was sent then */
+    bool event_confirmed;
 };
 
 #define KEEP_MARKS 16
@@ -64,14 +103,23 @@ struct keeping {
     uint64_t forget;     /* all before this end is to go */
 };
 
-/* Moments are monotonic ms. */
+/* What one publisher does for all. */
+struct upkeep {
+    int64_t sweep_at, beacon_at, purge_at;
+    struct outbox_key oldest; /* the outbox's oldest event ... */
+    int64_t oldest_since;     /* ... and since when it is that */
+    struct retention retention;
+    struct keeping keeping;
+};
+
 struct publisher {
     const struct config *config;
     struct metrics *metrics;
     struct store *store;
     pthread_t thread;
-
     struct pool *pool;
+    bool holds_turn;     /* false: stands in for one that does not move ... */
+    int64_t holder_seen; /* ... and was seen last then */
 
     /* shared with the request's thread */
     atomic_bool waiting; /* for our turn */
@@ -79,67 +127,71 @@ struct publisher {
     atomic_bool ended; /* the thread: it is to be joined */
     _Atomic int64_t stop_at;
 
-    /* the connection */
-    struct amqp_link *link;
-    enum link_state state;
-    struct backoff backoff;
-    int64_t retry_at;
-    bool complained;  /* that there is none */
-    bool blocked;     /* the broker asked to wait */
-    bool no_room;     /* the socket takes nothing more now */
-    bool passed_over; /* later messages than awaited_tag have their confirm */
-    struct healing healing;
-    char epoch[CURSOR_EPOCH_MAX + 1]; /* as announced on this connection */
-    uint64_t life;                    /* the broker's, as store_broker_life() counts */
-    uint64_t controls;                /* control messages sent */
-    int64_t alive_at;                 /* the last beacon that was confirmed was sent then */
-    uint64_t awaited_tag;             /* the oldest message without a confirm */
-    int64_t awaited_since;            /* it has been that, and `passed_over` as it is */
-
-    /* what is being published */
     bool hints_closed;                       /* we leave */
     struct pool_hint hints[PUBLISHER_HINTS]; /* as read from the pipe */
-    struct worklist todo;
-    struct outbox_batch batch; /* from batch_next on still to send */
-    size_t batch_next;
-    struct outbox_range ranges[OUTBOX_USERS_MAX]; /* what was read for it */
-    size_t range_count;
-    struct pace pace;
-    struct flight flight;
-    int64_t delete_at;
     int64_t db_retry_at;
+    uint64_t life; /* the broker's, as store_broker_life() counts */
+    char why[256]; /* the connection is no good any more */
 
-    /* what one process does for all */
-    int64_t sweep_at, beacon_at, purge_at;
-    struct retention retention;
-    struct keeping keeping;
+    struct link link;
+    struct healing healing;
+    struct sending sending;
+    struct outgoing outgoing;
+    struct upkeep upkeep;
 };
 
 /* ---- link.c -------------------------------------------------------------------------------------- */
 
-/* Connects when it is time, reads what the broker has to say. */
-void publisher_link_step(struct publisher *publisher);
-/* The one way a connection ends: the reason is logged once, everything under way is forgotten; it is still
- * in the outbox. */
-void publisher_link_drop(struct publisher *publisher, const char *reason);
-void publisher_link_ready(struct publisher *publisher);
-/* Tells readers the database's epoch, as it is now: they take events of no other. False: not now. */
-bool publisher_send_beacon(struct publisher *publisher);
+enum link_news {
+    LINK_NOTHING, /* for now */
+    LINK_UP,      /* there is a connection */
+    LINK_EVENT,   /* *event is what the broker says */
+    LINK_LOST,    /* publisher->why */
+};
+
+/* Connects when it is time, and reads what the broker has to say, one at a time. */
+enum link_news publisher_link_next(struct publisher *publisher, struct amqp_event *event);
+/* Closes it; the next one is made after a pause that grows until one was good. */
+void publisher_link_close(struct publisher *publisher);
+void publisher_link_is_good(struct publisher *publisher);
+/* Says that there is none, or none that is good: once. */
+void publisher_link_complain(struct publisher *publisher, const char *what, const char *reason);
 
 /* ---- heal.c -------------------------------------------------------------------------------------- */
 
+enum heal_state {
+    HEAL_WAITS, /* until healing.next_at */
+    HEAL_DONE,  /* events may be published */
+    HEAL_LOST,  /* publisher->why */
+};
+
 void publisher_heal_begin(struct publisher *publisher);
-void publisher_heal_step(struct publisher *publisher);
+enum heal_state publisher_heal_step(struct publisher *publisher);
 void publisher_heal_abandon(struct publisher *publisher); /* the connection is gone */
+
+/* ---- sweep.c ------------------------------------------------------------------------------------- */
+
+MUST_CHECK enum err publisher_sweep(struct publisher *publisher);
+/* All that is in the outbox, at once: whose hints these were may be dead. */
+void publisher_catch_up(struct publisher *publisher);
+
+/* ---- upkeep.c, keep.c ---------------------------------------------------------------------------- */
+
+/* For who holds the sweeper's lock. */
+void publisher_set_gauges(struct publisher *publisher);
+void publisher_purge(struct publisher *publisher);
+void publisher_forget_kept(struct publisher *publisher);
 
 /* ---- drain.c ------------------------------------------------------------------------------------- */
 
-void publisher_drain(struct publisher *publisher);
-/* Sends the event that came with its hint, when nothing of its user is missing before it. False: it is to be
- * read from the outbox. */
-bool publisher_send_hinted(struct publisher *publisher, struct pool_hint *hint);
+MUST_CHECK enum err publisher_drain(struct publisher *publisher);
+/* Sends the event that came with its hint, when nothing of its user is missing before it. ERR_AGAIN: it is to
+ * be read from the outbox. */
+MUST_CHECK enum err publisher_send_hinted(struct publisher *publisher, struct pool_hint *hint);
 void publisher_on_confirm(struct publisher *publisher, uint64_t tag, bool multiple);
-void publisher_delete_confirmed(struct publisher *publisher);
+MUST_CHECK enum err publisher_on_refusal(struct publisher *publisher, uint64_t tag, bool multiple);
+/* Takes what is confirmed out of the outbox, when it is time. */
+MUST_CHECK enum err publisher_take_out(struct publisher *publisher);
 void publisher_forget_batch(struct publisher *publisher);
 
 /* Many come: what is there waits until pace_next() for what comes meanwhile. */
@@ -149,14 +201,18 @@ bool publisher_may_send(const struct publisher *publisher);
 /* Is there anything left of what was hinted? */
 bool publisher_idle(const struct publisher *publisher);
 
-/* ---- keep.c -------------------------------------------------------------------------------------- */
+/* ---- send.c -------------------------------------------------------------------------------------- */
 
-void publisher_forget_kept(struct publisher *publisher);
+/* Each sends one message, or not now (ERR_AGAIN). ERR_STALE: the event is of another epoch than the database
+ * is now, so it is to be read again. */
+MUST_CHECK enum err publisher_send_event(struct publisher *publisher, const struct outbox_event *event);
+/* Into the stream alone: one that was refused when it went to all who want it. */
+MUST_CHECK enum err publisher_send_straight(struct publisher *publisher, const struct outbox_event *event);
+/* Tells readers the database's epoch, as it is now: they take events of no other. */
+MUST_CHECK enum err publisher_send_beacon(struct publisher *publisher);
 
-/* ---- sweep.c ------------------------------------------------------------------------------------- */
-
-void publisher_sweep(struct publisher *publisher);
-/* All that is in the outbox, at once: whose hints these were may be dead. */
-void publisher_catch_up(struct publisher *publisher);
+/* Notes why the connection is no good any more, and returns ERR_CLOSED. */
+enum err publisher_lost(struct publisher *publisher, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -16,7 +16,7 @@
 /* The moment is taken after the end was read: nothing before the end was confirmed later. */
 static void mark_end(struct publisher *publisher, int64_t window_ms)
 {
-    struct keeping *keeping = &publisher->keeping;
+    struct keeping *keeping = &publisher->upkeep.keeping;
     int64_t pause = window_ms / MARKS_A_WINDOW > MARK_LEAST_MS ? window_ms / MARKS_A_WINDOW : MARK_LEAST_MS;
     size_t newest = (keeping->first + keeping->count - 1) % KEEP_MARKS;
     uint64_t end;
@@ -34,12 +34,13 @@ static void mark_end(struct publisher *publisher, int64_t window_ms)
 
 void publisher_forget_kept(struct publisher *publisher)
 {
-    struct keeping *keeping = &publisher->keeping;
+    struct keeping *keeping = &publisher->upkeep.keeping;
     int64_t window_ms = publisher->config->heal_window_s * 1000;
     uint64_t deleted;
 
     mark_end(publisher, window_ms);
-    while (keeping->count > 0 && publisher->alive_at - keeping->marks[keeping->first].at >= window_ms) {
+    while (keeping->count > 0 &&
+           publisher->outgoing.alive_at - keeping->marks[keeping->first].at >= window_ms) {
         keeping->forget = keeping->marks[keeping->first].end;
         keeping->first = (keeping->first + 1) % KEEP_MARKS;
         keeping->count--;
@@ -51,5 +52,5 @@ void publisher_forget_kept(struct publisher *publisher)
     if (deleted < FORGET_ROWS)
         keeping->forget = 0;
     else
-        publisher->sweep_at = clock_monotonic_ms() + AGAIN_MS;
+        publisher->upkeep.sweep_at = clock_monotonic_ms() + AGAIN_MS;
 }

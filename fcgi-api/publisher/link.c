@@ -1,12 +1,8 @@
-/* The publisher's broker connection: make it, listen to it, lose it.
+/* The publisher's broker connection: makes it, and says what there is to hear on it. What that means is
+ * decided in publisher.c.
  *
- * Whatever goes wrong, the answer is the same: drop the connection, forget what was under way, come back
- * after a growing pause and read the outbox again. A refusal (nack) or a message that came back too: the
- * events sent after it may be in the stream already, and going on would only add to the disorder; readers
- * are told of the hole by their own gap check. */
-#include <stdio.h>
-#include <string.h>
-
+ * A connection is good when the broker has confirmed something on it. Until one is, each that is lost makes
+ * the pause before the next one longer, and the log has one line of all of them. */
 #include "common/clock.h"
 #include "common/log.h"
 #include "fcgi-api/publisher/internal.h"
@@ -14,166 +10,103 @@
 #define CONFIRM_MOST_MS     20000 /* without any progress; a busy broker takes seconds */
 #define PASSED_OVER_MOST_MS 3000  /* confirms come out of order, but not by so much */
 
-/* ---- state --------------------------------------------------------------------------------------- */
-
-static void complain(struct publisher *publisher, const char *what, const char *reason)
+void publisher_link_complain(struct publisher *publisher, const char *what, const char *reason)
 {
-    if (!publisher->complained)
+    if (!publisher->link.complained)
         log_warn("broker: %s: %s", what, reason);
-    publisher->complained = true;
+    publisher->link.complained = true;
 }
 
-void publisher_link_drop(struct publisher *publisher, const char *reason)
+void publisher_link_is_good(struct publisher *publisher)
 {
-    complain(publisher, "connection lost", reason);
-    publisher_heal_abandon(publisher);
-    amqp_link_close(&publisher->link);
-    publisher->state = LINK_DOWN;
-    health_connected(publisher->metrics, false, 0);
-    publisher->blocked = publisher->no_room = false;
-    publisher->retry_at = clock_monotonic_ms() + backoff_next_ms(&publisher->backoff);
-    publisher->alive_at = 0;
-    publisher_forget_batch(publisher);
-    worklist_clear(&publisher->todo); /* publisher_catch_up() finds them again */
-    flight_clear(&publisher->flight);
-}
-
-void publisher_link_ready(struct publisher *publisher)
-{
-    publisher->state = LINK_READY;
-    publisher->complained = false;
-    publisher->sweep_at = 0;
-    backoff_reset(&publisher->backoff);
-    health_connected(publisher->metrics, true, clock_monotonic_ms());
-    health_blocked(publisher->metrics, publisher->blocked);
+    struct link *link = &publisher->link;
+    if (link->good)
+        return;
+    link->good = true;
+    link->complained = false;
+    backoff_reset(&link->backoff);
     log_info("broker: connected");
-    publisher_catch_up(publisher);
 }
 
-static void connect_link(struct publisher *publisher)
+static enum link_news connect_link(struct publisher *publisher)
 {
+    struct link *link = &publisher->link;
     char why[256];
     enum err err = amqp_link_open(publisher->config, AMQP_PUBLISHER, "carillon fcgi-api publisher",
-                                  &publisher->link, why, sizeof why);
+                                  &link->amqp, why, sizeof why);
     if (err) {
-        complain(publisher, "cannot connect", why);
-        publisher->retry_at = clock_monotonic_ms() + backoff_next_ms(&publisher->backoff);
-        return;
+        publisher_link_complain(publisher, "cannot connect", why);
+        link->retry_at = clock_monotonic_ms() + backoff_next_ms(&link->backoff);
+        return LINK_NOTHING;
     }
     metrics_add(publisher->metrics, API_BROKER_CONNECTS, 1);
-    publisher->state = LINK_UNHEALED;
-    publisher_heal_begin(publisher);
+    return LINK_UP;
 }
 
-/* ---- what it tells ------------------------------------------------------------------------------- */
-
-static void on_event(struct publisher *publisher, const struct amqp_event *event)
+void publisher_link_close(struct publisher *publisher)
 {
-    char reason[128];
-
-    switch (event->kind) {
-    case AMQP_ACK:
-        publisher_on_confirm(publisher, event->tag, event->multiple);
-        break;
-    case AMQP_NACK:
-        metrics_add(publisher->metrics, API_EVENTS_UNCONFIRMED, 1);
-        publisher_link_drop(publisher, "it refused a message");
-        break;
-    case AMQP_RETURN:
-        metrics_add(publisher->metrics, API_EVENTS_UNCONFIRMED, 1);
-        snprintf(reason, sizeof reason, "%s came back: the stream is gone, or a new one", event->message_id);
-        publisher_link_drop(publisher, reason);
-        break;
-    case AMQP_BLOCKED:
-        publisher->blocked = true;
-        health_blocked(publisher->metrics, true);
-        log_warn("broker: asks not to publish: %s", event->reason);
-        break;
-    case AMQP_UNBLOCKED:
-        publisher->blocked = false;
-        health_blocked(publisher->metrics, false);
-        health_confirmed(publisher->metrics, clock_monotonic_ms()); /* from now on it should */
-        log_info("broker: takes messages again");
-        break;
-    case AMQP_DELIVERY:
-    case AMQP_CANCEL:
-        break; /* nothing is consumed here */
-    }
-}
-
-static void listen_to(struct publisher *publisher)
-{
-    struct amqp_event event;
-    while (publisher->link) {
-        enum err err = amqp_link_poll(publisher->link, 0, &event);
-        if (err == ERR_AGAIN)
-            return;
-        if (err)
-            publisher_link_drop(publisher, amqp_link_why(publisher->link));
-        else
-            on_event(publisher, &event);
-    }
+    struct link *link = &publisher->link;
+    amqp_link_close(&link->amqp);
+    link->state = LINK_DOWN;
+    link->good = link->blocked = link->no_room = false;
+    link->retry_at = clock_monotonic_ms() + backoff_next_ms(&link->backoff);
+    health_connected(publisher->metrics, false, 0);
 }
 
 /* A confirm may never come: twice, after RabbitMQ 3.10 had been killed and was back, one of some thousand did
  * not. What is not confirmed is sent again on a new connection only. */
-static void watch_confirms(struct publisher *publisher)
+static bool overdue(struct publisher *publisher)
 {
-    char reason[80];
+    struct link *link = &publisher->link;
+    const struct flight *flight = &publisher->sending.flight;
     int64_t now = clock_monotonic_ms();
-    uint64_t oldest = publisher->flight.first_tag;
-    bool passed_over = flight_passed_over(&publisher->flight);
-    bool waits =
-        publisher->state == LINK_READY && !publisher->blocked && flight_unconfirmed(&publisher->flight) > 0;
+    bool passed_over = flight_passed_over(flight);
+    bool waits = link->state == LINK_READY && !link->blocked && flight_unconfirmed(flight) > 0;
     int most_ms = passed_over ? PASSED_OVER_MOST_MS : CONFIRM_MOST_MS;
 
-    if (!waits || oldest != publisher->awaited_tag || passed_over != publisher->passed_over) {
-        publisher->awaited_tag = oldest;
-        publisher->passed_over = passed_over;
-        publisher->awaited_since = now;
-    } else if (now - publisher->awaited_since >= most_ms) {
-        metrics_add(publisher->metrics, API_EVENTS_UNCONFIRMED, 1);
-        snprintf(reason, sizeof reason, "it has left a message unconfirmed for %d s%s", most_ms / 1000,
-                 passed_over ? ", and confirmed later ones" : "");
-        publisher_link_drop(publisher, reason);
+    if (!waits || flight->first_tag != link->awaited_tag || passed_over != link->passed_over) {
+        link->awaited_tag = flight->first_tag;
+        link->passed_over = passed_over;
+        link->awaited_since = now;
+        return false;
     }
+    if (now - link->awaited_since < most_ms)
+        return false;
+    metrics_add(publisher->metrics, API_EVENTS_UNCONFIRMED, 1);
+    return publisher_lost(publisher, "it has left a message unconfirmed for %d s%s", most_ms / 1000,
+                          passed_over ? ", and confirmed later ones" : "") != ERR_OK;
 }
 
-void publisher_link_step(struct publisher *publisher)
+/* False: it is about something else. */
+static bool take_note(struct publisher *publisher, const struct amqp_event *event)
 {
-    if (publisher->state == LINK_DOWN && clock_monotonic_ms() >= publisher->retry_at)
-        connect_link(publisher);
-    listen_to(publisher);
-    watch_confirms(publisher);
-    if (publisher->state == LINK_UNHEALED)
-        publisher_heal_step(publisher);
-}
-
-/* ---- the beacon ---------------------------------------------------------------------------------- */
-
-bool publisher_send_beacon(struct publisher *publisher)
-{
-    static const struct event_meta control = {.user_id = 0};
-    char epoch[sizeof publisher->epoch], id[64];
-    uint64_t tag;
-
-    if (!flight_has_room(&publisher->flight, sizeof id))
+    if (event->kind != AMQP_BLOCKED && event->kind != AMQP_UNBLOCKED)
         return false;
-    if (store_epoch(publisher->store, epoch) != ERR_OK) {
-        publisher->db_retry_at = clock_monotonic_ms() + DB_PAUSE_MS;
-        return false;
+    publisher->link.blocked = event->kind == AMQP_BLOCKED;
+    health_blocked(publisher->metrics, publisher->link.blocked);
+    if (publisher->link.blocked) {
+        log_warn("broker: asks not to publish: %s", event->reason);
+    } else {
+        health_confirmed(publisher->metrics, clock_monotonic_ms()); /* from now on it should */
+        log_info("broker: takes messages again");
     }
-    snprintf(id, sizeof id, "%s:beacon:%llu", epoch, (unsigned long long)++publisher->controls);
-    enum err err = amqp_link_publish_beacon(publisher->link, EVENT_BEACON_TYPE, id, epoch, &tag);
-    if (err == ERR_AGAIN) {
-        publisher->no_room = true;
-        return false;
-    }
-    if (err) {
-        publisher_link_drop(publisher, amqp_link_why(publisher->link));
-        return false;
-    }
-    flight_sent(&publisher->flight, tag, &control, clock_monotonic_ms(), sizeof id);
-    memcpy(publisher->epoch, epoch, sizeof epoch);
     return true;
+}
+
+enum link_news publisher_link_next(struct publisher *publisher, struct amqp_event *event)
+{
+    struct link *link = &publisher->link;
+    enum err err;
+
+    if (!link->amqp)
+        return clock_monotonic_ms() < link->retry_at ? LINK_NOTHING : connect_link(publisher);
+    do {
+        err = amqp_link_poll(link->amqp, 0, event);
+    } while (err == ERR_OK && take_note(publisher, event));
+    if (err == ERR_OK)
+        return LINK_EVENT;
+    if (err == ERR_AGAIN)
+        return overdue(publisher) ? LINK_LOST : LINK_NOTHING;
+    (void)publisher_lost(publisher, "%s", amqp_link_why(link->amqp));
+    return LINK_LOST;
 }

@@ -4,20 +4,29 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define PIPE_BYTES 1048576 /* as much as anybody may have: 1,024 hints */
-#define NAME_SIZE  (PATH_MAX + sizeof ".publisher")
+#define NAME_SIZE  (PATH_MAX + sizeof ".publisher-0123456789abcdef")
+
+struct page {
+    _Atomic int64_t seen[POOL_PLACES];
+};
 
 struct pool {
     int lock_fd; /* -1: a pool of one */
     int in_fd, out_fd;
+    struct page *page; /* of the lock's file */
+    struct page own;   /* a pool of one has no file */
 };
 
 static enum err open_alone(struct pool *pool)
@@ -45,25 +54,49 @@ static int open_pipe(const char *name)
     return -1;
 }
 
-static enum err open_shared(struct pool *pool, const char *stats_file)
+/* FNV-1a. */
+static uint64_t hash_of(const char *target)
+{
+    uint64_t hash = (14695981039346656037u ^ POOL_VERSION) * 1099511628211u;
+    hash = (hash ^ sizeof(struct pool_hint)) * 1099511628211u;
+    hash = (hash ^ offsetof(struct pool_hint, payload)) * 1099511628211u;
+    for (const char *c = target; *c != '\0'; c++)
+        hash = (hash ^ (unsigned char)*c) * 1099511628211u;
+    return hash;
+}
+
+static enum err map_page(struct pool *pool)
+{
+    if (ftruncate(pool->lock_fd, sizeof *pool->page) != 0) /* every worker to the same size */
+        return ERR_SYSTEM;
+    void *page = mmap(NULL, sizeof *pool->page, PROT_READ | PROT_WRITE, MAP_SHARED, pool->lock_fd, 0);
+    if (page == MAP_FAILED)
+        return ERR_SYSTEM;
+    pool->page = page;
+    return ERR_OK;
+}
+
+static enum err open_shared(struct pool *pool, const char *stats_file, const char *target)
 {
     char name[NAME_SIZE];
-    snprintf(name, sizeof name, "%s.publisher", stats_file);
+    uint64_t hash = hash_of(target);
+    snprintf(name, sizeof name, "%s.publisher-%016" PRIx64, stats_file, hash);
     pool->lock_fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0660);
-    if (pool->lock_fd < 0)
+    if (pool->lock_fd < 0 || map_page(pool) != ERR_OK)
         return ERR_SYSTEM;
-    snprintf(name, sizeof name, "%s.events", stats_file);
+    snprintf(name, sizeof name, "%s.events-%016" PRIx64, stats_file, hash);
     pool->in_fd = pool->out_fd = open_pipe(name);
     return pool->in_fd < 0 ? ERR_SYSTEM : ERR_OK;
 }
 
-enum err pool_open(const char *stats_file, struct pool **out)
+enum err pool_open(const char *stats_file, const char *target, struct pool **out)
 {
-    struct pool *pool = malloc(sizeof *pool);
+    struct pool *pool = calloc(1, sizeof *pool);
     if (!pool)
         abort();
-    *pool = (struct pool){.lock_fd = -1, .in_fd = -1, .out_fd = -1};
-    enum err err = stats_file[0] == '\0' ? open_alone(pool) : open_shared(pool, stats_file);
+    pool->lock_fd = pool->in_fd = pool->out_fd = -1;
+    pool->page = &pool->own;
+    enum err err = stats_file[0] == '\0' ? open_alone(pool) : open_shared(pool, stats_file, target);
     if (err) {
         pool_close(&pool);
         return err;
@@ -83,6 +116,9 @@ void pool_close(struct pool **pool)
         close(self->out_fd);
     if (self->in_fd >= 0)
         close(self->in_fd);
+    /* The mapping would keep the open file, and so its lock, alive. */
+    if (self->page != &self->own)
+        munmap(self->page, sizeof *self->page);
     if (self->lock_fd >= 0)
         close(self->lock_fd);
     free(self);
@@ -96,6 +132,16 @@ enum err pool_take_turn(struct pool *pool)
         return ERR_OK;
     /* A file system without locks: then everybody publishes, which costs work and no order. */
     return errno == EWOULDBLOCK || errno == EINTR ? ERR_AGAIN : ERR_OK;
+}
+
+void pool_show_up(struct pool *pool, enum pool_place place, int64_t now_ms)
+{
+    atomic_store_explicit(&pool->page->seen[place], now_ms, memory_order_relaxed);
+}
+
+int64_t pool_seen(const struct pool *pool, enum pool_place place)
+{
+    return atomic_load_explicit(&pool->page->seen[place], memory_order_relaxed);
 }
 
 static bool put(struct pool *pool, const struct pool_hint *hint)
@@ -120,10 +166,28 @@ bool pool_wake(struct pool *pool)
     return put(pool, &(struct pool_hint){0});
 }
 
+static bool ends(const char *text, size_t size)
+{
+    return memchr(text, '\0', size) != NULL;
+}
+
+/* Whoever may write to the pipe: what is read must not lead beyond it. */
+static bool makes_sense(const struct pool_hint *hint)
+{
+    const struct event_meta *meta = &hint->meta;
+    return hint->length <= sizeof hint->payload && ends(meta->epoch, sizeof meta->epoch) &&
+           ends(meta->type, sizeof meta->type) && ends(meta->request_id, sizeof meta->request_id) &&
+           ends(meta->traceparent, sizeof meta->traceparent);
+}
+
 size_t pool_take_hints(struct pool *pool, struct pool_hint *hints, size_t limit)
 {
     ssize_t bytes = read(pool->out_fd, hints, limit * sizeof *hints);
-    return bytes > 0 ? (size_t)bytes / sizeof *hints : 0;
+    size_t count = bytes > 0 ? (size_t)bytes / sizeof *hints : 0;
+    for (size_t i = 0; i < count; i++)
+        if (!makes_sense(&hints[i]))
+            hints[i] = (struct pool_hint){0}; /* wakes the reader only; the sweeper finds the event */
+    return count;
 }
 
 int pool_fd(const struct pool *pool)

@@ -32,7 +32,7 @@
 #define NUDGE         SIGURG /* interrupts the wait for our turn */
 #define NUDGE_MS      20
 #define LOOK_MS       100  /* whether it is our turn */
-#define STUCK_MS      8000 /* no call of ours takes so long */
+#define STUCK_MS      8000 /* few calls of ours take so long */
 
 /* ---- hints --------------------------------------------------------------------------------------- */
 
@@ -44,31 +44,122 @@ void publisher_hint(struct publisher *publisher, const struct outbox_event *even
 static bool takes_hints(const struct publisher *publisher)
 {
     /* Otherwise they wait in the pipe. One who leaves takes what is there, and no more. */
-    return publisher->state == LINK_READY && !publisher->hints_closed &&
-           worklist_count(&publisher->todo) + PUBLISHER_HINTS <= TODO_MAX;
+    return publisher->link.state == LINK_READY && !publisher->hints_closed &&
+           worklist_count(&publisher->outgoing.todo) + PUBLISHER_HINTS <= TODO_MAX;
 }
 
-static void take_hint(struct publisher *publisher, struct pool_hint *hint)
+static enum err take_hint(struct publisher *publisher, struct pool_hint *hint)
 {
-    if (hint->meta.user_id == 0 || publisher_send_hinted(publisher, hint))
-        return;
-    if (publisher->state == LINK_READY) /* else it has just been lost, and the outbox is what counts */
-        (void)worklist_add(&publisher->todo, hint->meta.user_id, hint->meta.seq);
+    if (hint->meta.user_id == 0)
+        return ERR_OK;
+    enum err err = publisher_send_hinted(publisher, hint);
+    if (err != ERR_AGAIN)
+        return err;
+    (void)worklist_add(&publisher->outgoing.todo, hint->meta.user_id, hint->meta.seq);
+    return ERR_OK;
 }
 
-static void take_hints(struct publisher *publisher)
+/* What was taken out of the pipe when the connection is lost is found again in the outbox. */
+static enum err take_hints(struct publisher *publisher)
 {
     bool last = atomic_load(&publisher->stopping);
 
     while (takes_hints(publisher)) {
         size_t count = pool_take_hints(publisher->pool, publisher->hints, PUBLISHER_HINTS);
-        for (size_t i = 0; i < count; i++)
-            take_hint(publisher, &publisher->hints[i]);
+        for (size_t i = 0; i < count; i++) {
+            enum err err = take_hint(publisher, &publisher->hints[i]);
+            if (err)
+                return err;
+        }
         if (count < PUBLISHER_HINTS) {
             publisher->hints_closed = last;
+            return ERR_OK;
+        }
+    }
+    return ERR_OK;
+}
+
+/* ---- the connection ------------------------------------------------------------------------------ */
+
+/* Whatever goes wrong, the answer is the same: give the connection up, forget what was under way (it is still
+ * in the outbox), come back after a growing pause and read the outbox again. */
+static void lose(struct publisher *publisher)
+{
+    publisher_link_complain(publisher, "connection lost", publisher->why);
+    publisher_heal_abandon(publisher);
+    publisher_link_close(publisher);
+    publisher_forget_batch(publisher);
+    worklist_clear(&publisher->outgoing.todo); /* publisher_catch_up() finds them again */
+    publisher->outgoing.alive_at = 0;
+    flight_clear(&publisher->sending.flight);
+}
+
+static void lose_if(struct publisher *publisher, enum err err)
+{
+    if (err == ERR_CLOSED && publisher->link.amqp)
+        lose(publisher);
+}
+
+static void get_ready(struct publisher *publisher)
+{
+    publisher->link.state = LINK_READY;
+    publisher->upkeep.sweep_at = 0;
+    health_connected(publisher->metrics, true, clock_monotonic_ms());
+    health_blocked(publisher->metrics, publisher->link.blocked);
+    publisher_catch_up(publisher);
+    lose_if(publisher, publisher_send_beacon(publisher)); /* its confirm tells that all is well */
+}
+
+static enum err on_event(struct publisher *publisher, const struct amqp_event *event)
+{
+    switch (event->kind) {
+    case AMQP_ACK:
+        publisher->outgoing.event_confirmed = false;
+        publisher_on_confirm(publisher, event->tag, event->multiple);
+        /* A beacon alone proves nothing while events wait. */
+        if (publisher->outgoing.event_confirmed || publisher_idle(publisher))
+            publisher_link_is_good(publisher);
+        return ERR_OK;
+    case AMQP_NACK:
+        return publisher_on_refusal(publisher, event->tag, event->multiple);
+    case AMQP_RETURN:
+        metrics_add(publisher->metrics, API_EVENTS_UNCONFIRMED, 1);
+        return publisher_lost(publisher, "%s came back: the stream is gone, or a new one", event->message_id);
+    default:
+        return ERR_OK; /* nothing is consumed here */
+    }
+}
+
+static void listen_to(struct publisher *publisher)
+{
+    struct amqp_event event;
+    for (;;) {
+        switch (publisher_link_next(publisher, &event)) {
+        case LINK_NOTHING:
+            return;
+        case LINK_UP:
+            publisher->link.state = LINK_UNHEALED;
+            publisher_heal_begin(publisher);
+            break;
+        case LINK_EVENT:
+            lose_if(publisher, on_event(publisher, &event));
+            break;
+        case LINK_LOST:
+            lose(publisher);
             return;
         }
     }
+}
+
+static void heal(struct publisher *publisher)
+{
+    if (publisher->link.state != LINK_UNHEALED)
+        return;
+    enum heal_state state = publisher_heal_step(publisher);
+    if (state == HEAL_DONE)
+        get_ready(publisher);
+    else if (state == HEAL_LOST)
+        lose(publisher);
 }
 
 /* ---- the loop ------------------------------------------------------------------------------------ */
@@ -80,17 +171,17 @@ static int64_t earlier(int64_t a, int64_t b)
 
 static int64_t wake_time(const struct publisher *publisher, int64_t now)
 {
-    int64_t wake = earlier(now + WAIT_MOST_MS, publisher->sweep_at);
-    if (publisher->state == LINK_DOWN)
-        return earlier(wake, publisher->retry_at);
+    int64_t wake = earlier(now + WAIT_MOST_MS, publisher->upkeep.sweep_at);
+    if (publisher->link.state == LINK_DOWN)
+        return earlier(wake, publisher->link.retry_at);
     /* Heartbeats are sent inside calls of the link only. */
     wake = earlier(wake, now + publisher->config->amqp_heartbeat_s * 1000 / 3);
-    if (publisher->state == LINK_UNHEALED)
+    if (publisher->link.state == LINK_UNHEALED)
         return earlier(wake, publisher->healing.next_at);
-    if (publisher->flight.landed_count > 0)
-        wake = earlier(wake, publisher->delete_at);
+    if (publisher->sending.flight.landed_count > 0)
+        wake = earlier(wake, publisher->outgoing.take_out_at);
     if (publisher_gathers(publisher))
-        wake = earlier(wake, pace_next(&publisher->pace));
+        wake = earlier(wake, pace_next(&publisher->sending.pace));
     else if (publisher_may_send(publisher))
         wake = earlier(wake, publisher->db_retry_at);
     if (atomic_load(&publisher->stopping))
@@ -100,6 +191,7 @@ static int64_t wake_time(const struct publisher *publisher, int64_t now)
 
 static void wait_for_something(struct publisher *publisher)
 {
+    struct link *link = &publisher->link;
     int64_t now = clock_monotonic_ms(), wait = wake_time(publisher, now) - now;
     struct pollfd fds[2] = {{.fd = -1, .events = POLLIN}, {.fd = -1, .events = POLLIN}};
 
@@ -107,13 +199,13 @@ static void wait_for_something(struct publisher *publisher)
         return;
     if (takes_hints(publisher) && !publisher_gathers(publisher))
         fds[0].fd = pool_fd(publisher->pool);
-    if (publisher->link)
-        fds[1].fd = amqp_link_fd(publisher->link);
-    if (publisher->no_room && !publisher->blocked)
+    if (link->amqp)
+        fds[1].fd = amqp_link_fd(link->amqp);
+    if (link->no_room && !link->blocked)
         fds[1].events |= POLLOUT;
     log_flush();
     (void)poll(fds, 2, (int)wait);
-    publisher->no_room = false;
+    link->no_room = false;
 }
 
 /* What was hinted is out, or there is no time or no broker left: the outbox keeps the rest. */
@@ -121,28 +213,44 @@ static bool finished(struct publisher *publisher)
 {
     if (!atomic_load(&publisher->stopping))
         return false;
-    if (publisher->state != LINK_READY || clock_monotonic_ms() >= atomic_load(&publisher->stop_at))
+    if (publisher->link.state != LINK_READY || clock_monotonic_ms() >= atomic_load(&publisher->stop_at))
         return true;
     return publisher_idle(publisher) && publisher->hints_closed;
 }
 
+/* ---- whose turn it is ---------------------------------------------------------------------------- */
+
 static void show_up(struct publisher *publisher)
 {
-    metrics_set(publisher->metrics, API_PUBLISHER_SEEN_MS, clock_monotonic_ms());
+    int64_t now = clock_monotonic_ms();
+    pool_show_up(publisher->pool, publisher->holds_turn ? POOL_HOLDER : POOL_STAND_IN, now);
+    metrics_set(publisher->metrics, API_PUBLISHER_SEEN_MS, now);
+    /* A stand-in that goes has said that it has none. */
+    metrics_set(publisher->metrics, API_BROKER_CONNECTED, publisher->link.state == LINK_READY);
+}
+
+static int64_t last_seen(const struct pool *pool)
+{
+    int64_t holder = pool_seen(pool, POOL_HOLDER), other = pool_seen(pool, POOL_STAND_IN);
+    return holder > other ? holder : other;
 }
 
 static bool wait_for_turn(struct publisher *publisher)
 {
     const struct timespec pause = {.tv_nsec = LOOK_MS * 1000000L};
-    int64_t seen = metrics_get(publisher->metrics, API_PUBLISHER_SEEN_MS), since = clock_monotonic_ms();
+    int64_t seen = last_seen(publisher->pool), since = clock_monotonic_ms();
 
-    while (!atomic_load(&publisher->stopping) && pool_take_turn(publisher->pool) != ERR_OK) {
-        int64_t now = clock_monotonic_ms(), last = metrics_get(publisher->metrics, API_PUBLISHER_SEEN_MS);
+    atomic_store(&publisher->waiting, true);
+    while (!atomic_load(&publisher->stopping)) {
+        publisher->holds_turn = pool_take_turn(publisher->pool) == ERR_OK;
+        if (publisher->holds_turn)
+            break;
+        int64_t now = clock_monotonic_ms(), last = last_seen(publisher->pool);
         if (last != seen) {
             seen = last;
             since = now;
         } else if (now - since >= STUCK_MS) {
-            log_warn("the pool's publisher has not been seen for %d s: publishing beside it",
+            log_warn("the pool's publisher has not been seen for %d s: publishing in its place",
                      STUCK_MS / 1000);
             break;
         }
@@ -151,27 +259,46 @@ static bool wait_for_turn(struct publisher *publisher)
     atomic_store(&publisher->waiting, false);
     if (atomic_load(&publisher->stopping))
         return false;
+    publisher->holder_seen = pool_seen(publisher->pool, POOL_HOLDER);
     show_up(publisher); /* at once, or another one would come, too */
     return true;
+}
+
+/* A stand-in has the turn when the holder has died, and waits again when the holder moves again: two
+ * publishers cost work and no order, but not for ever. */
+static bool turn_is_over(struct publisher *publisher)
+{
+    if (publisher->holds_turn)
+        return false;
+    publisher->holds_turn = pool_take_turn(publisher->pool) == ERR_OK;
+    return !publisher->holds_turn && pool_seen(publisher->pool, POOL_HOLDER) != publisher->holder_seen;
 }
 
 static void work(struct publisher *publisher)
 {
     log_keep(true);
+    publisher->store = store_new(publisher->config);
+    store_use_metrics(publisher->store, publisher->metrics);
     health_connected(publisher->metrics, false, 0);
-    while (!finished(publisher)) {
+    while (!finished(publisher) && !turn_is_over(publisher)) {
         show_up(publisher);
-        publisher_link_step(publisher);
+        listen_to(publisher);
+        heal(publisher);
         if (!publisher_gathers(publisher)) {
-            take_hints(publisher);
-            publisher_drain(publisher);
+            lose_if(publisher, take_hints(publisher));
+            lose_if(publisher, publisher_drain(publisher));
         }
-        publisher_delete_confirmed(publisher);
-        publisher_sweep(publisher);
+        lose_if(publisher, publisher_take_out(publisher));
+        lose_if(publisher, publisher_sweep(publisher));
         wait_for_something(publisher);
     }
+    if (!atomic_load(&publisher->stopping)) {
+        (void)publisher_lost(publisher, "the pool's publisher moves again, and this one waits");
+        lose(publisher);
+    }
     publisher_forget_batch(publisher);
-    amqp_link_close(&publisher->link);
+    amqp_link_close(&publisher->link.amqp);
+    publisher->link.state = LINK_DOWN;
     store_free(&publisher->store); /* and with it the locks */
     log_keep(false);
 }
@@ -179,7 +306,7 @@ static void work(struct publisher *publisher)
 static void *run(void *argument)
 {
     struct publisher *publisher = argument;
-    if (wait_for_turn(publisher))
+    while (wait_for_turn(publisher))
         work(publisher);
     atomic_store(&publisher->ended, true);
     return NULL;
@@ -190,8 +317,8 @@ static void *run(void *argument)
 static void free_publisher(struct publisher *publisher)
 {
     store_free(&publisher->store);
-    worklist_free(&publisher->todo);
-    flight_free(&publisher->flight);
+    worklist_free(&publisher->outgoing.todo);
+    flight_free(&publisher->sending.flight);
     free(publisher);
 }
 
@@ -226,11 +353,9 @@ enum err publisher_start(const struct config *config, struct metrics *metrics, s
     publisher->config = config;
     publisher->metrics = metrics;
     publisher->pool = pool;
-    publisher->store = store_new(config);
-    store_use_metrics(publisher->store, metrics);
-    publisher->backoff = (struct backoff)BACKOFF_INIT(BACKOFF_FIRST, BACKOFF_MOST);
-    worklist_init(&publisher->todo, TODO_MAX);
-    flight_init(&publisher->flight);
+    publisher->link.backoff = (struct backoff)BACKOFF_INIT(BACKOFF_FIRST, BACKOFF_MOST);
+    worklist_init(&publisher->outgoing.todo, TODO_MAX);
+    flight_init(&publisher->sending.flight);
     atomic_store(&publisher->waiting, true);
     if (start_thread(publisher) != 0) {
         free_publisher(publisher);

@@ -58,11 +58,9 @@ static enum err collect(struct store *store, struct events_call *call)
         STORE_IN(of_number(call->user_id), of_number(call->since->seq), of_number((uint64_t)call->limit + 1)),
         STORE_OUT(to_u64(&seq), to_strbuf(&payload)));
     while (!err && (err = store_fetch(store)) == ERR_OK) {
-        char *text = strndup(payload.text, payload.length);
-        if (!text)
-            abort();
-        call->events[call->count++] =
-            (struct kept_event){.seq = seq, .payload = text, .length = payload.length};
+        size_t length = payload.length;
+        char *text = event_in_epoch(payload.text, &length, call->now.epoch);
+        call->events[call->count++] = (struct kept_event){.seq = seq, .payload = text, .length = length};
     }
     strbuf_free(&payload);
     return err == ERR_NOT_FOUND ? ERR_OK : err;

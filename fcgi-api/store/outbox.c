@@ -29,9 +29,7 @@ static void keep(struct outbox_batch *batch, const struct outbox_event *event, c
     struct outbox_event *kept = &batch->events[batch->count++];
     *kept = *event;
     kept->length = payload->length;
-    kept->payload = strndup(payload->text, payload->length);
-    if (!kept->payload)
-        abort();
+    kept->payload = event_in_epoch(payload->text, &kept->length, event->meta.epoch);
 }
 
 #define RANGE_VALUES 3
@@ -87,7 +85,7 @@ enum err store_outbox_read(struct store *store, const struct outbox_range *range
 }
 
 struct users_call {
-    int64_t before_ms;
+    int64_t before_ms, ahead_ms;
     struct outbox_key *users;
     size_t limit, count;
 };
@@ -99,7 +97,8 @@ static enum err users_work(struct store *store, void *context)
 
     call->count = 0;
     enum err err =
-        store_select(store, SQL_OUTBOX_USERS, STORE_IN(of_time(call->before_ms), of_number(call->limit)),
+        store_select(store, SQL_OUTBOX_USERS,
+                     STORE_IN(of_time(call->before_ms), of_time(call->ahead_ms), of_number(call->limit)),
                      STORE_OUT(to_u64(&user.user_id), to_u64(&user.seq)));
     while (!err && (err = store_fetch(store)) == ERR_OK)
         call->users[call->count++] = user;
@@ -109,40 +108,33 @@ static enum err users_work(struct store *store, void *context)
 enum err store_outbox_users(struct store *store, int64_t min_age_ms, struct outbox_key *users, size_t limit,
                             size_t *count)
 {
-    struct users_call call = {.before_ms = clock_wall_ms() - min_age_ms, .users = users, .limit = limit};
+    int64_t now = clock_wall_ms();
+    struct users_call call = {
+        .before_ms = now - min_age_ms, .ahead_ms = now + min_age_ms, .users = users, .limit = limit};
     enum err err = store_run(store, STORE_READ, users_work, &call);
     *count = err ? 0 : call.count;
     return err;
 }
 
-struct depth_call {
-    uint64_t rows;
-    int64_t oldest_ms;
-};
-
 static enum err depth_work(struct store *store, void *context)
 {
-    struct depth_call *call = context;
+    struct outbox_depth *depth = context;
+    *depth = (struct outbox_depth){0};
     enum err err = store_select_one(store, SQL_OUTBOX_COUNT, STORE_IN(of_number(DEPTH_MAX)),
-                                    STORE_OUT(to_u64(&call->rows)));
-    if (err)
+                                    STORE_OUT(to_u64(&depth->rows)));
+    if (err || depth->rows == 0)
         return err;
-    err = store_select_one(store, SQL_OUTBOX_OLDEST, NULL, 0, STORE_OUT(to_time(&call->oldest_ms)));
+    err = store_select_one(
+        store, SQL_OUTBOX_OLDEST, NULL, 0,
+        STORE_OUT(to_u64(&depth->oldest.user_id), to_u64(&depth->oldest.seq), to_time(&depth->oldest_at_ms)));
     if (err == ERR_NOT_FOUND)
-        call->oldest_ms = -1;
+        depth->rows = 0; /* gone meanwhile */
     return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
-enum err store_outbox_depth(struct store *store, uint64_t *rows, int64_t *oldest_age_ms)
+enum err store_outbox_depth(struct store *store, struct outbox_depth *depth)
 {
-    struct depth_call call;
-    enum err err = store_run(store, STORE_READ, depth_work, &call);
-    if (err)
-        return err;
-    int64_t age_ms = call.oldest_ms < 0 ? 0 : clock_wall_ms() - call.oldest_ms;
-    *rows = call.rows;
-    *oldest_age_ms = age_ms > 0 ? age_ms : 0;
-    return ERR_OK;
+    return store_run(store, STORE_READ, depth_work, depth);
 }
 
 /* ---- removing ------------------------------------------------------------------------------------ */

@@ -138,14 +138,14 @@
       "WHERE " OUTBOX_RANGES " ORDER BY o.user_id, o.seq LIMIT ?")                                           \
     X(SQL_OUTBOX_USERS,                                                                                      \
       "SELECT user_id, MAX(seq) FROM (SELECT user_id, seq, created_at FROM outbox "                          \
-      "WHERE created_at <= ? ORDER BY created_at LIMIT 10000) waiting "                                      \
+      "WHERE created_at <= ? OR created_at > ? ORDER BY created_at LIMIT 10000) waiting "                    \
       "GROUP BY user_id ORDER BY MIN(created_at) LIMIT ?")                                                   \
     X(SQL_OUTBOX_DELETE,                                                                                     \
       "DELETE FROM outbox WHERE user_id = ? AND seq = ?")                                                    \
     X(SQL_OUTBOX_COUNT,                                                                                      \
       "SELECT COUNT(*) FROM (SELECT 1 FROM outbox LIMIT ?) counted")                                         \
     X(SQL_OUTBOX_OLDEST,                                                                                     \
-      "SELECT created_at FROM outbox ORDER BY created_at LIMIT 1")                                           \
+      "SELECT user_id, seq, created_at FROM outbox ORDER BY created_at LIMIT 1")                                           \
     /* Back from what the broker has confirmed, and the journal as a whole. */                               \
     X(SQL_KEPT_SIZES,                                                                                        \
       "SELECT id, last_seq - first_seq + 1 FROM confirmed WHERE id > ? ORDER BY id LIMIT ?")                 \

@@ -192,7 +192,8 @@ struct outbox_key {
     uint64_t seq;
 };
 
-/* Users with an unconfirmed event older than min_age_ms, each with the highest such one, at most limit,
+/* Users with an unconfirmed event older than min_age_ms, or from so far in the future, where a clock was set
+ * back; each with the highest such one, at most limit,
  * those waiting longest first. Out of a long backlog only the oldest events are looked at. */
 MUST_CHECK enum err store_outbox_users(struct store *store, int64_t min_age_ms, struct outbox_key *users,
                                        size_t limit, size_t *count);
@@ -225,8 +226,13 @@ MUST_CHECK enum err store_outbox_refill(struct store *store, struct outbox_refil
 MUST_CHECK enum err store_kept_end(struct store *store, uint64_t *end);
 MUST_CHECK enum err store_kept_forget(struct store *store, uint64_t end, int limit, uint64_t *deleted);
 
-/* How many there are (counted up to 100,000), and the age of the oldest, 0 when there is none. */
-MUST_CHECK enum err store_outbox_depth(struct store *store, uint64_t *rows, int64_t *oldest_age_ms);
+/* How many there are (counted up to 100,000), and the oldest of them, by the clock it was made with. */
+struct outbox_depth {
+    uint64_t rows;
+    struct outbox_key oldest; /* when there are any */
+    int64_t oldest_at_ms;
+};
+MUST_CHECK enum err store_outbox_depth(struct store *store, struct outbox_depth *depth);
 
 MUST_CHECK enum err store_epoch(struct store *store, char epoch[CURSOR_EPOCH_MAX + 1]);
 

@@ -75,7 +75,7 @@ def test_with_workers_killed_meanwhile(stack):
 
 def publisher_pid(stack):
     """Of the worker whose turn it is to publish: the one that holds the lock. None: nobody's, at the moment."""
-    inode = (stack.run_dir / "tmp" / "api-stats.publisher").stat().st_ino
+    inode = next((stack.run_dir / "tmp").glob("api-stats.publisher-*")).stat().st_ino
     for line in Path("/proc/locks").read_text().splitlines():
         fields = line.split()
         if fields[1] == "FLOCK" and fields[5].endswith(f":{inode}"):

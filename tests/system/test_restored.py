@@ -1,5 +1,7 @@
 """A backup put back under programs that run: everybody is told to read anew, and misses nothing after."""
 
+import json
+
 import pytest
 
 from lib.stack import Stack
@@ -32,3 +34,21 @@ def test_the_first_event_of_another_epoch_is_announced(own_stack):
         assert all(frame["cursor"].startswith(epoch + ":") for frame in frames)
         heard = [plain.recv_until(lambda frame: frame.get("task"), 10)["task"]["content"] for _ in range(11)]
         assert heard == ["before", *texts]
+
+
+def test_what_is_kept_speaks_of_the_epoch_of_now(stack, http, user, sockets):
+    """The texts of a restored journal and outbox are of the epoch before; the cursors they carry to readers are not."""
+    socket = sockets()
+    socket.subscribe(user, since=None)
+    body = '{"type":"notification","event":"task.updated","cursor":"before1:1","message":"kept","task":{"id":1}}'
+    stack.sql(
+        f"UPDATE users SET event_seq = 1 WHERE id = {user};"
+        "INSERT INTO events (user_id, seq, type, task_id, payload, created_at)"
+        f" VALUES ({user}, 1, 'task.updated', 1, '{body}', UTC_TIMESTAMP(3));"
+        f"INSERT INTO outbox (user_id, seq, created_at) VALUES ({user}, 1, UTC_TIMESTAMP(3))"
+    )
+    cursor = f"{stack.epoch()}:1"
+    assert socket.notification(20)["cursor"] == cursor
+    [listed] = http.get(f"/users/{user}/events?since={stack.epoch()}:0").json()
+    assert listed == {**json.loads(body), "cursor": cursor}
+    assert http.get(f"/users/{user}/events?since={cursor}").status == 200

@@ -106,12 +106,40 @@ static void test_iso_time_is_read(void **state)
         assert_int_equal(clock_parse_iso(wrong[i], &wall_ms), ERR_INVALID);
 }
 
+static void in_epoch(const char *body, const char *epoch, const char *expected)
+{
+    size_t length = strlen(body);
+    char *copy = event_in_epoch(body, &length, epoch);
+    assert_int_equal(length, strlen(expected));
+    assert_memory_equal(copy, expected, length);
+    free(copy);
+}
+
+/* After a restore the journal's bodies are of another epoch than the data. */
+static void test_a_body_in_another_epoch(void **state)
+{
+    (void)state;
+    in_epoch(
+        "{\"type\":\"notification\",\"event\":\"task.created\",\"cursor\":\"old:7\",\"message\":\"old:7\"}",
+        "newer1",
+        "{\"type\":\"notification\",\"event\":\"task.created\",\"cursor\":\"newer1:7\",\"message\":\"old:"
+        "7\"}");
+    in_epoch("{}", "new", "{}");
+    in_epoch("{\"type\":\"notification\",\"event\":\"a\",\"message\":\"\",\"cursor\":\"old:7\"}", "new",
+             "{\"type\":\"notification\",\"event\":\"a\",\"message\":\"\",\"cursor\":\"old:7\"}");
+    in_epoch("{\"type\":\"notification\",\"event\":\"", "new", "{\"type\":\"notification\",\"event\":\"");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_body_is_the_frame), cmocka_unit_test(test_types_have_keys),
-        cmocka_unit_test(test_types_are_bound),   cmocka_unit_test(test_id),
-        cmocka_unit_test(test_iso_time),          cmocka_unit_test(test_iso_time_is_read),
+        cmocka_unit_test(test_body_is_the_frame),
+        cmocka_unit_test(test_types_have_keys),
+        cmocka_unit_test(test_types_are_bound),
+        cmocka_unit_test(test_id),
+        cmocka_unit_test(test_iso_time),
+        cmocka_unit_test(test_iso_time_is_read),
+        cmocka_unit_test(test_a_body_in_another_epoch),
     };
     return cmocka_run_group_tests_name("event", tests, NULL, NULL);
 }

@@ -244,6 +244,40 @@ static void test_too_many_users_are_forgotten(void **state)
     flight_free(&flight);
 }
 
+/* What another service's queue refuses is sent again once, and counts when that is confirmed. */
+static void test_refused(void **state)
+{
+    (void)state;
+    struct flight flight;
+    struct seen seen = {0};
+    struct event_meta meta = {.user_id = 7, .seq = 41}, control = {.user_id = 0};
+
+    flight_init(&flight);
+    send(&flight, 1, 7, 41);
+    send(&flight, 2, 7, 42);
+    send(&flight, 3, 8, 1);
+    assert_true(flight_refuse(&flight, 2, true));
+    assert_int_equal(flight.refused_count, 2);
+    assert_int_equal(flight_unconfirmed(&flight), 1);
+    assert_int_equal(flight.bytes, 100);
+    assert_int_equal(flight_highest(&flight, 7), 42); /* no read begins before them */
+
+    flight_sent_again(&flight, 4, &meta, 0, 100);
+    flight_land(&flight, &flight.refused[1]); /* gone meanwhile */
+    flight_unrefuse(&flight, 2);
+    flight_confirm(&flight, 4, true, see, &seen);
+    assert_int_equal(seen.count, 2);
+    assert_int_equal(flight.landed_count, 3);
+    flight_deleted(&flight, 3);
+    assert_int_equal(flight_highest(&flight, 7), 0);
+
+    flight_sent_again(&flight, 5, &meta, 0, 100);
+    assert_false(flight_refuse(&flight, 5, false)); /* twice: by the stream itself */
+    flight_sent(&flight, 6, &control, 0, 100);
+    assert_false(flight_refuse(&flight, 6, false));
+    flight_free(&flight);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -253,6 +287,7 @@ int main(void)
         cmocka_unit_test(test_deleted_in_parts),
         cmocka_unit_test(test_passed_over),
         cmocka_unit_test(test_control_messages_are_not_deleted),
+        cmocka_unit_test(test_refused),
         cmocka_unit_test(test_room),
         cmocka_unit_test(test_the_next_of_a_user_is_known),
         cmocka_unit_test(test_another_epoch_begins_anew),

@@ -1,8 +1,10 @@
 /* Metrics: shared by everybody who opens the file, and written as Prometheus reads it. */
 #include "tests/unit/unit.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -123,6 +125,33 @@ static void test_other_shape_starts_anew(void **state)
     metrics_close(&other);
 }
 
+/* All that start beside a file of another table agree on the new one. */
+static void test_many_start_beside_an_older_file(void **state)
+{
+    (void)state;
+    enum { MANY = 200 };
+    struct metrics *older = open_or_fail(path, 2);
+    int older_file = open(path, O_RDWR);
+    assert_int_equal(flock(older_file, LOCK_EX), 0); /* so that they wait for each other at it */
+    for (int i = 0; i < MANY; i++) {
+        if (fork() == 0) {
+            struct metrics *mine = NULL;
+            if (metrics_open(path, defs, 4, &mine) == ERR_OK)
+                metrics_add(mine, 0, 1);
+            _exit(0);
+        }
+    }
+    usleep(100000); /* most are there; the more, the harder */
+    assert_int_equal(flock(older_file, LOCK_UN), 0);
+    close(older_file);
+    for (int i = 0; i < MANY; i++)
+        assert_true(wait(NULL) > 0);
+    struct metrics *newer = open_or_fail(path, 4);
+    assert_int_equal(metrics_get(newer, 0), MANY);
+    metrics_close(&older);
+    metrics_close(&newer);
+}
+
 static void test_unusable_path(void **state)
 {
     (void)state;
@@ -138,6 +167,7 @@ int main(void)
         cmocka_unit_test(test_units),
         cmocka_unit_test(test_shared_by_processes),
         cmocka_unit_test(test_other_shape_starts_anew),
+        cmocka_unit_test(test_many_start_beside_an_older_file),
         cmocka_unit_test(test_unusable_path),
     };
     return cmocka_run_group_tests_name("metrics", tests, make_directory, remove_directory);

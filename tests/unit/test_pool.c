@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +15,9 @@
 #include "fcgi-api/publisher/pool.h"
 
 static char folder[] = "/tmp/pool-test-XXXXXX";
-static char stats_file[64], pipe_name[80], lock_name[80];
+static char stats_file[64], pipe_name[128];
+
+#define TARGET "one database and broker"
 
 static int make_folder(void **state)
 {
@@ -22,23 +25,44 @@ static int make_folder(void **state)
     if (!mkdtemp(folder))
         return -1;
     snprintf(stats_file, sizeof stats_file, "%s/stats", folder);
-    snprintf(pipe_name, sizeof pipe_name, "%s.events", stats_file);
-    snprintf(lock_name, sizeof lock_name, "%s.publisher", stats_file);
     return 0;
+}
+
+/* The name of the pipe, and how many there are. */
+static size_t find_pipe(void)
+{
+    glob_t found;
+    char pattern[80];
+    snprintf(pattern, sizeof pattern, "%s.events-*", stats_file);
+    size_t count = glob(pattern, 0, NULL, &found) == 0 ? found.gl_pathc : 0;
+    if (count > 0)
+        snprintf(pipe_name, sizeof pipe_name, "%s", found.gl_pathv[0]);
+    globfree(&found);
+    return count;
+}
+
+static void remove_files(void)
+{
+    glob_t found;
+    char pattern[80];
+    snprintf(pattern, sizeof pattern, "%s*", stats_file);
+    if (glob(pattern, 0, NULL, &found) == 0)
+        for (size_t i = 0; i < found.gl_pathc; i++)
+            unlink(found.gl_pathv[i]);
+    globfree(&found);
 }
 
 static int remove_folder(void **state)
 {
     (void)state;
-    unlink(pipe_name);
-    unlink(lock_name);
+    remove_files();
     return rmdir(folder);
 }
 
 static struct pool *open_pool(const char *file)
 {
     struct pool *pool = NULL;
-    assert_int_equal(pool_open(file, &pool), ERR_OK);
+    assert_int_equal(pool_open(file, TARGET, &pool), ERR_OK);
     return pool;
 }
 
@@ -134,7 +158,7 @@ static pid_t start_holder(void)
     pid_t pid = fork();
     if (pid == 0) {
         struct pool *pool = NULL;
-        if (pool_open(stats_file, &pool) != ERR_OK || pool_take_turn(pool) != ERR_OK)
+        if (pool_open(stats_file, TARGET, &pool) != ERR_OK || pool_take_turn(pool) != ERR_OK)
             _exit(1);
         (void)!write(said[1], &byte, 1);
         for (;;)
@@ -162,16 +186,66 @@ static void test_one_at_a_time_until_it_dies(void **state)
     waitpid(holder, NULL, 0);
 }
 
+static void test_two_targets_of_one_stats_file(void **state)
+{
+    (void)state;
+    struct pool *one = open_pool(stats_file), *other = NULL;
+    struct pool_hint hint;
+    assert_int_equal(pool_open(stats_file, "another database", &other), ERR_OK);
+    assert_int_equal(pool_take_turn(one), ERR_OK);
+    assert_int_equal(pool_take_turn(other), ERR_OK);
+    assert_true(put(one, 7, 1, 23));
+    assert_int_equal(pool_take_hints(other, &hint, 1), 0);
+    assert_int_equal(pool_take_hints(one, &hint, 1), 1);
+    pool_show_up(one, POOL_HOLDER, 5);
+    assert_int_equal(pool_seen(other, POOL_HOLDER), 0);
+    pool_close(&one);
+    assert_int_equal(find_pipe(), 2);
+    /* Seen by the next of the same pool, and kept apart from its stand-in's. */
+    one = open_pool(stats_file);
+    assert_int_equal(pool_seen(one, POOL_HOLDER), 5);
+    assert_int_equal(pool_seen(one, POOL_STAND_IN), 0);
+    pool_close(&one);
+    pool_close(&other);
+    remove_files();
+}
+
+static void write_raw(const struct pool_hint *hint)
+{
+    assert_int_equal(find_pipe(), 1);
+    int fd = open(pipe_name, O_WRONLY);
+    assert_int_equal(write(fd, hint, sizeof *hint), sizeof *hint);
+    close(fd);
+}
+
+static void test_a_hint_that_makes_no_sense_only_wakes(void **state)
+{
+    (void)state;
+    struct pool *pool = open_pool(stats_file);
+    struct pool_hint hint,
+        wrong = {.meta = {.epoch = "k3", .user_id = 7, .seq = 1}, .length = POOL_PAYLOAD_MAX + 1};
+    write_raw(&wrong);
+    assert_int_equal(pool_take_hints(pool, &hint, 1), 1);
+    assert_int_equal(hint.meta.user_id, 0);
+    wrong.length = 0;
+    memset(wrong.meta.request_id, 'x', sizeof wrong.meta.request_id);
+    write_raw(&wrong);
+    assert_int_equal(pool_take_hints(pool, &hint, 1), 1);
+    assert_int_equal(hint.meta.user_id, 0);
+    pool_close(&pool);
+}
+
 static void test_another_file_of_that_name(void **state)
 {
     (void)state;
     struct pool *pool = NULL;
+    assert_int_equal(find_pipe(), 1);
     unlink(pipe_name);
     close(open(pipe_name, O_CREAT | O_WRONLY, 0600));
-    assert_int_equal(pool_open(stats_file, &pool), ERR_SYSTEM);
+    assert_int_equal(pool_open(stats_file, TARGET, &pool), ERR_SYSTEM);
     assert_int_equal(errno, EEXIST);
     unlink(pipe_name);
-    assert_int_equal(pool_open("/nowhere/at/all", &pool), ERR_SYSTEM);
+    assert_int_equal(pool_open("/nowhere/at/all", TARGET, &pool), ERR_SYSTEM);
     assert_int_equal(errno, ENOENT);
 }
 
@@ -183,6 +257,8 @@ int main(void)
         cmocka_unit_test(test_hints_outlive_their_reader),
         cmocka_unit_test(test_a_full_pipe_waits_for_nobody),
         cmocka_unit_test(test_one_at_a_time_until_it_dies),
+        cmocka_unit_test(test_two_targets_of_one_stats_file),
+        cmocka_unit_test(test_a_hint_that_makes_no_sense_only_wakes),
         cmocka_unit_test(test_another_file_of_that_name),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -1,0 +1,104 @@
+/* One message to the broker, and what is remembered of it until its confirm. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "fcgi-api/publisher/internal.h"
+
+#define MESSAGE_EXTRA 300 /* bytes of a message beside its body, about */
+
+enum err publisher_lost(struct publisher *publisher, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(publisher->why, sizeof publisher->why, format, arguments);
+    va_end(arguments);
+    return ERR_CLOSED;
+}
+
+/* What a publish that failed means for us. */
+static enum err not_sent(struct publisher *publisher, enum err err)
+{
+    if (err == ERR_AGAIN) {
+        publisher->link.no_room = true;
+        return ERR_AGAIN;
+    }
+    if (err == ERR_TOO_LARGE)
+        return publisher_lost(publisher, "an event is too large for a message");
+    return publisher_lost(publisher, "%s", amqp_link_why(publisher->link.amqp));
+}
+
+enum err publisher_send_beacon(struct publisher *publisher)
+{
+    static const struct event_meta control = {.user_id = 0};
+    struct sending *sending = &publisher->sending;
+    char epoch[sizeof sending->epoch], id[64];
+    uint64_t tag;
+
+    if (!flight_has_room(&sending->flight, sizeof id))
+        return ERR_AGAIN;
+    if (store_epoch(publisher->store, epoch) != ERR_OK) {
+        publisher->db_retry_at = clock_monotonic_ms() + DB_PAUSE_MS;
+        return ERR_AGAIN;
+    }
+    snprintf(id, sizeof id, "%s:beacon:%llu", epoch, (unsigned long long)++sending->controls);
+    enum err err = amqp_link_publish_beacon(publisher->link.amqp, EVENT_BEACON_TYPE, id, epoch, &tag);
+    if (err)
+        return not_sent(publisher, err);
+    flight_sent(&sending->flight, tag, &control, clock_monotonic_ms(), sizeof id);
+    memcpy(sending->epoch, epoch, sizeof epoch);
+    return ERR_OK;
+}
+
+/* Readers take events of the announced epoch only. After a backup was restored under us the database has
+ * another one, and so has an event whose transaction had read the epoch before. */
+static enum err announce(struct publisher *publisher, const char *epoch)
+{
+    if (strcmp(epoch, publisher->sending.epoch) == 0)
+        return ERR_OK;
+    enum err err = publisher_send_beacon(publisher);
+    if (err)
+        return err;
+    return strcmp(epoch, publisher->sending.epoch) == 0 ? ERR_OK : ERR_STALE;
+}
+
+enum err publisher_send_event(struct publisher *publisher, const struct outbox_event *event)
+{
+    struct sending *sending = &publisher->sending;
+    size_t bytes = event->length + MESSAGE_EXTRA;
+    uint64_t tag;
+
+    if (!flight_has_room(&sending->flight, bytes))
+        return ERR_AGAIN;
+    amqp_link_gather(publisher->link.amqp);
+    enum err err = announce(publisher, event->meta.epoch);
+    if (err)
+        return err;
+    err = amqp_link_publish(publisher->link.amqp, &event->meta, event->payload, event->length, &tag);
+    if (err)
+        return not_sent(publisher, err);
+    flight_sent(&sending->flight, tag, &event->meta, event->queued_at_ms, bytes);
+    pace_sent(&sending->pace, clock_monotonic_ms());
+    metrics_add(publisher->metrics, API_EVENTS_PUBLISHED, 1);
+    return ERR_OK;
+}
+
+enum err publisher_send_straight(struct publisher *publisher, const struct outbox_event *event)
+{
+    struct sending *sending = &publisher->sending;
+    size_t bytes = event->length + MESSAGE_EXTRA;
+    uint64_t tag;
+
+    if (!flight_has_room_again(&sending->flight, bytes))
+        return ERR_AGAIN;
+    enum err err = announce(publisher, event->meta.epoch);
+    if (err)
+        return err;
+    err = amqp_link_publish_straight(publisher->link.amqp, &event->meta, event->payload, event->length, &tag);
+    if (err)
+        return not_sent(publisher, err);
+    flight_sent_again(&sending->flight, tag, &event->meta, event->queued_at_ms, bytes);
+    metrics_add(publisher->metrics, API_EVENTS_PUBLISHED, 1);
+    return ERR_OK;
+}
