@@ -92,13 +92,15 @@ $(BUILD)/tests/libmodel.so: $(MODEL_SOURCES) $(wildcard common/*.[ch] ws-notifie
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -fPIC -shared -Wl,-Bsymbolic -o $@ $(MODEL_SOURCES) $(COMMON_LIBS)
 
 # The load programs of scripts/bench, and the floors it compares with.
-BENCH_PROGRAMS := $(BUILD)/bench/wsload $(BUILD)/bench/pump $(BUILD)/bench/floor-read $(BUILD)/bench/floor-write
+BENCH_PROGRAMS := $(BUILD)/bench/wsload $(BUILD)/bench/pump $(BUILD)/bench/floor-read $(BUILD)/bench/floor-write \
+                  $(BUILD)/bench/floor-send
 WSLOAD_OBJECTS := $(patsubst %,$(BUILD)/obj/bench/%.o,wsload options loop wsock dialect trigger tally samples)
 bench-programs: $(BENCH_PROGRAMS)
 $(BUILD)/bench/wsload: $(WSLOAD_OBJECTS)
 $(BUILD)/bench/pump: $(BUILD)/obj/bench/pump.o
 $(BUILD)/bench/floor-read: $(BUILD)/obj/bench/peers/floor-read/floor_read.o
 $(BUILD)/bench/floor-write: $(BUILD)/obj/bench/peers/floor-write/floor_write.o
+$(BUILD)/bench/floor-send: $(BUILD)/obj/bench/peers/floor-send/floor_send.o
 $(BENCH_PROGRAMS):
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(API_LIBS) $(COMMON_LIBS)

@@ -14,6 +14,7 @@ USERS = 100  # whom the tasks belong to, in turn
 SMALL = 10_000  # tasks
 INDEXES = {"tasks_of_user": "(user_id, id)", "tasks_of_user_by_status": "(user_id, status, id)", "tasks_by_status": "(status, id)"}
 CROWD_USER, CROWD_TASK = 1001, 100_000_001  # a user and a task for each client of a crowd
+HOT_USER, HOT_USERS, HOT_TASK, HOT_TASKS = 901, 3, 90_000_001, 10  # everybody writes the same few tasks
 _OWN = re.compile(r"^(RUN_DIR|PORT|[A-Z]+_PORT|API_WORKERS|NOTIFIERS|BUILD_DIR)$")
 
 
@@ -50,10 +51,10 @@ class Carillon:
         self.db_socket = status["endpoints"]["db_socket"]
         ports = dict(re.findall(r"^(\w+)=(\d+)$", (self.run_dir / "ports.env").read_text(), re.M))
         self.notifier_port, self.amqp_port = int(ports["NOTIFIER_PORT"]), int(ports["AMQP_PORT"])
-        self.workers = int(ports["API_WORKERS"])
         self.http = f"127.0.0.1:{self.port}"
         self.ws = f"127.0.0.1:{self.port}/ws"  # through nginx
         self.push = f"127.0.0.1:{self.notifier_port}/"  # the push server itself
+        self.shipped = self.ws
         self.trigger_address = self.http
         self.fill()
 
@@ -72,7 +73,10 @@ class Carillon:
             SET foreign_key_checks = 0;
             TRUNCATE outbox; TRUNCATE events; TRUNCATE tasks; TRUNCATE users;
             INSERT INTO users (id, name) SELECT seq, CONCAT('user ', seq) FROM seq_1_to_{USERS};
-            {tasks_insert("tasks", 1, SMALL)};""")
+            {tasks_insert("tasks", 1, SMALL)};
+            INSERT INTO users (id, name) SELECT seq + {HOT_USER - 1}, CONCAT('hot ', seq) FROM seq_1_to_{HOT_USERS};
+            INSERT INTO tasks (id, user_id, content) SELECT seq + {HOT_TASK - 1}, {HOT_USER} + (seq - 1) % {HOT_USERS}, 'Acheter du pain'
+                FROM seq_1_to_{HOT_TASKS};""")
 
     def large_table(self, rows):
         """Beside the small one; use_large() puts it in its place. Its indexes are made at the end: sorting is quicker."""
@@ -110,11 +114,20 @@ class Carillon:
     # -- the push server
 
     def push_pids(self):
-        return [pid for pid in process_tree(int(subprocess.run(
-            ["s6-svstat", "-o", "pid", self.run_dir / "service/ws-notifier"], capture_output=True, text=True).stdout))]  # fmt: skip
+        return self.part_pids("ws-notifier")
 
     def push_memory(self):
         return memory(self.push_pids())
+
+    def start_front(self):
+        """nginx is there."""
+
+    def shipped_memory(self):
+        return self.push_memory() + memory(self.part_pids("nginx"))
+
+    def part_pids(self, name):
+        told = subprocess.run(["s6-svstat", "-o", "pid", self.run_dir / "service" / name], capture_output=True, text=True).stdout
+        return process_tree(int(told))
 
     def push_cpu(self):
         return cpu_seconds(self.push_pids())

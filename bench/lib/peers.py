@@ -27,7 +27,7 @@ class Bench:
             GRANT SELECT, INSERT, UPDATE, DELETE ON carillon.* TO bench@localhost""")
         self.database = {"DB_SOCKET": carillon.db_socket, "DB_USER": "bench", "DB_PASSWORD": password, "DB_NAME": "carillon"}
         self.environment = {"PATH": os.environ["PATH"], "HOME": str(self.directory), "AMQP_URL": carillon.amqp_url, **self.database}
-        self.workers = carillon.workers
+        self.processes = 16  # of a pool that serves one request in each; on two cores more were not better
 
     def folder(self, name):
         path = self.directory / name
@@ -55,13 +55,17 @@ class Express:
 
     def __init__(self, bench, processes=1, publish="channel"):
         kind = f"{processes} process{'es' if processes > 1 else ''}"
-        self.name = f"Express, {kind}" if publish == "channel" else "Express, connection per publish"
+        self.name = {"channel": f"Express, {kind}", "connection": "Express, connection per publish", "outbox": "Express, outbox and relay"}[publish]
         self.bench, self.processes, self.publish = bench, processes, publish
         self.port = free_port()
 
     def start(self, push):
         environment = {**self.bench.environment, "PORT": str(self.port), "PROCESSES": str(self.processes), "PUBLISH": self.publish}
         log = self.bench.folder("express") / f"api-{self.port}.log"
+        self.relay = None
+        if self.publish == "outbox":
+            self.bench.carillon.sql("CREATE OR REPLACE TABLE bench_outbox (id BIGINT UNSIGNED AUTO_INCREMENT PRIMARY KEY, body TEXT NOT NULL)")
+            self.relay = Daemon(["node", str(PEERS / "express/relay.js")], self.bench.folder("express") / "relay.log", environment)
         self.daemon = Daemon(["node", str(PEERS / "express/api.js")], log, environment)
         wait_port(self.port, self.daemon.process)
         self.http = self.trigger_address = f"127.0.0.1:{self.port}"
@@ -70,16 +74,35 @@ class Express:
 
     def stop(self):
         self.daemon.stop()
+        if self.relay:
+            self.relay.stop()
+            self.bench.carillon.sql("DROP TABLE bench_outbox")
 
 
 class Ws:
     """The push process of the twin."""
 
     name, dialect, trigger = "ws on Node", "twin", "patch"
+    restarting = False
 
     def __init__(self, bench):
         self.bench, self.port = bench, free_port()
         self.push = self.ws = f"127.0.0.1:{self.port}/"
+        self.front = None
+
+    def start_front(self):
+        """An nginx before it, as its user would put one there: for https, and for a page from the same address."""
+        if self.front:
+            return
+        folder, self.front_port = self.bench.folder("ws-front"), free_port()
+        self.bench.render("express/front.conf.template", folder / "nginx.conf", PEER_DIR=folder, PORT=self.front_port,
+                          UPSTREAM=self.port, OPEN_FILES=_open_files(), USER_LINE=_user_line("user root;"))  # fmt: skip
+        self.front = Daemon(["nginx", "-e", "stderr", "-c", str(folder / "nginx.conf")], folder / "nginx.log")
+        wait_port(self.front_port, self.front.process)
+        self.shipped = f"127.0.0.1:{self.front_port}/"
+
+    def shipped_memory(self):
+        return self.push_memory() + memory(self.front.pids())
 
     def start(self):
         environment = {**self.bench.environment, "PORT": str(self.port)}
@@ -89,9 +112,13 @@ class Ws:
 
     def stop(self):
         self.daemon.stop()
+        if self.front and not self.restarting:
+            self.front.stop()
 
     def restart_push(self):
+        self.restarting = True
         self.stop()
+        self.restarting = False
         self.start()
 
     def push_memory(self):
@@ -141,7 +168,7 @@ class Php(BehindNginx):
         programs = sorted(glob.glob("/usr/sbin/php-fpm*"))
         if not programs:
             raise Failed("no php-fpm; install it with scripts/packages --install bench")
-        self.bench.render("php/fpm.conf.template", self.folder / "fpm.conf", PEER_DIR=self.folder, API_WORKERS=self.bench.workers,
+        self.bench.render("php/fpm.conf.template", self.folder / "fpm.conf", PEER_DIR=self.folder, PROCESSES=self.bench.processes,
                           FPM_USER=_user_line("user = root\ngroup = root"), **self.bench.database)  # fmt: skip
         os.chmod(self.folder / "fpm.conf", 0o600)
         root = ["--allow-to-run-as-root"] if os.getuid() == 0 else []
@@ -158,7 +185,7 @@ class FloorRead(BehindNginx):
 
     def start_pool(self):
         pool = Daemon(["spawn-fcgi", "-n", "-s", str(self.socket), "-M", "0660", "-b", "1024", "--", "/usr/bin/multiwatch",
-                       "-f", str(self.bench.workers), "--", self.bench.programs.path("floor-read")],
+                       "-f", str(self.bench.processes), "--", self.bench.programs.path("floor-read")],
                       self.folder / "pool.log", self.bench.environment)  # fmt: skip
         _wait_socket(self.socket, pool)
         return pool
@@ -192,7 +219,7 @@ class FloorWrite:
 
     def run(self, seconds):
         self.bench.carillon.sql("USE floor; TRUNCATE outbox")
-        done = subprocess.run([self.bench.programs.path("floor-write"), str(self.bench.workers), str(seconds), str(self.tasks)],
+        done = subprocess.run([self.bench.programs.path("floor-write"), str(self.bench.processes), str(seconds), str(self.tasks)],
                               env={**self.bench.environment, "DB_NAME": "floor"}, capture_output=True, text=True)  # fmt: skip
         if done.returncode:
             raise Failed(done.stderr)
@@ -203,6 +230,27 @@ class FloorWrite:
 
 
 # ---- push servers
+
+
+class FloorSend:
+    """The least that C can do: a loop of send() to as many sockets."""
+
+    name = "the floor"
+
+    def __init__(self, bench, clients):
+        self.bench, self.clients = bench, clients
+
+    def start(self):
+        pass
+
+    def stop(self):
+        pass
+
+    def run(self, events):
+        done = subprocess.run([self.bench.programs.path("floor-send"), str(self.clients), str(events)], capture_output=True, text=True)
+        if done.returncode:
+            raise Failed(done.stderr)
+        return done.stdout
 
 
 class Nchan:
@@ -218,7 +266,7 @@ class Nchan:
                           OPEN_FILES=_open_files(), USER_LINE=_user_line("user root;"), NCHAN_MODULE=_nchan_module())  # fmt: skip
         self.daemon = Daemon(["nginx", "-e", "stderr", "-c", str(folder / "nginx.conf")], folder / "nginx.log")
         wait_port(self.port, self.daemon.process)
-        self.push = self.ws = f"127.0.0.1:{self.port}/sub"
+        self.push = self.ws = self.shipped = f"127.0.0.1:{self.port}/sub"
         self.comeback_push = f"127.0.0.1:{self.port}/back"
         self.trigger_address = f"127.0.0.1:{self.port}/pub"
 
@@ -234,6 +282,11 @@ class Nchan:
 
     def push_cpu(self):
         return cpu_seconds(self.daemon.pids())
+
+    def start_front(self):
+        """It is a front itself."""
+
+    shipped_memory = push_memory
 
 
 def _nchan_module():
@@ -252,6 +305,6 @@ class Mosquitto(Nchan):
                           USER_LINE=_user_line("user root"))  # fmt: skip
         self.daemon = Daemon([shutil.which("mosquitto") or "/usr/sbin/mosquitto", "-c", str(folder / "mosquitto.conf")], folder / "mosquitto.log")
         wait_port(self.port, self.daemon.process)
-        self.push = self.ws = self.comeback_push = self.trigger_address = f"127.0.0.1:{self.port}/mqtt"
+        self.push = self.ws = self.shipped = self.comeback_push = self.trigger_address = f"127.0.0.1:{self.port}/mqtt"
 
 

@@ -16,7 +16,7 @@ if (cluster.isPrimary && settings.processes > 1) {
 async function serve() {
   const express = require('express');
   const pool = require('mysql2/promise').createPool(settings.database);
-  const publish = await publisher();
+  const publish = settings.publish === 'outbox' ? null : await publisher();
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
@@ -43,7 +43,9 @@ async function serve() {
     else response.status(404).json({ message: 'no such task' });
   });
 
-  app.patch('/tasks/:id', express.json(), async (request, response) => {
+  app.patch('/tasks/:id', express.json(), settings.publish === 'outbox' ? patchWithOutbox : patch);
+
+  async function patch(request, response) {
     const { status, content } = request.body;
     const id = Number(request.params.id);
     const completedAt = status === 1 ? new Date() : null;
@@ -55,7 +57,36 @@ async function serve() {
     const changed = await task(id);
     await publish({ message: `task ${id} has been completed at ${new Date()}`, task: changed });
     response.json(changed);
-  });
+  }
+
+  // The row and its message commit together, or not at all.
+  async function patchWithOutbox(request, response) {
+    const { status, content } = request.body;
+    const id = Number(request.params.id);
+    const completedAt = status === 1 ? new Date() : null;
+    const connection = await pool.getConnection();
+    try {
+      await connection.beginTransaction();
+      const [result] = await connection.execute(
+        'UPDATE tasks SET status = ?, content = COALESCE(?, content), completed_at = ?, version = version + 1 WHERE id = ?',
+        [status, content ?? null, completedAt, id],
+      );
+      if (result.affectedRows === 0) {
+        await connection.rollback();
+        return response.status(404).json({ message: 'no such task' });
+      }
+      const [[changed]] = await connection.execute(`SELECT ${columns} FROM tasks WHERE id = ?`, [id]);
+      const body = JSON.stringify({ message: `task ${id} has been completed at ${new Date()}`, task: changed });
+      await connection.execute('INSERT INTO bench_outbox (body) VALUES (?)', [body]);
+      await connection.commit();
+      return response.json(changed);
+    } catch (error) {
+      await connection.rollback();
+      throw error;
+    } finally {
+      connection.release();
+    }
+  }
 
   app.listen(settings.port, '127.0.0.1');
 }

@@ -16,6 +16,7 @@ module.exports = {
   queue: 'bench_express_tasks_completed',
   port: Number(process.env.PORT),
   processes: Number(process.env.PROCESSES || 1),
-  // channel: one connection and channel for the life of the process; connection: one for each message
+  // channel: one connection and channel for the life of the process; connection: one for each message;
+  // outbox: the message goes into a table, in the change's transaction, and relay.js publishes it
   publish: process.env.PUBLISH || 'channel',
 };

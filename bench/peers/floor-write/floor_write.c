@@ -19,7 +19,7 @@ static const char add_event[] =
     "VALUES (?, ?, 'task.completed', ?, '', '', ?, NOW(3))";
 
 static const char *const sql[STATEMENTS] = {
-    [EPOCH] = "SELECT value FROM meta WHERE name = 'epoch'",
+    [EPOCH] = "SELECT value FROM epoch WHERE id = 1",
     [LOCK_TASK] = "SELECT id, user_id, status, content, version FROM tasks WHERE id = ? FOR UPDATE",
     [NEXT_SEQ] = "UPDATE users SET event_seq = LAST_INSERT_ID(event_seq + 1) WHERE id = ?",
     [UPDATE_TASK] =
