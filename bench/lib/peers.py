@@ -212,7 +212,7 @@ class FloorWrite:
         """A database of its own: nobody publishes what is in its outbox."""
         sql = self.bench.carillon.sql
         schema = "\n".join(path.read_text() for path in sorted((self.bench.carillon.root / "sql").glob("[0-9]*.sql")))
-        sql(f"CREATE DATABASE floor; USE floor; {schema}")
+        sql(f"CREATE DATABASE floor; USE floor; CREATE TABLE schema_migrations (name VARCHAR(64)); {schema}")
         sql("""USE floor; SET foreign_key_checks = 0;
             INSERT INTO users SELECT * FROM carillon.users; INSERT INTO tasks SELECT * FROM carillon.tasks;
             GRANT SELECT, INSERT, UPDATE, DELETE ON floor.* TO bench@localhost""")

@@ -118,17 +118,18 @@ static int64_t earliest_deadline(struct change *const *changes, size_t count)
     return earliest;
 }
 
-/* What the end of the transaction means for each. That the database is away is the same for all; anything
- * else may be the matter of one of them, so each is tried by itself. */
-static void judge(const struct batch *batch, const struct store *store, enum err err)
+/* What the end of the transaction means for each. That the database is away is the same for all, and a lock
+ * that is held elsewhere is to be tried again; anything else may be the matter of one of them, so each is
+ * tried by itself. */
+static void judge(const struct batch *batch, enum err err, enum store_failure failure)
 {
     bool alone = batch->patient && batch->count == 1;
-    bool same_for_all = alone || err == ERR_UNCERTAIN || (err == ERR_UNAVAILABLE && store_is_away(store));
+    bool same_for_all = alone || err == ERR_UNCERTAIN || (err == ERR_UNAVAILABLE && store_is_away(failure));
     if (err == ERR_OK || batch->refused)
         return; /* each has its own already */
     for (size_t i = 0; i < batch->count; i++) {
         batch->changes[i]->err = same_for_all ? err : ERR_AGAIN;
-        batch->changes[i]->goes_alone = true;
+        batch->changes[i]->goes_alone = failure != FAILURE_CONFLICT;
     }
 }
 
@@ -150,10 +151,9 @@ static void announce(struct commit_group *group, const struct batch *batch)
 }
 
 /* A database that answers may take no writes (a full disk, read-only): readiness wants to know. */
-static void note_refusal(struct metrics *metrics, const struct store *store, enum err err)
+static void note_refusal(struct metrics *metrics, enum err err, enum store_failure failure)
 {
-    bool refused =
-        err == ERR_UNAVAILABLE && (store->failure == FAILURE_REFUSED || store->failure == FAILURE_READ_ONLY);
+    bool refused = err == ERR_UNAVAILABLE && (failure == FAILURE_REFUSED || failure == FAILURE_READ_ONLY);
     if (refused)
         metrics_set(metrics, API_DB_REFUSED_MS, clock_monotonic_ms());
     else if (err == ERR_OK && metrics_get(metrics, API_DB_REFUSED_MS) != 0)
@@ -163,27 +163,28 @@ static void note_refusal(struct metrics *metrics, const struct store *store, enu
 static void commit(struct commit_group *group, struct store *store, struct batch *batch, int attempts)
 {
     enum store_mode mode = batch->patient ? STORE_WRITE : STORE_CHANGE;
+    enum store_failure failure = FAILURE_NONE;
     batch->refused = false;
     if (batch->count > 1)
         log_set_request_id(NULL); /* a line about several is of none of them */
     enum err err = store_run_until(store, mode, batch_work, batch,
-                                   earliest_deadline(batch->changes, batch->count), attempts);
+                                   earliest_deadline(batch->changes, batch->count), attempts, &failure);
     if (group->store->metrics)
-        note_refusal(group->store->metrics, store, err);
-    judge(batch, store, err);
+        note_refusal(group->store->metrics, err, failure);
+    judge(batch, err, failure);
     announce(group, batch);
 }
 
-/* With a connection of its own, and with patience. */
-static void commit_patiently(struct commit_group *group, struct store *shared, struct change **changes,
-                             size_t count)
+/* On a connection of the pool. Those whose time is over are answered. */
+static void commit_beside(struct commit_group *group, struct store *shared, struct change **changes,
+                          size_t count, bool patient)
 {
     struct batch batch;
     count = drop_late(changes, count);
     if (count == 0)
         return;
     batch_init(&batch, count);
-    batch.patient = true;
+    batch.patient = patient;
     batch.changes = changes;
     batch.count = count;
     commit(group, shared, &batch, count == 1 ? STORE_ATTEMPTS_MAX : 1);
@@ -235,7 +236,18 @@ static void lead(struct commit_group *group, struct change *own)
     hand_out(taken, count, own);
 }
 
-/* What is still left out after that goes alone. */
+/* Those that are still to be tried together, in front; returns how many. */
+static size_t keep_left_out(struct change **changes, size_t count)
+{
+    size_t left = 0;
+    for (size_t i = 0; i < count; i++)
+        if (changes[i]->err == ERR_AGAIN && !changes[i]->goes_alone)
+            changes[left++] = changes[i];
+    return left;
+}
+
+/* Waits a while for all their locks; when that was not long enough, takes what is free and waits for the
+ * rest. The last one waits by itself. */
 static void lead_these(struct commit_group *group, struct store *shared, struct change *own)
 {
     struct change *taken[GROUP_MAX], *going[GROUP_MAX];
@@ -244,9 +256,13 @@ static void lead_these(struct commit_group *group, struct store *shared, struct 
     for (struct change *change = own; change; change = change->next)
         taken[count++] = change;
     memcpy(going, taken, count * sizeof *taken);
-    commit_patiently(group, shared, going, count);
-    for (size_t i = 0; i < count; i++)
-        taken[i]->goes_alone = true;
+    size_t left = count;
+    for (bool patient = true; left > 1; patient = !patient) {
+        commit_beside(group, shared, going, left, patient);
+        left = keep_left_out(going, left);
+    }
+    if (left == 1)
+        going[0]->goes_alone = true;
     hand_out(taken, count, own);
 }
 
@@ -268,6 +284,6 @@ enum err commit_group_run(struct commit_group *group, struct store *shared, stru
     sem_destroy(&change->woken);
     log_set_request_id(change->origin->request_id);
     if (change->state == CHANGE_GOES_ALONE)
-        commit_patiently(group, shared, (struct change *[]){change}, 1);
+        commit_beside(group, shared, (struct change *[]){change}, 1, true);
     return change->err;
 }

@@ -99,11 +99,10 @@ static inline bool store_is_connected(const struct store *store)
     return store->mysql != NULL;
 }
 
-/* Whether the last call failed for what concerns all calls: the database is away, or refuses. */
-static inline bool store_is_away(const struct store *store)
+/* Whether that concerns all calls: the database is away, or refuses. */
+static inline bool store_is_away(enum store_failure failure)
 {
-    return !store->late && (store->failure == FAILURE_LOST || store->failure == FAILURE_READ_ONLY ||
-                            store->failure == FAILURE_SCHEMA || store->failure == FAILURE_REFUSED);
+    return failure == FAILURE_LOST || failure == FAILURE_READ_ONLY || failure == FAILURE_REFUSED;
 }
 
 /* ---- store.c ----------------------------------------------------------------------------------- */
@@ -120,9 +119,11 @@ typedef enum err store_work(struct store *store, void *context);
 /* Runs the work within DB_TIMEOUT_MS, perhaps more than once: it must begin from its arguments each
  * time. What it returns ends the transaction: ERR_OK commits, anything else rolls back. */
 MUST_CHECK enum err store_run(struct store *store, enum store_mode mode, store_work *work, void *context);
-/* The same with a deadline (monotonic ms) and a number of attempts of one's own. */
+/* The same with a deadline (monotonic ms) and a number of attempts of one's own; `failure` says what kind of
+ * failure its result means, FAILURE_NONE also for a deadline that has passed. */
 MUST_CHECK enum err store_run_until(struct store *store, enum store_mode mode, store_work *work,
-                                    void *context, int64_t deadline, int attempts);
+                                    void *context, int64_t deadline, int attempts,
+                                    enum store_failure *failure);
 #define STORE_ATTEMPTS_MAX 10
 
 /* ---- connection.c -------------------------------------------------------------------------------- */

@@ -180,7 +180,7 @@ static bool worth_another(struct store *store, struct backoff *pause, int left, 
 }
 
 static enum err run_until(struct store *store, enum store_mode mode, store_work *work, void *context,
-                          int64_t deadline, int attempts)
+                          int64_t deadline, int attempts, enum store_failure *failure)
 {
     struct backoff pause = BACKOFF_INIT(RETRY_FIRST_MS, RETRY_MOST_MS);
     bool reconnected = false;
@@ -197,13 +197,14 @@ static enum err run_until(struct store *store, enum store_mode mode, store_work 
     if (store->failure == FAILURE_DUPLICATE && !store->leads)
         log_error("database: %s", store->why);
     note_outcome(store, mode, err);
+    *failure = store->late ? FAILURE_NONE : store->failure;
     return err;
 }
 
 /* With one of the connections. When that cannot be made and others are, one of those is waited for: a
  * database that has no room for more is not away. */
 static enum err run_shared(struct store *shared, enum store_mode mode, store_work *work, void *context,
-                           int64_t deadline, int attempts)
+                           int64_t deadline, int attempts, enum store_failure *failure)
 {
     enum err err = ERR_UNAVAILABLE;
     bool again = true;
@@ -212,7 +213,7 @@ static enum err run_shared(struct store *shared, enum store_mode mode, store_wor
         struct store *store = store_pool_take(shared->pool, deadline, connected);
         if (!store)
             return ERR_UNAVAILABLE; /* all were busy until the deadline */
-        err = run_until(store, mode, work, context, deadline, attempts);
+        err = run_until(store, mode, work, context, deadline, attempts, failure);
         again = !connected && err == ERR_UNAVAILABLE && !store_is_connected(store) && !store->late;
         store_pool_give(shared->pool, store);
         again = again && store_pool_connected(shared->pool);
@@ -221,14 +222,16 @@ static enum err run_shared(struct store *shared, enum store_mode mode, store_wor
 }
 
 enum err store_run_until(struct store *store, enum store_mode mode, store_work *work, void *context,
-                         int64_t deadline, int attempts)
+                         int64_t deadline, int attempts, enum store_failure *failure)
 {
-    return store->pool ? run_shared(store, mode, work, context, deadline, attempts)
-                       : run_until(store, mode, work, context, deadline, attempts);
+    *failure = FAILURE_NONE;
+    return store->pool ? run_shared(store, mode, work, context, deadline, attempts, failure)
+                       : run_until(store, mode, work, context, deadline, attempts, failure);
 }
 
 enum err store_run(struct store *store, enum store_mode mode, store_work *work, void *context)
 {
+    enum store_failure failure;
     return store_run_until(store, mode, work, context, clock_monotonic_ms() + store->config->db_timeout_ms,
-                           STORE_ATTEMPTS_MAX);
+                           STORE_ATTEMPTS_MAX, &failure);
 }

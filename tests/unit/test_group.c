@@ -67,7 +67,7 @@ static enum err outcome_of(const struct batch *batch, const struct change *chang
 }
 
 enum err store_run_until(struct store *store, enum store_mode mode, store_work *work, void *context,
-                         int64_t deadline, int attempts)
+                         int64_t deadline, int attempts, enum store_failure *failure)
 {
     struct batch *batch = context;
     (void)mode, (void)deadline, (void)attempts;
@@ -77,8 +77,7 @@ enum err store_run_until(struct store *store, enum store_mode mode, store_work *
         assert_int_equal(atomic_fetch_add(&database.inside, 1), 0); /* one at a time */
     if (store == &leader && batch->count > database.largest)
         database.largest = batch->count;
-    if (store == &leader)
-        store->failure = database.failure;
+    *failure = store == &leader ? database.failure : FAILURE_NONE;
     enum err err = store == &leader ? database.err : ERR_OK;
     size_t made = 0;
     for (size_t i = 0; i < batch->count && err == ERR_OK; i++) {
@@ -173,6 +172,7 @@ static void test_failures(void **state)
     assert_int_equal(database.announced, 0);
     database.failure = FAILURE_CONFLICT;
     assert_int_equal(run(IS_MADE, later()), ERR_OK);
+    assert_int_equal(database.announced, 1);
     database.err = ERR_INTERNAL;
     database.failure = FAILURE_BUG;
     assert_int_equal(run(IS_MADE, later()), ERR_OK);
