@@ -88,7 +88,7 @@ def restart(stack, *parts, check=True, **settings):
     before = dict(stack.environment)
     stack.environment.update({name: str(value) for name, value in settings.items()})
     try:
-        return stack.script("restart", *parts, check=check)
+        return stack.script("restart", *parts, check=check, timeout=240)  # as long as the script itself may take
     finally:
         stack.environment.clear()
         stack.environment.update(before)
