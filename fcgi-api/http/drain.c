@@ -53,7 +53,7 @@ void drain_wait(void)
 void drain_ask(void)
 {
     atomic_store(&asked, true);
-    pthread_kill(waiting, SIGTERM);
+    pthread_kill(waiting, SIGUSR1);
 }
 
 bool drain_asked(void)

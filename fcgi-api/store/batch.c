@@ -147,15 +147,19 @@ static enum err lock_what_is_free(struct store *store, struct batch *batch)
 
     strbuf_clear(sql);
     strbuf_add_text(sql, "BEGIN NOT ATOMIC START TRANSACTION; ");
-    if (add_keys(store, batch))
-        results[count++] = STORE_RESULT(key_columns, give_back);
+    if (add_keys(store, batch)) {
+        results[count] = STORE_RESULT(key_columns, give_back);
+        count++;
+    }
     if (add_ids(batch, false, &ids)) {
         strbuf_printf(sql, SQL_TASKS_AND_USERS "%s FOR UPDATE SKIP LOCKED; ", ids.text);
-        results[count++] = STORE_RESULT(row_columns, keep_row_and_user);
+        results[count] = STORE_RESULT(row_columns, keep_row_and_user);
+        count++;
     }
     if (add_ids(batch, true, &ids)) {
         strbuf_printf(sql, SQL_USERS_OF_BATCH "%s FOR UPDATE SKIP LOCKED; ", ids.text);
-        results[count++] = STORE_RESULT(user_columns, keep_user);
+        results[count] = STORE_RESULT(user_columns, keep_user);
+        count++;
     }
     strbuf_add_text(sql, "END");
     strbuf_free(&ids);

@@ -227,7 +227,8 @@ static void lead(struct commit_group *group, struct change *own)
     struct change *taken[GROUP_MAX], *going[GROUP_MAX];
     size_t count = take_waiting(group, taken);
 
-    memcpy(going, taken, count * sizeof *taken);
+    for (size_t i = 0; i < count; i++)
+        going[i] = taken[i];
     group->batch.changes = going;
     group->batch.count = drop_late(going, count);
     if (group->batch.count > 0)
@@ -255,7 +256,8 @@ static void lead_these(struct commit_group *group, struct store *shared, struct 
 
     for (struct change *change = own; change; change = change->next)
         taken[count++] = change;
-    memcpy(going, taken, count * sizeof *taken);
+    for (size_t i = 0; i < count; i++)
+        going[i] = taken[i];
     size_t left = count;
     for (bool patient = true; left > 1; patient = !patient) {
         commit_beside(group, shared, going, left, patient);

@@ -18,9 +18,10 @@ struct store_pool {
 
 struct store_pool *store_pool_new(struct store *const *stores, size_t count)
 {
-    struct store_pool *pool = calloc(1, sizeof *pool + count * sizeof *pool->all);
+    const size_t bytes = count * sizeof(void *);
+    struct store_pool *pool = calloc(1, sizeof *pool + bytes);
     pthread_condattr_t attributes;
-    if (!pool || !(pool->free = calloc(count, sizeof *pool->free)))
+    if (!pool || !(pool->free = calloc(1, bytes)))
         abort();
     pthread_mutex_init(&pool->mutex, NULL);
     pthread_condattr_init(&attributes);

@@ -14,6 +14,7 @@ from lib import proc
 
 OURS = ("fcgi-api", "ws-notifier")
 MORE_DESCRIPTORS = 3  # a connection may be just being made
+DATABASE_CONNECTIONS = 8 + 2  # of a worker at most: DB_CONNECTIONS for reading, one that writes, one that publishes
 MORE_KB = {"fcgi-api": 6_000, "ws-notifier": 12_000, "nginx": 12_000}
 # nginx's heap stays as large as it was at its fullest: it is freed in pieces that the C library does not give back.
 # Measured: 7 to 9 for each connection held, and no more after the fourth 15,000 than after the first.
@@ -75,7 +76,8 @@ def compare(before, after, held=0):
             found.append(f"{name}: {before.processes[name]} processes before, {after.processes[name]} after")
     for name in (*OURS, "nginx", "multiwatch"):
         was, now = before.descriptors.get(name, 0), after.descriptors.get(name, 0)
-        if now > was + MORE_DESCRIPTORS:
+        more = MORE_DESCRIPTORS + (DATABASE_CONNECTIONS if name == "fcgi-api" else 0)
+        if now > was + more:
             found.append(f"{name}: {was} descriptors before, {now} after")
     for name, more in MORE_KB.items():
         was, now = before.memory_kb.get(name, 0), after.memory_kb.get(name, 0)
@@ -83,9 +85,9 @@ def compare(before, after, held=0):
         more += NGINX_KB_A_CONNECTION * held if name == "nginx" else 0
         if now > was + more:
             found.append(f"{name}: {was} KiB before, {now} after (ring {after.ring_kb} KiB)")
-    # A worker has two connections to the database, one to the broker; a notifier one to the broker.
+    # A worker has one connection to the broker, and so has a notifier.
     workers, notifiers = before.processes["fcgi-api"], before.processes["ws-notifier"]
-    if after.database > 2 * workers:
+    if after.database > DATABASE_CONNECTIONS * workers:
         found.append(f"{after.database} database connections of {workers} workers")
     if after.broker > workers + notifiers:
         found.append(f"{after.broker} broker connections of {workers} workers and {notifiers} notifiers")
