@@ -42,9 +42,10 @@ struct batch {
 void batch_init(struct batch *batch, size_t capacity);
 void batch_free(struct batch *batch);
 
-/* The work of store_run(), with the batch: with STORE_CHANGE, when patient with STORE_WRITE. ERR_OK: to be committed; each
- * change's `err` says what came of it, and those with ERR_OK have an event (or a repeated answer). Any other
- * result: nothing is to be committed; when no change could be made that is the first one's `err`. */
+/* The work of store_run(), with the batch: with STORE_CHANGE, when patient with STORE_WRITE. ERR_OK: to be
+ * committed; each change's `err` says what came of it, and those with ERR_OK have an event (or a repeated
+ * answer). Any other result: nothing is to be committed; when no change could be made that is the first one's
+ * `err`. */
 enum err batch_work(struct store *store, void *context);
 
 #endif
