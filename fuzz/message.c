@@ -215,7 +215,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     shim_set_clock(1700000000000);
     memset(&world, 0, sizeof world);
     world.guarded = size > 0 && data[0] == 'k';
-    world.shim = shim_new(65536, 900, 64, 65536);
+    world.shim = shim_new(65536, 900, 5, 64, 65536);
     if (world.guarded)
         reception_use_keys(world.shim->reception, keys);
     for (size_t i = 0; i < CLIENTS; i++) {

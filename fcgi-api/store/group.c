@@ -95,16 +95,19 @@ static void hand_over(struct commit_group *group)
 
 /* ---- a group ------------------------------------------------------------------------------------- */
 
-/* Those whose time is over are answered: nothing was begun. Returns how many are left, in front. */
+/* Those whose time is over are answered: nothing was begun. Returns how many are left, in front of those. */
 static size_t drop_late(struct change **changes, size_t count)
 {
     int64_t now = clock_monotonic_ms();
     size_t left = 0;
     for (size_t i = 0; i < count; i++) {
-        if (changes[i]->deadline > now)
-            changes[left++] = changes[i];
-        else
-            changes[i]->err = ERR_UNAVAILABLE;
+        struct change *change = changes[i];
+        if (change->deadline > now) {
+            changes[i] = changes[left];
+            changes[left++] = change;
+        } else {
+            change->err = ERR_UNAVAILABLE;
+        }
     }
     return left;
 }
