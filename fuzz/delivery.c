@@ -131,7 +131,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t length = lay_out(data, size, wire);
     open_link(&link, wire, length);
     shim_set_clock(1700000000000);
-    struct shim *shim = shim_new(65536, 900, 64, 65536);
+    struct shim *shim = shim_new(65536, 900, 0, 64, 65536);
     shim_connected(shim, false);
     for (size_t i = 0; i < CLIENTS; i++) {
         char text[64];

@@ -129,9 +129,11 @@ static enum heal_state leave_marks(struct publisher *publisher)
 
 /* ---- all of them --------------------------------------------------------------------------------- */
 
+typedef enum heal_state heal_step(struct publisher *publisher);
+
 enum heal_state publisher_heal_step(struct publisher *publisher)
 {
-    enum heal_state (*const steps[])(struct publisher *) = {take_lock, probe, decide, put_back, leave_marks};
+    static heal_step *const steps[] = {take_lock, probe, decide, put_back, leave_marks};
     uint64_t added;
 
     if (clock_monotonic_ms() < publisher->healing.next_at)
