@@ -250,22 +250,46 @@ static int load(enum sandbox_mode mode)
     return rules.failed;
 }
 
+static bool without_seccomp(void)
+{
+    return prctl(PR_GET_SECCOMP) < 0 && errno == EINVAL;
+}
+
+static enum err not_to_be_had(enum sandbox_mode mode, int failed, char *why, size_t size)
+{
+    snprintf(why, size, "SECCOMP=%s cannot be had: %s; SECCOMP=off does without",
+             mode == SANDBOX_LOG ? "log" : "on", strerror(-failed));
+    return ERR_SYSTEM;
+}
+
+enum err sandbox_refuse_io_uring(enum sandbox_mode mode, char *why, size_t size)
+{
+    struct rules rules = {.unknown = SCMP_ACT_ALLOW};
+
+    if (mode == SANDBOX_OFF || SANITIZED || without_seccomp())
+        return ERR_OK;
+    rules.filter = seccomp_init(rules.unknown);
+    if (!rules.filter)
+        return not_to_be_had(mode, -ENOMEM, why, size);
+    add(&rules, SCMP_ACT_ERRNO(ENOSYS), "io_uring_setup", 0, NULL);
+    if (!rules.failed)
+        rules.failed = seccomp_load(rules.filter);
+    seccomp_release(rules.filter);
+    return rules.failed ? not_to_be_had(mode, rules.failed, why, size) : ERR_OK;
+}
+
 enum err sandbox_enter(enum sandbox_mode mode, char *why, size_t size)
 {
     const struct rlimit no_core = {0, 0}; /* it would hold every secret there is */
 
     if (mode == SANDBOX_OFF || SANITIZED)
         return ERR_OK;
-    if (prctl(PR_GET_SECCOMP) < 0 && errno == EINVAL) {
+    if (without_seccomp()) {
         log_warn("this kernel has no seccomp: a process that is taken over may call what it likes");
         return ERR_OK;
     }
     if (mode == SANDBOX_ON)
         (void)setrlimit(RLIMIT_CORE, &no_core);
     int failed = listen_to_refusals() ? load(mode) : -errno;
-    if (!failed)
-        return ERR_OK;
-    snprintf(why, size, "SECCOMP=%s cannot be had: %s; SECCOMP=off does without",
-             mode == SANDBOX_LOG ? "log" : "on", strerror(-failed));
-    return ERR_SYSTEM;
+    return failed ? not_to_be_had(mode, failed, why, size) : ERR_OK;
 }

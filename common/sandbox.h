@@ -13,8 +13,8 @@
 
 #include "common/err.h"
 
-/* In the order of SECCOMP's words in common/config.h. LOG: nothing is refused, the kernel's log (dmesg, or
- * the audit log) tells what would be. */
+/* In the order of SECCOMP's words in common/config.h. LOG: nothing but io_uring is refused, the kernel's log
+ * (dmesg, or the audit log) tells what would be. */
 enum sandbox_mode { SANDBOX_ON, SANDBOX_LOG, SANDBOX_OFF };
 
 /* Holds for the whole process and for ever. Call it when everything is open that has to be, at best before
@@ -22,5 +22,11 @@ enum sandbox_mode { SANDBOX_ON, SANDBOX_LOG, SANDBOX_OFF };
  * tells. A kernel without seccomp is warned about and no error; a build with sanitizers, which need more,
  * does nothing. */
 MUST_CHECK enum err sandbox_enter(enum sandbox_mode mode, char *why, size_t size);
+
+/* Refuses io_uring and nothing else: to be called before an event loop is made. libuv 1.50 and later makes a
+ * ring for each loop where it can, and aborts when sandbox_enter() refuses it later; a loop that could make
+ * none uses epoll. Holds for the whole process and for ever, in the modes ON and LOG. Errors and what is no
+ * error as in sandbox_enter(), which warns of a kernel without seccomp. */
+MUST_CHECK enum err sandbox_refuse_io_uring(enum sandbox_mode mode, char *why, size_t size);
 
 #endif

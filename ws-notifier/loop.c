@@ -188,13 +188,17 @@ static void ignore_signals(void)
 int loop_run(const struct config *config)
 {
     struct loop loop = {.config = config};
+    char why[256];
 
     ignore_signals();
     setenv("UV_THREADPOOL_SIZE", "1", 0); /* only links are opened there, one at a time */
     setenv("UV_USE_IO_URING", "0", 1);    /* it would go past the sandbox */
-    if (uv_loop_init(&loop.uv))
+    enum err err = sandbox_refuse_io_uring((enum sandbox_mode)config->seccomp, why, sizeof why);
+    if (err)
+        log_error("cannot start: %s", why);
+    if (err || uv_loop_init(&loop.uv))
         return EXIT_FAILURE;
-    enum err err = start(&loop);
+    err = start(&loop);
     if (err)
         stop(&loop);
     uv_run(&loop.uv, UV_RUN_DEFAULT);

@@ -3,7 +3,8 @@
 # PACKAGES in scripts/packages, the only script that reads this file.
 
 # Units that come with our packages; only those that were not there before are disabled afterwards.
-PACKAGE_UNITS=(rabbitmq-server.service nginx.service epmd.socket epmd.service mosquitto.service php8.2-fpm.service)
+PACKAGE_UNITS=(rabbitmq-server.service nginx.service epmd.socket epmd.service mosquitto.service 'php*-fpm.service')
+UNIT_FOLDER=${UNIT_FOLDER:-/lib/systemd/system}
 POLICY=/usr/sbin/policy-rc.d
 
 packages_of() {
@@ -39,8 +40,8 @@ packages_install() {
 }
 
 packages_install_quietly() {
-    local new_units=() ours='' status=0
-    units_absent new_units
+    local before ours='' status=0
+    before=$(units_there)
     if [ ! -e "$POLICY" ]; then
         ours=yes
         printf '#!/bin/sh\nexit 101\n' | as_root tee "$POLICY" >/dev/null
@@ -49,7 +50,7 @@ packages_install_quietly() {
     # Not in a subshell and with no `exit` on the way: the policy must not stay behind.
     apt_get_install "$@" || status=$?
     [ -z "$ours" ] || as_root rm -f "$POLICY"
-    units_disable "${new_units[@]}"
+    units_disable "$before"
     return "$status"
 }
 
@@ -60,18 +61,19 @@ apt_get_install() {
     as_root "${apt[@]}" install -y --no-install-recommends "$@"
 }
 
-units_absent() {
-    local -n absent=$1
-    local unit
-    for unit in "${PACKAGE_UNITS[@]}"; do
-        [ -e "/lib/systemd/system/$unit" ] || absent+=("$unit")
-    done
+# Sorted. PHP's version is in its unit's name.
+units_there() {
+    local unit pattern
+    for pattern in "${PACKAGE_UNITS[@]}"; do
+        for unit in "$UNIT_FOLDER"/$pattern; do [ ! -e "$unit" ] || say "${unit##*/}"; done
+    done | LC_ALL=C sort
 }
+
+# units_new BEFORE: those that are there now and were not before.
+units_new() { LC_ALL=C comm -13 - <(units_there) <<<"$1"; }
 
 units_disable() {
     local unit
     [ -d /run/systemd/system ] || return 0
-    for unit in "$@"; do
-        [ ! -e "/lib/systemd/system/$unit" ] || as_root systemctl --quiet disable "$unit" || true
-    done
+    for unit in $(units_new "$1"); do as_root systemctl --quiet disable "$unit" || true; done
 }

@@ -50,6 +50,7 @@ part_check() { (cd "$SERVICE_DIR/$1" && clean_environment timeout 5 s6-envdir en
 
 # part_field NAME up|pid|updownfor
 part_field() { s6-svstat -o "$2" "$SERVICE_DIR/$1" 2>/dev/null || printf -- '-1'; }
+part_supervised() { s6-svok "$SERVICE_DIR/$1" 2>/dev/null; }
 part_restarts() { s6-svdt "$SERVICE_DIR/$1" 2>/dev/null | wc -l; }
 
 # up: it runs and is ready; unready: it runs; down: it does not.
@@ -74,7 +75,10 @@ wait_until() {
     done
 }
 
-# Waits until a part answers and says so; otherwise shows what it last had to say.
+# Waits until a part answers and says so; otherwise shows what it last had to say. What the service does not live by
+# (OPTIONAL_PARTS) is left out then.
+OPTIONAL_PARTS=(adminer)
+
 part_wait() {
     local name=$1 limit_s=$2 began=$3
     begin "$name"
@@ -84,8 +88,14 @@ part_wait() {
     fi
     warn "$name is not ready after $(seconds_since "$began"); the end of $LOG_DIR/$name/current:"
     tail -n 20 "$LOG_DIR/$name/current" >&2 || true
-    die "stopped, because $name did not come up"
+    part_optional "$name" || die "stopped, because $name did not come up"
+    part_leave_out "$name"
+    warn "$name is left out: everything else runs without it; scripts/restart $name tries again"
 }
+
+part_optional() { case " ${OPTIONAL_PARTS[*]} " in *" $1 "*) ;; *) return 1 ;; esac; }
+part_leave_out() { : >"$SERVICE_DIR/$1/down" && s6-svc -d "$SERVICE_DIR/$1"; }
+part_left_out() { [ -e "$SERVICE_DIR/$1/down" ]; }
 
 # Ready, or there is no point in waiting: it dies again and again, or the supervisor has gone.
 part_settled() { part_check "$1" || [ "$(part_restarts "$1")" -ge 4 ] || ! supervisor_runs; }

@@ -62,7 +62,7 @@ class Deployed(Compose):
 
     def subscribed(self, user, **more):
         trusting = ssl.create_default_context(cafile=self.certificate)
-        socket = WebSocket(f"wss://localhost:{PORTS['TLS_PORT']}/ws", ssl=trusting, extra_headers=self.headers(user))
+        socket = WebSocket(f"wss://localhost:{PORTS['TLS_PORT']}/ws", ssl=trusting, headers=self.headers(user))
         socket.answer = socket.subscribe(user, **more)
         return socket
 

@@ -15,6 +15,8 @@ import urllib.parse
 
 import websockets
 
+from lib.ws import ACCEPTED
+
 from .http import FAILURES, Connection
 from .reader import Reader
 
@@ -75,7 +77,9 @@ class Listener:
             small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             small.setblocking(False)
             await asyncio.wait_for(asyncio.get_running_loop().sock_connect(small, (parts.hostname, parts.port)), 5)
-            options.update(max_queue=4, read_limit=4096)
+            options["max_queue"] = 4
+            if "read_limit" in ACCEPTED:  # of websockets before 14
+                options["read_limit"] = 4096
         return await websockets.connect(
             url, ping_interval=None, compression=None, open_timeout=10, close_timeout=1, max_size=None, **options
         )

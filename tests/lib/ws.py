@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import inspect
 import json
 import os
 import queue
@@ -12,6 +13,11 @@ import time
 import urllib.parse
 
 import websockets
+
+
+# From websockets 14 on its argument is called otherwise.
+ACCEPTED = inspect.signature(websockets.connect.__init__).parameters
+HEADERS = "additional_headers" if "additional_headers" in ACCEPTED else "extra_headers"
 
 
 class _Loop:
@@ -44,7 +50,7 @@ class Closed(AssertionError):
 class WebSocket:
     """Reads all the time; recv() hands out frames in order. `texts` holds every frame seen so far."""
 
-    def __init__(self, url, **options):
+    def __init__(self, url, headers=None, **options):
         self._loop = shared_loop()
         self._queue = queue.Queue()
         self.texts = []
@@ -53,6 +59,8 @@ class WebSocket:
         options.setdefault("max_size", None)
         options.setdefault("open_timeout", 15)
         options.setdefault("compression", None)
+        if headers:
+            options[HEADERS] = headers
         self._loop.run(self._open(url, options))
 
     async def _open(self, url, options):

@@ -63,7 +63,7 @@ def expected_reason(frame):
 
 def say(message, with_header):
     def ask(world, token):
-        socket = WebSocket(world.stack.ws, extra_headers=bearer(token) if with_header else None)
+        socket = WebSocket(world.stack.ws, headers=bearer(token) if with_header else None)
         try:
             text = {**message, "user_id": world.user}
             if token is not None and not with_header:

@@ -61,7 +61,7 @@ def connect():
     def one(url, address=None, **headers):
         if address:
             headers["X-Forwarded-For"] = address
-        opened.append(WebSocket(url, extra_headers=headers))
+        opened.append(WebSocket(url, headers=headers))
         return opened[-1]
 
     yield one
@@ -152,7 +152,7 @@ def test_nginx_tells_the_address_and_not_the_client():
     """Through the whole stack: a header of the client's own does not get past nginx."""
     stack = Stack.start(WS_MAX_ADDRESS_CLIENTS=2, API_WORKERS=1)
     try:
-        clients = [WebSocket(stack.ws, extra_headers={"X-Forwarded-For": f"192.0.2.{n}"}) for n in range(3)]
+        clients = [WebSocket(stack.ws, headers={"X-Forwarded-For": f"192.0.2.{n}"}) for n in range(3)]
         refused(clients[2], "too many connections from this address", 30)
         for client in clients[:2]:
             client.subscribe(1)

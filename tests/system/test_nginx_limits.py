@@ -4,7 +4,7 @@ import contextlib
 import time
 
 import pytest
-from websockets.exceptions import InvalidStatusCode
+from websockets.exceptions import InvalidHandshake
 
 from lib.http import Http, assert_problem
 from lib.stack import Stack
@@ -69,7 +69,7 @@ def open_one(limited):
     """Where the address has just asked too often, later."""
     try:
         return WebSocket(limited.ws)
-    except InvalidStatusCode as error:
+    except InvalidHandshake as error:
         raise AssertionError(str(error)) from None
 
 

@@ -39,7 +39,7 @@ def at_every_door(stack, user, task, origin=None, host=None, token=None):
     }
     more = {name: value for name, value in headers.items() if name not in ("Host", "Origin")}
     if host is None:  # the client library says the Host itself
-        socket = WebSocket(stack.ws, origin=origin, extra_headers=more)
+        socket = WebSocket(stack.ws, origin=origin, headers=more)
         try:
             socket.send({"type": "subscribe", "user_id": user})
             found["/ws"] = 101 if socket.recv()["type"] == "subscribe" else 0

@@ -468,13 +468,59 @@ static void test_log_refuses_nothing(void **state)
     assert_int_equal(try_in(SANDBOX_LOG, make_process), 0);
 }
 
+/* ---- before the loop is made ----------------------------------------------------------------------- */
+
+static int make_ring(void)
+{
+    char parameters[512] = {0}; /* more than the kernel's struct */
+    return errno_of(syscall(SYS_io_uring_setup, 4, parameters));
+}
+
+/* What a program does in its right order: 0, or the step that went wrong. */
+static int refuse_ring_then_confine(void)
+{
+    char why[256];
+    if (sandbox_refuse_io_uring(SANDBOX_ON, why, sizeof why) != ERR_OK)
+        return 1;
+    if (make_ring() != ENOSYS)
+        return 2;
+    if (open_to_write() != 0 || make_process() != 0)
+        return 3; /* everything else is still allowed */
+    if (sandbox_enter(SANDBOX_ON, why, sizeof why) != ERR_OK)
+        return 4;
+    return open_to_write() == EPERM ? 0 : 5;
+}
+
+/* SECCOMP=log is to show what SECCOMP=on would do, and there the loop has no ring. */
+static int refuse_ring_in_log(void)
+{
+    char why[256];
+    return sandbox_refuse_io_uring(SANDBOX_LOG, why, sizeof why) != ERR_OK ? 1 : make_ring();
+}
+
+static int refuse_no_ring(void)
+{
+    char why[256];
+    return sandbox_refuse_io_uring(SANDBOX_OFF, why, sizeof why) != ERR_OK ? 1 : confined();
+}
+
+static void test_io_uring_first(void **state)
+{
+    (void)state;
+    if (WITHOUT_SANDBOX)
+        skip();
+    assert_int_equal(try_in(SANDBOX_OFF, refuse_ring_then_confine), 0);
+    assert_int_equal(try_in(SANDBOX_OFF, refuse_ring_in_log), ENOSYS);
+    assert_int_equal(try_in(SANDBOX_OFF, refuse_no_ring), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_refused),        cmocka_unit_test(test_what_would_be_possible),
         cmocka_unit_test(test_a_refusal_is_told_once), cmocka_unit_test(test_threads),
         cmocka_unit_test(test_what_is_needed),         cmocka_unit_test(test_abort),
-        cmocka_unit_test(test_log_refuses_nothing),
+        cmocka_unit_test(test_log_refuses_nothing),    cmocka_unit_test(test_io_uring_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
