@@ -168,6 +168,7 @@ def test_stop_start_reset(record_property):
         assert stack.script("stop", check=False).returncode == 0, "stopping what is stopped is no error"
         told = stack.script("status", "--json", check=False)
         assert told.returncode != 0 and '"up"' not in told.stdout
+        assert {part["restarts"] for part in json.loads(told.stdout)["parts"].values()} == {None}
 
         began = time.monotonic()
         stack.run()
@@ -185,7 +186,7 @@ def test_stop_start_reset(record_property):
 
         interrupted(stack)
 
-        stack.run("--reset")
+        without_adminer(stack, "--reset")
         assert stack.client().get(f"/tasks/{made['id']}").status == 404
         assert stack.epoch() != epoch
         stack.script("stop", timeout=60)
@@ -252,6 +253,23 @@ def interrupted(stack):
     nothing_left(stack)
 
 
+def without_adminer(stack, *arguments):
+    """What the service does not live by and does not start is named and left out; everything else runs."""
+    broken = stack.run_dir.parent / "broken"
+    broken.mkdir()
+    (broken / "php").write_text("#!/bin/sh\necho no plugins here >&2\nexit 1\n")
+    (broken / "php").chmod(0o755)
+    path = os.environ["PATH"]
+    stack.environment["PATH"] = f"{broken}:{path}"
+    done = stack.script("run", "--detach", "--no-build", *arguments, timeout=180)
+    stack.environment["PATH"] = path
+    stack._endpoints = None
+    assert "no plugins here" in done.stderr and "adminer is left out" in done.stderr, done.stderr[-3000:]
+    assert "Adminer " not in done.stdout
+    states = {name: part["state"] for name, part in stack.status()["parts"].items()}
+    assert states == {name: "down" if name == "adminer" else "up" for name in states}
+
+
 def nothing_left(stack):
     """No process of the stack, epmd included, and no port in use."""
     eventually(lambda: not proc.of_stack(stack.run_dir), 5, "no process is left")
@@ -281,6 +299,11 @@ def test_a_part_that_cannot_start_is_named():
         text = done.stdout + done.stderr
         assert done.returncode != 0 and "ws-notifier" in text and "RING_BYTES" in text, text[-3000:]
         nothing_left(stack)
+        # A stack that is down has no age and no restarts.
+        lines = [line.split() for line in stack.script("status", check=False).stdout.splitlines()]
+        rows = [words for words in lines if len(words) > 2]
+        assert rows[0][0] == "part" and {words[0] for words in rows[1:]} == PARTS, rows
+        assert all(words[1:] == ["down", "-", "-", "-"] for words in rows[1:]), rows
     finally:
         stack.stop()
 
