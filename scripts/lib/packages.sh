@@ -24,6 +24,26 @@ packages_missing() {
     comm -23 <(sort -u <<<"$names") <(sort -u <<<"$installed")
 }
 
+# The names of libraries' packages differ from one Debian to the next (libjwt0, libjwt2; libfcgi0ldbl, libfcgi0t64).
+packages_with_libraries_of() {
+    local program library
+    for program in "$@"; do
+        [ -f "$program" ] || die "there is no program $program"
+        for library in $(ldd "$program" | awk -v needed="$(objdump -p "$program" | awk '$1 == "NEEDED" { printf " %s ", $2 }')" \
+            'index(needed, " " $1 " ") && $3 ~ /^\// { print $3 }'); do
+            package_with "$library"
+        done
+    done | LC_ALL=C sort -u
+}
+
+# dpkg knows a file by the name under which it was installed, and /lib leads to /usr/lib.
+package_with() {
+    local found
+    found=$(dpkg-query --search "$1" "/usr$1" "${1#/usr}" 2>/dev/null || true)
+    [ -n "$found" ] || die "no package has $1"
+    printf '%s\n' "${found%%:*}"
+}
+
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
 packages_install() {

@@ -13,7 +13,7 @@ import pytest
 
 from lib import proc
 from lib.http import Http
-from lib.stack import ROOT, Stack
+from lib.stack import BUILD_DIR, ROOT, Stack
 from lib.wait import eventually
 
 PARTS = {"mariadb", "rabbitmq", "fcgi-api", "ws-notifier", "nginx", "adminer"}
@@ -58,6 +58,37 @@ def test_sql(stack):
 def test_help(stack, name):
     done = stack.script("sql" if name == "sql" else name, "--help")
     assert done.stdout.strip(), name
+
+
+def bash(commands, **environment):
+    """With what scripts/packages knows at hand."""
+    text = f'. scripts/lib/common.sh; . scripts/lib/packages.sh; {commands}'
+    done = subprocess.run(["bash", "-euc", text], cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_packages_of_a_programs_libraries():
+    """Their names are this Debian's own (libjwt0 or libjwt2): what an image is told to install brings every library."""
+    program = BUILD_DIR / "ws-notifier"
+    done = subprocess.run([ROOT / "scripts/packages", "--of", program], capture_output=True, text=True, check=True)
+    names = done.stdout.split()
+    assert "librabbitmq4" in names and "libc6" in names and names == sorted(set(names))
+    known = subprocess.run(["dpkg-query", "-W", *names], capture_output=True, text=True)
+    assert known.returncode == 0, known.stderr
+    missing = subprocess.run([ROOT / "scripts/packages", "--of", "/missing"], capture_output=True, text=True)
+    assert missing.returncode == 1 and "/missing" in missing.stderr
+
+
+def test_units_that_packages_bring(tmp_path):
+    """PHP's version is in its unit's name; what was there before stays as it is."""
+    for name in ("nginx.service", "php8.4-fpm.service", "ssh.service"):
+        (tmp_path / name).touch()
+    before = bash("units_there", UNIT_FOLDER=str(tmp_path))
+    assert before == ["nginx.service", "php8.4-fpm.service"]
+    (tmp_path / "php9.0-fpm.service").touch()
+    told = "$'" + r"\n".join(before) + "'"
+    assert bash(f"units_new {told}", UNIT_FOLDER=str(tmp_path)) == ["php9.0-fpm.service"]
 
 
 @pytest.mark.parametrize("arguments", [["--nonsense"], ["--port"], ["--port", "abc"], ["--port", "99999"], ["--port", "-1"]])
