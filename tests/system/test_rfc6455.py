@@ -264,7 +264,11 @@ def test_close(raw):
         raw.recv_frame(5)
 
 
-@pytest.mark.parametrize("after", [frame(OP_CLOSE, struct.pack("!H", 1000)), frame(OP_PING, b"x"), frame(OP_TEXT, PING)])
+@pytest.mark.parametrize(
+    "after",
+    [frame(OP_CLOSE, struct.pack("!H", 1000)), frame(OP_PING, b"x"), frame(OP_TEXT, PING)],
+    ids=["close", "ping", "text"],  # frames are masked at random
+)
 def test_nothing_after_a_close(raw, after):
     raw.send_bytes(frame(OP_CLOSE, struct.pack("!H", 1000)) + after)
     hears(raw, (OP_CLOSE, struct.pack("!H", 1000)))
