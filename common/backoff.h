@@ -10,10 +10,7 @@ struct backoff {
     int64_t current_ms; /* 0: no attempt has failed yet */
 };
 
-#define BACKOFF_INIT(first, most)                                                                            \
-    {                                                                                                        \
-        .first_ms = (first), .most_ms = (most)                                                               \
-    }
+#define BACKOFF_INIT(first, most) ((struct backoff){.first_ms = (first), .most_ms = (most)})
 
 int64_t backoff_next_ms(struct backoff *backoff);
 void backoff_reset(struct backoff *backoff);

@@ -31,13 +31,11 @@ struct table {
     size_t count;
 };
 
-#define TABLE(rows)                                                                                          \
-    {                                                                                                        \
-        rows, sizeof(rows) / sizeof(rows)[0]                                                                 \
-    }
+/* Between braces. */
+#define TABLE(rows) rows, sizeof(rows) / sizeof(rows)[0]
 static const struct table program_tables[][2] = {
-    [CONFIG_FOR_API] = {TABLE(common_rows), TABLE(api_rows)},
-    [CONFIG_FOR_NOTIFIER] = {TABLE(common_rows), TABLE(notifier_rows)},
+    [CONFIG_FOR_API] = {{TABLE(common_rows)}, {TABLE(api_rows)}},
+    [CONFIG_FOR_NOTIFIER] = {{TABLE(common_rows)}, {TABLE(notifier_rows)}},
 };
 
 struct message {

@@ -376,7 +376,7 @@ struct consumer *consumer_new(uv_loop_t *loop, const struct config *config, stru
     consumer->feed = feed;
     consumer->reception = reception;
     consumer->metrics = metrics;
-    consumer->backoff = (struct backoff)BACKOFF_INIT(FIRST_PAUSE_MS, MOST_PAUSE_MS);
+    consumer->backoff = BACKOFF_INIT(FIRST_PAUSE_MS, MOST_PAUSE_MS);
     progress_init(&consumer->progress, config->marker_interval_s * 1000, config->amqp_timeout_ms,
                   2000 * config->amqp_heartbeat_s);
     snprintf(consumer->name, sizeof consumer->name, "ws-notifier %s", consumer->progress.instance);

@@ -16,7 +16,7 @@ struct reception; /* opaque */
 
 /* Heartbeats are sent a few at a time: call reception_beat() this often. */
 #define RECEPTION_BEAT_MS            250
-#define RECEPTION_BEATS(heartbeat_s) ((heartbeat_s)*1000 / RECEPTION_BEAT_MS)
+#define RECEPTION_BEATS(heartbeat_s) (1000 * (heartbeat_s) / RECEPTION_BEAT_MS)
 
 struct reception *reception_new(struct feed *feed, struct hub *hub, struct metrics *metrics);
 void reception_free(struct reception **reception);

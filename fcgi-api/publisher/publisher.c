@@ -353,7 +353,7 @@ enum err publisher_start(const struct config *config, struct metrics *metrics, s
     publisher->config = config;
     publisher->metrics = metrics;
     publisher->pool = pool;
-    publisher->link.backoff = (struct backoff)BACKOFF_INIT(BACKOFF_FIRST, BACKOFF_MOST);
+    publisher->link.backoff = BACKOFF_INIT(BACKOFF_FIRST, BACKOFF_MOST);
     worklist_init(&publisher->outgoing.todo, TODO_MAX);
     flight_init(&publisher->sending.flight);
     atomic_store(&publisher->waiting, true);

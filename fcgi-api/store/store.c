@@ -26,7 +26,7 @@ struct store *store_new(const struct config *config)
     if (!store)
         abort();
     store->config = config;
-    store->backoff = (struct backoff)BACKOFF_INIT(RECONNECT_FIRST_MS, RECONNECT_MOST_MS);
+    store->backoff = BACKOFF_INIT(RECONNECT_FIRST_MS, RECONNECT_MOST_MS);
     return store;
 }
 
