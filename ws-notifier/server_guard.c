@@ -23,6 +23,9 @@ static struct {
     bool told;
 } watched = {.fd = -1};
 
+/* The loop's: another thread that reads, from the broker, has nothing to do with WebSockets. */
+static _Thread_local bool watches;
+
 /* A handshake ends with an empty line. */
 static bool ends_request(const unsigned char *bytes, size_t length)
 {
@@ -46,7 +49,7 @@ static ssize_t look(struct session *session, void *bytes, size_t length)
 ssize_t recv(int fd, void *buf, size_t n, int flags)
 {
     ssize_t length = recvfrom(fd, buf, n, flags, NULL, NULL);
-    if (length <= 0 || fd < 0 || (size_t)fd >= watched.size || (flags & MSG_PEEK))
+    if (!watches || length <= 0 || fd < 0 || (size_t)fd >= watched.size || (flags & MSG_PEEK))
         return length;
     struct session *session = watched.sessions[fd];
     if (session)
@@ -62,6 +65,7 @@ void guard_open(size_t descriptors)
     if (!watched.sessions)
         abort();
     watched.size = descriptors;
+    watches = true;
 }
 
 void guard_close(void)
@@ -69,6 +73,7 @@ void guard_close(void)
     free(watched.sessions);
     watched.sessions = NULL;
     watched.size = 0;
+    watches = false;
 }
 
 /* A client has to wait for the answer to its handshake. What one that did not wait has said already is behind

@@ -153,7 +153,7 @@ def test_each_program_has_an_account_with_few_rights(stack):
         return stack.exec("fcgi-api", "sh", "-c", ask, statement)
 
     assert "Acheter du pain" in as_api("SELECT content FROM tasks WHERE id = 1")
-    for statement in ("CREATE TABLE mine (id INT)", "DROP TABLE tasks", "SELECT * FROM schema_migrations"):
+    for statement in ("CREATE TABLE mine (id INT)", "DROP TABLE tasks", "SELECT * FROM schema_progress"):
         assert "denied" in as_api(statement), statement
     told = stack.exec("rabbitmq", "rabbitmqctl", "--quiet", "list_permissions", "--no-table-headers")
     rights = {line.split("\t")[0]: line.split("\t")[1:] for line in told.splitlines()}
