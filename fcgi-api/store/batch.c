@@ -7,14 +7,11 @@
  * wait for each other. */
 #include "fcgi-api/store/batch.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "fcgi-api/store/internal.h"
 #include "fcgi-api/task/task_json.h"
-
-/* How long a patient batch of several waits for a lock: others' transactions take some ms, and what is held
- * longer is to keep only those waiting that want it. */
-#define WAIT_A_WHILE "SET STATEMENT max_statement_time = 0.05 FOR "
 
 void batch_init(struct batch *batch, size_t capacity)
 {
@@ -176,10 +173,13 @@ static enum err lock_patiently(struct store *store, struct batch *batch)
                                                 to_text(batch->epoch, sizeof batch->epoch)};
     const struct store_result rows = STORE_RESULT(row_columns, keep_row);
     const struct store_result users = STORE_RESULT(user_columns, keep_user);
-    const char *limit = batch->count > 1 ? WAIT_A_WHILE : "";
+    char limit[64] = "";
     struct strbuf ids = {0}, *sql = &batch->sql;
     enum err err = ERR_OK;
 
+    if (batch->count > 1)
+        snprintf(limit, sizeof limit, "SET STATEMENT max_statement_time = %.3f FOR ",
+                 (double)batch->wait_ms / 1000);
     if (add_ids(batch, false, &ids)) {
         strbuf_clear(sql);
         strbuf_printf(sql, "%s" SQL_TASKS_OF_BATCH "%s ORDER BY t.id FOR UPDATE", limit, ids.text);

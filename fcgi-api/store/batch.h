@@ -17,9 +17,11 @@ struct batch_user {
 };
 
 struct batch {
-    /* A patient batch is of one change and waits for what others have locked. Any other leaves out what it
-     * cannot have at once: that change gets ERR_AGAIN, and is to be tried by itself. */
+    /* A patient batch waits for what others have locked: for `wait_ms`, or a second when it is of one change.
+     * Any other leaves out what it cannot have at once: that change gets ERR_AGAIN, and is to be tried again.
+     */
     bool patient;
+    int wait_ms;
     size_t count;
     struct change **changes;
 

@@ -12,6 +12,12 @@
 
 #define ATTEMPTS 2 /* of a whole group; after that each change is tried by itself */
 
+/* How long those that were left out wait together for their locks, at first and then each time: others'
+ * transactions take some ms, and what is held longer is to keep only those waiting that want it. Longer and
+ * longer, because one that waits is the next to have the lock, and one that begins again is the last. */
+#define FIRST_WAIT_MS 50
+#define WAIT_GROWTH   4
+
 struct commit_group {
     pthread_mutex_t mutex;
     bool led;
@@ -180,14 +186,15 @@ static void commit(struct commit_group *group, struct store *store, struct batch
 
 /* On a connection of the pool. Those whose time is over are answered. */
 static void commit_beside(struct commit_group *group, struct store *shared, struct change **changes,
-                          size_t count, bool patient)
+                          size_t count, int wait_ms)
 {
     struct batch batch;
     count = drop_late(changes, count);
     if (count == 0)
         return;
     batch_init(&batch, count);
-    batch.patient = patient;
+    batch.patient = wait_ms > 0;
+    batch.wait_ms = wait_ms;
     batch.changes = changes;
     batch.count = count;
     commit(group, shared, &batch, count == 1 ? STORE_ATTEMPTS_MAX : 1);
@@ -262,9 +269,13 @@ static void lead_these(struct commit_group *group, struct store *shared, struct 
     for (size_t i = 0; i < count; i++)
         going[i] = taken[i];
     size_t left = count;
-    for (bool patient = true; left > 1; patient = !patient) {
-        commit_beside(group, shared, going, left, patient);
+    for (int wait_ms = FIRST_WAIT_MS; left > 1; wait_ms *= WAIT_GROWTH) {
+        commit_beside(group, shared, going, left, wait_ms);
         left = keep_left_out(going, left);
+        if (left > 1) {
+            commit_beside(group, shared, going, left, 0);
+            left = keep_left_out(going, left);
+        }
     }
     if (left == 1)
         going[0]->goes_alone = true;
@@ -289,6 +300,6 @@ enum err commit_group_run(struct commit_group *group, struct store *shared, stru
     sem_destroy(&change->woken);
     log_set_request_id(change->origin->request_id);
     if (change->state == CHANGE_GOES_ALONE)
-        commit_beside(group, shared, (struct change *[]){change}, 1, true);
+        commit_beside(group, shared, (struct change *[]){change}, 1, FIRST_WAIT_MS);
     return change->err;
 }

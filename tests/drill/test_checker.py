@@ -338,7 +338,7 @@ def test_lingering():
         ("processes", {"fcgi-api": 9, "ws-notifier": 2}, "8 processes before, 9 after"),
         ("descriptors", {"ws-notifier": 40}, "20 descriptors before, 40 after"),
         ("memory_kb", {"ws-notifier": 90_000}, "9000 KiB before"),
-        ("database", 17, "17 database connections of 8 workers"),
+        ("database", 81, "81 database connections of 8 workers"),
         ("broker", 11, "11 broker connections"),
         ("queues", ["tasks_completed", "x"], "queues before"),
     ],

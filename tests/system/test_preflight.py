@@ -107,7 +107,7 @@ def test_a_directory_that_cannot_be_looked_into(stack, tmp_path):
     hidden = tmp_path / "hidden"
     hidden.mkdir(mode=0o700)
     tmp_path.chmod(0o755)
-    for parent in list(tmp_path.parents)[:2]:
+    for parent in list(tmp_path.parents)[:3]:
         parent.chmod(parent.stat().st_mode | 0o055)
     done = subprocess.run(
         ["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups", ROOT / "scripts" / "stop"], cwd="/",
