@@ -102,9 +102,9 @@ def test_messages_that_come_in_part_are_counted(tmp_path):
     """Each holds 8,000 bytes, before anybody has said who it is; a sixteenth of the memory is for all of them."""
     with notifier(tmp_path / "log", NOTIFIER_MEMORY_BYTES=1_000_000, WS_MAX_CLIENTS=50) as one:
         sockets = [RawWebSocket(one.url) for _ in range(20)]
-        for each in sockets:
+        for number, each in enumerate(sockets, 1):  # one after the other: a busy notifier reads them in any order
             each.send_frame(OP_TEXT, b"x" * 8000, final=False)
-        eventually(lambda: one.metric('closed_total{reason="slow"}') >= 12, 10, "the first ones are closed")
+            eventually(lambda: one.metric('closed_total{reason="slow"}') >= number - 8, 10, "the first ones are closed")
         assert 40_000 < one.metric("memory_bytes") < 150_000
         assert sockets[0].until_closed() == 4408
         sockets[-1].send_frame(OP_CONTINUE, b"x")
