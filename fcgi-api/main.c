@@ -5,6 +5,7 @@
  * Reading on: api/routes.c (every call), http/dispatch.c (what happens to a request), store/store.h (the
  * database in our words), publisher/publisher.h (the thread). */
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +25,8 @@
 #include "fcgi-api/http/fcgi_server.h"
 
 #define PUBLISHER_DEADLINE_MS 2000
+#define LARGE_BLOCK           131072
+#define HEAPS                 4
 #define LATE                  3 /* exit status: some request took too long to be waited for */
 
 static void print_help(void)
@@ -64,6 +67,14 @@ static int give_up(const char *why)
 {
     log_error("cannot start: %s", why);
     return fail_slowly();
+}
+
+/* Each thread may get a heap of its own, and keeps there what the largest list it ever made took. Large
+ * blocks go back to the system at once instead, and some heaps are enough for all. */
+static void limit_heaps(void)
+{
+    mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
+    mallopt(M_ARENA_MAX, HEAPS);
 }
 
 /* The request threads commit, and the publisher is told. */
@@ -110,6 +121,7 @@ int main(int count, char **arguments)
     if (cors_check(&config, why, sizeof why) != ERR_OK)
         return give_up(why);
 
+    limit_heaps();
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     drain_install();
     if (sandbox_enter((enum sandbox_mode)config.seccomp, why, sizeof why) != ERR_OK)

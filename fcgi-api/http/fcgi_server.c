@@ -18,6 +18,7 @@
 
 #define LISTEN_FD      0
 #define LOOK_S         1 /* a thread that waits for a request looks so often whether it is to leave */
+#define KEPT_BYTES     32768
 #define PEER_TIMEOUT_S 2 /* nginx sends and fetches at once; a peer that does not is gone */
 
 /* A request thread. Its buffers are the same ones for every request. */
@@ -63,6 +64,13 @@ static void write_out(FCGX_Stream *stream, const struct strbuf *text)
     FCGX_PutStr(text->text, (int)text->length, stream);
 }
 
+/* A thread keeps its buffers, but not the largest that it ever needed: there are many threads. */
+static void let_go(struct strbuf *buffer)
+{
+    if (buffer->capacity > KEPT_BYTES)
+        strbuf_free(buffer);
+}
+
 static void serve(struct server_thread *self)
 {
     const struct fcgi_server *server = self->server;
@@ -75,6 +83,9 @@ static void serve(struct server_thread *self)
     response_render(&self->response, self->request.method == METHOD_HEAD, &self->wire);
     write_out(self->fcgi.out, &self->wire);
     request_end(&self->request);
+    let_go(&self->wire);
+    let_go(&self->response.body);
+    let_go(&self->request.body);
 }
 
 /* Before the library closes a connection it waits until the peer has closed it, too (or 2 s), lest a reset
