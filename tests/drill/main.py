@@ -24,7 +24,7 @@ from .plan import NAMES, strikes
 from .probe import Probe
 from .writers import Pace, Writer
 
-USERS, CLIENTS, WRITERS, NOTIFIERS, WORKERS = 40, 100, 24, 2, 8
+USERS, CLIENTS, WRITERS, NOTIFIERS, WORKERS = 40, 100, 24, 2, 4
 QUIET_S = 90
 
 MISSED, MISSED_LIMIT_S = 5000, 1.0  # who was away for so many events has them within
@@ -32,7 +32,9 @@ RING_SETTINGS = ("RING_BYTES", "RING_AGE_S", "NOTIFIER_MEMORY_BYTES", "WS_QUEUE_
 
 # Heartbeats often enough to matter in minutes. A notifier reads as much of the stream at its start as its ring is
 # to hold, and RabbitMQ gives it some thousands a second: two minutes are enough for who is away for seconds.
-SETTINGS = {"API_WORKERS": WORKERS, "WS_HEARTBEAT_S": 4, "RING_AGE_S": 120, "ADMINER_PORT": "off", "LOG_LEVEL": "info"}
+# What the broker confirmed is kept until one publisher has seen it alive for HEAL_WINDOW_S; here publishers die every few
+# seconds, and with the default of 60 all that was ever written would be kept, and go to a restarted broker again.
+SETTINGS = {"HEAL_WINDOW_S": 5, "API_WORKERS": WORKERS, "WS_HEARTBEAT_S": 4, "RING_AGE_S": 120, "ADMINER_PORT": "off", "LOG_LEVEL": "info"}
 
 
 def arguments(argv):
