@@ -5,7 +5,7 @@
  *   publish.c   sending, never more than the socket takes at once
  *   frames.c    receiving: the frame state machine behind amqp_link_poll()
  *   mark.c      what tells a broker, or a queue, from another of the same name
- *   headers.c   a message's headers, whoever made them, as struct event_meta */
+ *   headers.c   a message's headers, of any publisher, as struct event_meta */
 #ifndef CARILLON_AMQP_INTERNAL_H
 #define CARILLON_AMQP_INTERNAL_H
 

@@ -2,7 +2,7 @@
  * in.
  *
  * A queue has no identity in AMQP, but a binding goes with it: a durable exchange of our own is bound to
- * the queue once it holds what it should. Whoever deletes the queue, or wipes the broker, takes the
+ * the queue once it holds what it should. Deleting the queue, or wiping the broker, takes the
  * binding away too, and a message sent through that exchange comes back. The queue is bound to the events'
  * exchange at the same time and not before: into a new one nothing goes until it has been looked after.
  *

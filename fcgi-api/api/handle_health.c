@@ -4,7 +4,7 @@
 #include "fcgi-api/http/problem.h"
 #include "fcgi-api/publisher/health.h"
 
-/* This worker answers; nothing else is looked at, so a sick database gets nobody restarted. */
+/* This worker answers. Nothing else is looked at, so that a sick database does not get workers restarted. */
 void handle_alive(struct app *app, struct request *request, struct response *response)
 {
     (void)app;

@@ -46,7 +46,7 @@ static void end_batch(struct publisher *publisher)
     publisher_forget_batch(publisher);
 }
 
-/* The next users in the line; one who has much comes alone. */
+/* The next users in the line; a user with many events is read alone. */
 static void take_ranges(struct publisher *publisher)
 {
     struct outgoing *out = &publisher->outgoing;

@@ -8,8 +8,8 @@
  *   drain.c      outbox -> broker, and out of the outbox when confirmed
  *   send.c       one message, at the bottom
  *
- * and, without I/O:  worklist.h (who has something), pace.h (when it is sent), flight.h (what is under way),
- *   retention.h (what time it is for purging), health.h (what others are to know of it)
+ * and, without I/O:  worklist.h (which users have events), pace.h (when it is sent), flight.h (what is under
+ * way), retention.h (what time it is for purging), health.h (what others are to know of it)
  *
  * A function that returns enum err says ERR_CLOSED when the connection is no good any more; why is in
  * `publisher->why`. It has dropped nothing: its caller hands that on, up to publisher.c. */
