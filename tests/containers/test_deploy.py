@@ -61,6 +61,8 @@ class Deployed(Compose):
         return accepted(lambda: self.https.post("/tasks", {"user_id": user, "content": content}, headers=headers))
 
     def subscribed(self, user, **more):
+        """A notifier that has not caught up answers nobody; after a start its broker and its name server take their time."""
+        eventually(lambda: self.https.get("/notifier/readyz").status == 200, 60, "the notifier has caught up")
         trusting = ssl.create_default_context(cafile=self.certificate)
         socket = WebSocket(f"wss://localhost:{PORTS['TLS_PORT']}/ws", ssl=trusting, headers=self.headers(user))
         socket.answer = socket.subscribe(user, **more)
@@ -159,7 +161,6 @@ def test_backup_and_restore(stack, user):
              "docker compose start fcgi-api ws-notifier nginx": f"podman start {others}"}  # fmt: skip
     stack.follow("Backups", restores.match, here)
     stack.wait_healthy()
-    eventually(lambda: stack.https.get("/notifier/readyz").status == 200, 30, "the notifier has caught up")
     assert stack.https.get(f"/tasks/{task['id']}", headers=stack.headers(user)).status == 404
     # Who is faster than the API's word of the new epoch is answered from the old one, and told a moment later.
     socket = stack.subscribed(user, since=cursor)
