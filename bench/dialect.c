@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Carillon, the twin with `ws`, nchan, MQTT: what a client says and how it understands the answers. */
 #include "bench/dialect.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How each push server wants to be spoken to. A client subscribes to one user and hears his events. */
 #ifndef CARILLON_BENCH_DIALECT_H
 #define CARILLON_BENCH_DIALECT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* epoll, addresses, and the end with a reason. */
 #include "bench/loop.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One epoll loop for thousands of sockets: who waits for what, and the time. One thread, one loop. */
 #ifndef CARILLON_BENCH_LOOP_H
 #define CARILLON_BENCH_LOOP_H

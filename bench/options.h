@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a run of wsload was asked to do; its head (bench/wsload.c) explains the options. */
 #ifndef CARILLON_BENCH_OPTIONS_H
 #define CARILLON_BENCH_OPTIONS_H

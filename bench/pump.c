@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Events straight into the stream and out of it, without API and database: how fast the notifier can be fed,
  * and how fast a reader without any work of its own reads.
  *

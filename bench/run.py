@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The benchmark itself; scripts/bench builds what it needs and starts it."""
 
 import argparse

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "bench/samples.h"
 
 #include <stdio.h>

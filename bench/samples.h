@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Measured values, all of them kept: percentiles are exact. */
 #ifndef CARILLON_BENCH_SAMPLES_H
 #define CARILLON_BENCH_SAMPLES_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "bench/tally.h"
 
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Every event, every delivery that is expected of it, and what has come of it.
  *
  * Event n is for the user at place user_of[n]; client i hears the user at place i % users. So each event is

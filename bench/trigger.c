@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* HTTP over kept connections, and MQTT over one WebSocket. */
 #include "bench/trigger.h"
 

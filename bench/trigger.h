@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What makes the load: requests over a number of slots, one at a time each. */
 #ifndef CARILLON_BENCH_TRIGGER_H
 #define CARILLON_BENCH_TRIGGER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A load program for push servers: opens clients, makes events, and counts every delivery.
  *
  *   wsload --dialect carillon|twin|nchan|nchan-meta|mqtt --ws HOST:PORT/PATH --clients N [--users U]

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The client's end of a WebSocket. What arrives is read into one buffer for all sockets and handled there;
  * a socket keeps bytes of its own only while a message is incomplete. */
 #include "bench/wsock.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The client's end of a WebSocket (RFC 6455), as small as a load program wants it: no fragments, no
  * extensions. Pings are answered. */
 #ifndef CARILLON_BENCH_WSOCK_H

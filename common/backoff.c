@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Growing, jittered pauses. */
 #include "common/backoff.h"
 

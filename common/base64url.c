@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reading base64url. */
 #include "common/base64url.h"
 

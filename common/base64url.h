@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Base64 for URLs without padding (RFC 4648, section 5), as tokens have it; strictly. */
 #ifndef CARILLON_BASE64URL_H
 #define CARILLON_BASE64URL_H

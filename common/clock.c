@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reading the clocks and writing times the way the contracts want them. */
 #include "common/clock.h"
 

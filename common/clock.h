@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Time: wall clock for what people and other machines see, monotonic clock for deadlines. */
 #ifndef CARILLON_CLOCK_H
 #define CARILLON_CLOCK_H

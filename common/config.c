@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reading the settings. The table in config.h is turned into rows that know their place in the struct; one
  * parser a kind fills it in. */
 #include "common/config.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Settings: one table, read from the environment once at start into a const struct.
  *
  * Each row is  X(KIND, field, NAME, default, min, max, meaning)  with KIND one of

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reading and writing cursors. */
 #include "common/cursor.h"
 

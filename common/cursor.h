@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A cursor says "I have everything of this user up to seq" and, in its long form, "and everything
  * that reached the stream before that second". Opaque to clients; on the wire "<epoch>:<seq>" or
  * "<epoch>:<seq>:<time>", time in seconds since 1970. */

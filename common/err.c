@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Names of the error codes, for logs. */
 #include "common/err.h"
 

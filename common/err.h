@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The one list of ways an operation can end. Functions that can fail return it; the place that
  * talks to the outside (response.c, protocol.c) is the only one that turns it into a status code. */
 #ifndef CARILLON_ERR_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The event contract's texts. */
 #include "common/event.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The event contract: the one thing the two programs share.
  *
  * An event's body is the exact text of the frame a browser gets; it is made once, in the write's

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Strict reading of JSON. The text is checked before cJSON sees it (encoding, NUL, escaped NUL, depth) and
  * the tree after it (duplicate keys, numbers out of range). */
 #include "common/json.h"

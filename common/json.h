@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Strict reading of JSON (RFC 8259) from outside, on top of cJSON, which forgives too much: it keeps
  * duplicate keys, cuts strings at \u0000, takes bad UTF-8 and numbers such as 1e400. */
 #ifndef CARILLON_JSON_H

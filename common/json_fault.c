@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One pass by RFC 8259's grammar that stops at the first byte that does not belong there. */
 #include "common/json_fault.h"
 

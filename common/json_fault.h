@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Where a text stops being JSON, and what it looks like instead: for the person who sent it. Needed only once
  * json_parse_object() has refused the text, and so apart from it. */
 #ifndef CARILLON_JSON_FAULT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Log lines: formatted into one buffer, escaped, written with one write(2), or several together. Never waits
  * for long: what the reader does not take is kept, and then left out and counted. */
 #include "common/log.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One line per happening on standard error, as text or JSON (LOG_FORMAT), written in whole lines so that
  * those of several processes never mix: a pipe takes PIPE_BUF bytes as one piece. The request id of the
  * thread's current work is added to every line. Never pass a secret. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Metric values in one mapping of 64-bit atomics, laid out in the order of the table: a counter or gauge has
  * one cell, a histogram one per bucket, then count and sum. The mapping's first cells tell its shape. */
 #include "common/metrics.h"

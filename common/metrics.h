@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Counters, gauges and histograms, written out as Prometheus text (exposition format 0.0.4).
  *
  * A program has one table of metrics (an X-macro of its own) and one struct metrics over it. The

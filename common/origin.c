@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Comparing origins and names of hosts. */
 #include "common/origin.h"
 

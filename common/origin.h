@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Which pages may use the service, and by which names of its own: the Origin and the Host that a browser
  * sends, against ALLOWED_ORIGINS and SERVER_NAME.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Looking at a key with libcrypto. libjwt would take any key for any algorithm of its family. */
 #include "common/public_key.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Somebody's public key in PEM: which signatures it can check. */
 #ifndef CARILLON_PUBLIC_KEY_H
 #define CARILLON_PUBLIC_KEY_H

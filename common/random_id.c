@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Random names. */
 #include "common/random_id.h"
 

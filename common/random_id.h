@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Random names from the kernel's generator (getrandom(2)). */
 #ifndef CARILLON_RANDOM_ID_H
 #define CARILLON_RANDOM_ID_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The filter, by libseccomp. Which calls are which is in sandbox_calls.h.
  *
  * Refused calls raise SIGSYS, whose handler writes the log line and lets the call return EPERM: the signal

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a program gives up once it has started. Whoever takes it over by a hole in it finds a process that
  * cannot run another program, cannot make another process or look into one, cannot write, make, rename or
  * delete a file, and cannot get these back: the kernel refuses the calls (seccomp). What stays is what the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The system calls both programs live by, and those they will never make; for sandbox.c only. Names: a call
  * that this processor or this libseccomp does not have is left out. What is in neither list does not exist
  * (ENOSYS).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A growing text, always NUL-terminated. Allocation failure is fatal: callers bound their sizes. */
 #ifndef CARILLON_STRBUF_H
 #define CARILLON_STRBUF_H

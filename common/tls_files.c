@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Whether a file is what its setting says. */
 #include "common/tls_files.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The files a client of TLS needs (AMQP_TLS_*, DB_TLS_*), looked at when a program starts: a file that is
  * missing or is something else stops it with the setting's name, where later it would be one of many reasons
  * for no connection. They are read again for each connection, so a renewed one needs no restart. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Judging tokens.
  *
  * The library would take any HS algorithm for a secret, no key for no signature, a claim given twice and an

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Bearer tokens: who is asking. A compact JWT is taken apart and judged here, for the API's header and the
  * notifier's messages alike. The only file that knows libjwt, which is asked for one thing: whether the
  * signature is that of the key. Everything else is checked by ourselves, strictly (TOKEN_FAULTS).

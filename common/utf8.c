@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* UTF-8 by the table of RFC 3629, section 4. */
 #include "common/utf8.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The rows of api_metrics.h as a table. */
 #include "fcgi-api/api_metrics.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The pool's metrics: one table, shared by all workers through API_STATS_FILE. */
 #ifndef CARILLON_API_METRICS_H
 #define CARILLON_API_METRICS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the handlers of one thread work with. Made by main(). */
 #ifndef CARILLON_APP_H
 #define CARILLON_APP_H

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # What a container of this image does, by its command:
 #
 #   fcgi-api   becomes the pool: API_WORKERS processes, and FCGI_BACKLOG requests that may wait for one of them

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Healthy: a worker of the pool answers. Whether database and broker are there is /readyz's to say: a pool
 # that waits for its database is not helped by being taken away.
 export REQUEST_METHOD=GET REQUEST_URI=/healthz SCRIPT_NAME=/healthz DOCUMENT_URI=/healthz QUERY_STRING='' \

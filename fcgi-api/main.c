@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* fcgi-api: a worker of the FastCGI pool. HTTP in, one transaction, HTTP out, in API_THREADS threads; one
  * more thread carries the events to the broker. Started by spawn-fcgi and multiwatch, as many times as the
  * pool is large.

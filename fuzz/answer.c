@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reading answers. */
 #include "fuzz/answer.h"
 

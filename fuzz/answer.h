@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* An answer as it goes to nginx, read strictly. */
 #ifndef CARILLON_FUZZ_ANSWER_H
 #define CARILLON_FUZZ_ANSWER_H

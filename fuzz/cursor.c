@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Cursors. An input is one, as it stands in a query, a header or a message. */
 #include "fuzz/fuzz.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a broker sends, frame by frame, and what becomes of it. The frames go through a socket into the
  * library and our state machine; deliveries go on to the feed and three browsers. An input is frames: type (1
  * byte), channel (1), length (2, big endian), so many bytes of payload */

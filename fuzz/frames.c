@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a WebSocket's peer says, byte by byte. An input is the size of the pieces in which it comes, and the
  * bytes; they are looked at in those pieces and at once, and what becomes of them must be the same. */
 #include "fuzz/fuzz.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Helpers of the fuzz targets, and a reader of JSON that shares no line with the one it judges. */
 #include "fuzz/fuzz.h"
 

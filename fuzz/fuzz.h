@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What every fuzz target needs. A target is one file whose LLVMFuzzerTestOneInput() takes bytes as somebody
  * outside could send them, puts them through the real code, and CHECK()s what must hold for any of them. How
  * an input looks is at the head of each. See docs/security.md, and scripts/fuzz --help. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What browsers say, through the whole notifier but its sockets (tests/property/shim.c). An input is lines:
  *   o|k              the first: open, or a service with keys
  *   a|b|c TEXT       one of three browsers says it

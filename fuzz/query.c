@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Queries and percent-encoding. An input is what stands behind the question mark. */
 #include "fuzz/fuzz.h"
 

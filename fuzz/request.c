@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Whole requests: parameters and body, gates, routing, handlers, and the answer as nginx gets it. The
  * database is a stand-in that checks what it is asked for. An input: o|k        open, or a service with keys
  *   a..m       what the database answers (enum err)

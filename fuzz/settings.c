@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Settings. An input: lines NAME=value of the environment; what a NAME_FILE is given is that file's content
  * (none: a file that is not there). A backslash in it is a newline. */
 #include "fuzz/fuzz.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* JSON as it comes from outside, and tasks in it. An input is a body. */
 #include "fuzz/fuzz.h"
 

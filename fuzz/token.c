@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tokens. An input's first letter says what it is:
  *   r   a token as it stands in a header or message, "Bearer " and all
  *   s   header, a newline, claims: both as JSON, signed here with the secret, as the issuer would

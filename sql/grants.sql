@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- What each account may do with the tables; scripts/migrate applies it after the migrations, each time.
 -- :api and :adminer stand for the accounts themselves (API_ACCOUNT, ADMINER_ACCOUNT). None of them may change a table
 -- itself, and each row here is one that fcgi-api/store/statements.h needs: tests/system/test_accounts.py compares.

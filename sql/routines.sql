@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- Triggers and procedures: what the database does by itself. Not a migration but the newest state, every one replaced as
 -- a whole; scripts/migrate applies this file after the migrations whenever it has changed, one is missing, or one belongs
 -- to an account that may not be here (a dump keeps names of accounts, and what belongs to one that is missing fails).

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Fixtures on the real parts only: every test talks to a running stack."""
 
 import os

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Every address is an IPv6 one: IPv4 lies in ::ffff:0:0/96. */
 #include "ws-notifier/address.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Where somebody comes from, as limits see it: an IPv4 address, or the first half of an IPv6 address, for a
  * household or a server has all of the second. */
 #ifndef CARILLON_ADDRESS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The rules of admission; what follows from them is the reception's business. */
 #include "ws-notifier/admission.h"
 

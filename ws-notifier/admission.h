@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Whom a socket speaks for, and whom it may hear. One socket has one identity: that of its first token. A
  * fresh token of the same user takes the place of the one before; one of another user does not belong there.
  */

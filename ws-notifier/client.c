@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A socket's queue. It exists only while something waits: most sockets are idle most of the time, and there
  * are thousands. */
 #include "ws-notifier/client.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One browser's socket as the notifier sees it: a bounded queue of frames, and whether and why it is to be
  * closed. In the queue a replay takes one place, however long it is: its frames are fetched one by one when
  * the socket has room for them. Knows nothing of the WebSocket library: `wake` tells the server that there is

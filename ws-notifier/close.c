@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The table of close.h, by code. */
 #include "ws-notifier/close.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Why a socket is closed by us: one table. Beyond the protocol's own codes the status is 4000 + the HTTP
  * status that says the same. Clients tell causes with one status apart by the reason: docs/protocol.md lists
  * them, and they do not change. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* States of the consumer, each change in one function:
  *
  *     pausing ──timer──► opening ──link──► reading ──lost()──► pausing

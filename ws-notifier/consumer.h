@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The way from the broker: keeps a link to it, reads the stream on the event loop and feeds it to the feed;
  * after an outage it goes on where it was. */
 #ifndef CARILLON_CONSUMER_H

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Healthy: the event loop answers. Whether the broker is there is /readyz's to say.
 set -euo pipefail
 exec 3<>"/dev/tcp/127.0.0.1/${WS_PORT:-3081}"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The stream's reader.
  *
  * While history is read back at the start, events only fill the ring. From the first time that the end of

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the stream says, made into what browsers hear: each message is told apart (event, another program's,
  * marker, beacon, nonsense), events enter the ring and go to the hub. Knows the epoch, how far the stream
  * has been read, and what can be promised because of it.

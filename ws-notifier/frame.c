@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Frames: one allocation each, counted references. An event for a thousand sockets is one frame and a
  * thousand references, so what a storm costs in memory is pointers. */
 #include "ws-notifier/frame.h"

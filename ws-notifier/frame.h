@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A text for browsers, made once and shared by everybody who gets it: the ring keeps it for those who
  * come back, each socket's queue holds a reference until it is sent. One thread only. */
 #ifndef CARILLON_FRAME_H

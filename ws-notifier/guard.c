@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A state for each byte of a frame's head; payloads are passed over, except of pings and closes, which are
  * short and kept until they are whole. */
 #include "ws-notifier/guard.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a WebSocket's peer says, looked at before the library reads it. libwebsockets (4.1 to 4.5) takes
  * frames that are not masked; answers only the oldest of several pings; holds the payload of a pong to be
  * text, after a text; leaves without a word after a control frame that is too long or a close with a reason

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The rules of the opening handshake, in the order in which a client's author would mend them. */
 #include "ws-notifier/handshake.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Users in the order in which they began to wait; nearly always there are none. */
 #include "ws-notifier/held.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Events that came before their predecessor, kept until it comes: an unclean end of a broker can leave a hole
  * that publishers fill within seconds. Per user, in order, for a bounded time and in bounded memory; what is
  * to happen with them the feed decides. No clock of its own: `now_ms` is monotonic. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Two ways lead to a subscription: from its user (a hash, then a list: an event arrives) and from its client
  * (a list: a message arrives, or the socket goes). A third list holds those that wait for their answer; the
  * same links serve, once it is live, to share out the heartbeats over time. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Who hears what: users, and the subscriptions of sockets to them.
  *
  * A subscription remembers the last event it has (`last_seq`) and takes only what is newer, so it does not

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Accepts in slices: a crowd that comes at once is let in over several turns of the loop, between which those
  * who are in are served. */
 #include "ws-notifier/listener.h"

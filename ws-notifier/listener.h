@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Listening TCP sockets on the event loop, one for each address that a name has here. They are ours and not
  * the WebSocket library's, so that the address may be any that the system can resolve, and accepting can
  * pause and stop by itself. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One thread, one loop: browsers, broker, timers and signals take turns, so nothing needs a lock.
  *
  * Leaving: the door is closed and everybody asked to go; when they have, or time is up, the broker is let

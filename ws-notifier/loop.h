@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The notifier's life: everything is made and joined here, runs on one libuv loop, and is taken down again
  * on SIGTERM or SIGINT. */
 #ifndef CARILLON_LOOP_H

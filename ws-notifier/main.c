@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* ws-notifier: pushes what happens to tasks into browsers. Reading order: this file, loop.c (what there is
  * and how it is joined), then the way of an event: consumer, feed, ring, hub, client, server; then the way of
  * a browser's message: server, reception, protocol. */

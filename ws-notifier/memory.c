@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is kept is counted where it is kept; here it is only summed up. What the libraries hold for a socket
  * can not be asked for: it was measured (docs/performance.md). */
 #include "ws-notifier/memory.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One bound for what the notifier keeps: recent events, queues, sockets. Each queue and the ring have a bound
  * of their own; this one holds when many of them are large at once.
  *

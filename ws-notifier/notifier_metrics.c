@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The table of notifier_metrics.h as data. */
 #include "ws-notifier/notifier_metrics.h"
 

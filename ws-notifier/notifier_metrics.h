@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The notifier's metrics: one table. */
 #ifndef CARILLON_NOTIFIER_METRICS_H
 #define CARILLON_NOTIFIER_METRICS_H

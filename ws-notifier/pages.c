@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A table of paths; every page is made anew. */
 #include "ws-notifier/pages.h"
 

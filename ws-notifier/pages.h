@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The few things the notifier says over plain HTTP: is it alive, is it ready, its metrics, and to everybody
  * else that this is a place for WebSockets. */
 #ifndef CARILLON_PAGES_H

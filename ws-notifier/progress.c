@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The first marker of a link waits until history is over: a fresh message, or a quiet moment. A broker under
  * an alarm stops listening to a connection once it has published, to its acknowledgements too: one that asked
  * at once would not get the rest of its history before the alarm is over. One that asked too early all the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How far one reader has read the stream: pure bookkeeping, told of what is sent and received, asked what to
  * do next. No I/O and no clock of its own: all `now_ms` are monotonic milliseconds.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The dialogue with a browser. Everything that comes in is refused unless it is exactly what the contract
  * knows: a field that is misspelt should be found by its author at once. */
 #include "ws-notifier/protocol.h"

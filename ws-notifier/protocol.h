@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What browsers say and are told: JSON in, a typed message; facts in, JSON out. docs/protocol.md is the
  * same for people. */
 #ifndef CARILLON_PROTOCOL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Two maps: addresses and users that have something now. An address stays a little longer than its last
  * connection, until its handshakes are forgiven; otherwise coming and going would cost it nothing. */
 #include "ws-notifier/quota.h"

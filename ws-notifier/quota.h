@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How much one may have: connections and handshakes of one address, connections and subscriptions of one
  * user, messages and bytes of one connection. Each limit is a setting (WS_MAX_...); 0 is none, and then
  * nothing is kept for it. A user is who a token says (its sub): where none is asked for, anybody could use up

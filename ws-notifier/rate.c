@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The generic cell rate algorithm. In nanoseconds, and rounded up: a byte at 100 MB/s is 10 ns, and what is
  * rounded down to nothing is not limited at all. */
 #include "ws-notifier/rate.h"

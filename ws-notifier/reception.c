@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Answering browsers.
  *
  * A subscription with `since` is a promise (nothing missed, nothing twice), so its answer waits until the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Where browsers are received: takes their messages, answers, replays what a cursor's owner has missed, and
  * sends heartbeats. Sits between protocol (texts), feed (what can be promised) and hub (who hears). */
 #ifndef CARILLON_RECEPTION_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* When may a cursor (seq, time) of a user be served from here?
  *
  *   - His events from some seq `whole_from` up to his newest are here without a hole, and the cursor's seq is

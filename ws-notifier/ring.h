@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Recent events of all users, kept for those who come back: one ring in the order of the stream, bounded
  * in bytes and in age, with an index of each user's events by their number.
  *

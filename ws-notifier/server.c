@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* libwebsockets on our libuv loop.
  *
  * Of the library's own services two are left unused. Its listening socket: ours can take any address, and

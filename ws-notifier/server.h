@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The door: listens on WS_HOST:WS_PORT, speaks HTTP and WebSocket, and is the only file that knows
  * libwebsockets. Everything a browser says goes to the reception; everything it hears comes out of its
  * client's queue. */

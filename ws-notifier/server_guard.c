@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What WebSockets say, before the library reads it.
  *
  * The library has no place for that between its reading and its parser. But it reads with recv(), and a

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Requests that do not become WebSockets: a page and goodbye, or, at /events, the feed for as long as the
  * client stays. */
 #include "ws-notifier/server_internal.h"

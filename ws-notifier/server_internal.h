@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the files behind server.h share, and the only place that includes libwebsockets.
  *
  *   server.c          the door: opening, callbacks, time, turns, closing

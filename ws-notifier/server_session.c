@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One socket with a client behind it: what comes in goes to the reception, what waits in the client's queue
  * goes out, and who shows no life for too long is dropped. */
 #include "ws-notifier/server_internal.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is sent to WebSockets.
  *
  * The library's way is to ask it for a callback when a socket is writeable, and to write one message then. On

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Frames are our own texts, so what is needed of them is found without parsing: the type is the first member,
  * and where there is a cursor, it is the third. */
 #include "ws-notifier/sse.h"

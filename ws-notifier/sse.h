@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Server-Sent Events: the same feed for `curl -N` and EventSource. A request is made into the subscribe
  * message that a WebSocket would have sent, and every frame into an event whose id is its cursor.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A file of its own, since the kernel's header, which knows more than the C library's, does not go with it.
  */
 #include "ws-notifier/tcp.h"

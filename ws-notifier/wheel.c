@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Slots are doubly linked circles, so that an entry leaves without knowing which one it is in. */
 #include "ws-notifier/wheel.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* When each of many is to be looked at again: a timing wheel. One tick of one timer looks only at those whose
  * time has come; with ten thousand sockets, walking past all of them each time was half of what the notifier
  * did at rest.

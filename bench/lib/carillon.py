@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A whole Carillon stack of the benchmark's own, from this checkout or from another revision."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Cost as work grows: each function returns one plot.
 
     {"name", "title", "x", "y", "logx", "series": {subject: [[x, y], ...]}, "text"}"""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The eight measures. Each is a function of the session that returns what report.py shows:
 
     {"title", "unit", "better": "more" | "less", "rows": {subject: figures}, "goals": [...], "notes": [...]}

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What people would use instead. Each has a folder in bench/peers with a README that says why it is fair.
 
 A subject of a measure has some of: name; http (address of the API); ws, dialect (where and how clients listen);

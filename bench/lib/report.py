@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """results.json -> benchmarks.md and SVG plots."""
 
 import json

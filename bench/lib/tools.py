@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What every measure needs: progress, processes, ports, the load programs, medians."""
 
 import json

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: MIT
 -- Requests for wrk, made before the clock starts and drawn at random; ends with one JSON object.
 --   one  TASKS                     GET /tasks/{id}, random in 1..TASKS
 --   page USERS TASKS_EACH DEEP     GET /tasks?user_id=&limit=20: the first page, or the one after DEEP percent

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Receiving: frames in, one struct amqp_event out.
  *
  * A message arrives as a method frame, a header frame and any number of body frames. The library's

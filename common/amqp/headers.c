@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A message's header table as struct event_meta.
  *
  * Anyone may publish to our exchange, so a header can hold any type and any value; a client library

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the files behind link.h share, and the only place that includes librabbitmq.
  *
  *   link.c      a connection's life: connect, log in, declare, consume, close

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A connection's life: connect, log in, declare what both programs rely on, consume, close.
  *
  * Opening is a row of calls that wait for the broker, together for at most AMQP_TIMEOUT_MS; whatever

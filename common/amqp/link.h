@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One connection and one channel to RabbitMQ: the only file that knows librabbitmq.
  *
  * Used by the API's publisher thread (which may block for a bounded time) and by the notifier (whose

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What goes with the queue: what tells it, or a broker, from another of the same name, and the readers' way
  * in.
  *

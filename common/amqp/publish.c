@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Sending. The library's basic_publish can wait without a limit: for room in the socket, which a broker
  * under a memory alarm or a frozen one never gives, and (before 0.14) for a sign of life once the
  * heartbeat is overdue. So a message is sent frame by frame, and only when the socket takes the whole of

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A connection that is encrypted, to a broker that has proved to be AMQP_HOST. The library makes the
  * handshake within the connect's time; who may be at the other end is judged by OpenSSL, in the handshake, so
  * before a password is sent. The library's own look at the name knows no addresses (up to 0.12), so it is

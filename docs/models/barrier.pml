@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Why the sweeper lists first and makes durable after (fcgi-api/publisher/sweep.c).
  *
  * InnoDB shows a commit to other connections before its log is on disk; a commit of our own that has returned makes

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The commit group of one process (fcgi-api/store/group.c): threads hand in changes, one of them leads.
  *
  * Claims, for every interleaving, with the connection lost and the database killed at any instant, and with changes that

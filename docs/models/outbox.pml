@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The way of one user's events from the outbox into the stream.
  *
  * Claims, for every interleaving, with publishers killed and the broker crashed at any instant:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a user missed, over HTTP: for clients without a WebSocket, and for a look with curl. */
 #include <string.h>
 

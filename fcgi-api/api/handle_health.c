@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* For machines that watch this one: is it alive, is it ready, how is it doing. */
 #include "common/clock.h"
 #include "fcgi-api/api/handlers.h"

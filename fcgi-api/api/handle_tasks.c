@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tasks over HTTP: list, create, read, change, delete. */
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Users over HTTP: they are read here, and made elsewhere. */
 #include <stdio.h>
 

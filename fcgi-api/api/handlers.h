@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The handlers, as the route table names them; see router.h for what they may expect. */
 #ifndef CARILLON_API_HANDLERS_H
 #define CARILLON_API_HANDLERS_H

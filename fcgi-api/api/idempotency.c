@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The only file that knows libcrypto, beside common/public_key.c. */
 #include "fcgi-api/api/idempotency.h"
 

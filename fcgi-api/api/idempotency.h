@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Idempotency-Key: the name a client gives to a write, so that sending it again does not do it again. */
 #ifndef CARILLON_API_IDEMPOTENCY_H
 #define CARILLON_API_IDEMPOTENCY_H

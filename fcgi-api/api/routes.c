@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Every call the API has. To add one: a row here, its handler in handle_*.c, a line in handlers.h. */
 #include "fcgi-api/api/handlers.h"
 #include "fcgi-api/http/router.h"

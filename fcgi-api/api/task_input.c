@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reading the fields of a task. */
 #include "fcgi-api/api/task_input.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* From a body's JSON to what a client asks of a task. What is wrong goes to the field errors; then the result
  * is not to be used. Texts in the result belong to the JSON. */
 #ifndef CARILLON_API_TASK_INPUT_H

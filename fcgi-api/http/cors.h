@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Pages of other origins: the headers by which a browser lets those of ALLOWED_ORIGINS use the API. */
 #ifndef CARILLON_HTTP_CORS_H
 #define CARILLON_HTTP_CORS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Dispatching a request. */
 #include "fcgi-api/http/dispatch.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One request from its reading to its answer: gates, handler, what every answer carries, log and metrics. */
 #ifndef CARILLON_HTTP_DISPATCH_H
 #define CARILLON_HTTP_DISPATCH_H

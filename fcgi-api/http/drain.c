@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Signals. No handler runs: they stay blocked in every thread, and the main thread takes them one by one. */
 #include "fcgi-api/http/drain.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Leaving in order. SIGTERM, SIGINT, SIGUSR1 and SIGUSR2 (which multiwatch sends) ask the worker to finish
  * the requests in hand and go; a clock sees to it that it does. SIGHUP is ignored: there is nothing to read
  * again. */

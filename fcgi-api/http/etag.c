@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reading and writing entity tags. */
 #include "fcgi-api/http/etag.h"
 

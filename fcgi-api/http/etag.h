@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Entity tags (RFC 9110, 8.8.3): a task's is its version in quotes, "3"; a list's is weak, W/"...". */
 #ifndef CARILLON_HTTP_ETAG_H
 #define CARILLON_HTTP_ETAG_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Cutting and cleaning a stranger's text. */
 #include "fcgi-api/http/excerpt.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* From libfcgi's streams to our request, and from our response to its streams. */
 #include "fcgi-api/http/fcgi_server.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The FastCGI side: some threads accept requests on descriptor 0, each one after the other, until the worker
  * is asked to drain. The only file that knows libfcgi. */
 #ifndef CARILLON_HTTP_FCGI_SERVER_H

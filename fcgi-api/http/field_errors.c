@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Collecting field errors. */
 #include "fcgi-api/http/field_errors.h"
 

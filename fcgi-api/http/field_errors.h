@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is wrong with which field of a request: collected while it is read, answered as one 422. */
 #ifndef CARILLON_HTTP_FIELD_ERRORS_H
 #define CARILLON_HTTP_FIELD_ERRORS_H

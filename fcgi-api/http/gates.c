@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The gates, in the order a request passes them. */
 #include "fcgi-api/http/gates.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What every request passes before its handler: the checks that are the same for all calls, done once, in
  * one order. A gate that lets a request through leaves what it read in it. */
 #ifndef CARILLON_HTTP_GATES_H

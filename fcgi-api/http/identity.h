@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Who is asking. While the service is open nobody says, and everyone may see everything; with keys for
  * tokens the gate fills this in from the request's token. */
 #ifndef CARILLON_HTTP_IDENTITY_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Content-Type and Content-Encoding. */
 #include "fcgi-api/http/media_type.h"
 

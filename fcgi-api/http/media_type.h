@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Which Content-Types may come with a JSON body. */
 #ifndef CARILLON_HTTP_MEDIA_TYPE_H
 #define CARILLON_HTTP_MEDIA_TYPE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Writing lists. */
 #include "fcgi-api/http/page.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A list in the answer: a JSON array that handlers write item by item, and the way to the next page. */
 #ifndef CARILLON_HTTP_PAGE_H
 #define CARILLON_HTTP_PAGE_H

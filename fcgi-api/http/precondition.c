@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Evaluating preconditions. */
 #include "fcgi-api/http/precondition.h"
 

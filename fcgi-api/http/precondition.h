@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Preconditions (RFC 9110, 13): If-Match and If-None-Match, in the order of 13.2.2. There are no dates to go
  * by here, so the headers that name one are ignored, as that section wants it. */
 #ifndef CARILLON_HTTP_PRECONDITION_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reading preferences. */
 #include "fcgi-api/http/prefer.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Writing problems. */
 #include "fcgi-api/http/problem.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Errors as RFC 9457 `application/problem+json`, and the one place where an enum err becomes a status. */
 #ifndef CARILLON_HTTP_PROBLEM_H
 #define CARILLON_HTTP_PROBLEM_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reading a query. */
 #include "fcgi-api/http/query.h"
 

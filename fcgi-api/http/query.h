@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The query of a request, read strictly: a handler asks for each key it knows by type, then
  * query_end() complains about all it was not asked for. Complaints go to the field errors. */
 #ifndef CARILLON_HTTP_QUERY_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reading a request: one pass over the parameters, then each field is checked on its own. */
 #include "fcgi-api/http/request.h"
 

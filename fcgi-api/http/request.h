@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One HTTP request, read once into typed fields; the rest of the worker looks at nothing else.
  *
  * The server fills it from the FastCGI parameters (an environment: "NAME=value") and the body's bytes,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Building an answer and writing it out. */
 #include "fcgi-api/http/response.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One HTTP answer in the making: a status, headers and a body, written out as CGI has it.
  * Used again and again; its buffers keep their memory. */
 #ifndef CARILLON_HTTP_RESPONSE_H

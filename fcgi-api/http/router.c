@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Matching paths with patterns. A dozen routes are compared one after the other: cheaper than any tree. */
 #include "fcgi-api/http/router.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Which handler a method and a path lead to. The table itself is api/routes.c, handed in. */
 #ifndef CARILLON_HTTP_ROUTER_H
 #define CARILLON_HTTP_ROUTER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Percent-encoding and -decoding. */
 #include "fcgi-api/http/uri.h"
 

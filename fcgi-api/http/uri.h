@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Percent-encoding as RFC 3986 has it, without forgiveness: an escape is two hexadecimal digits, what
  * comes out is UTF-8 and holds no NUL. */
 #ifndef CARILLON_HTTP_URI_H

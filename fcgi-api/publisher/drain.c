@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Outbox -> broker, and out of the outbox when confirmed.
  *
  * An event that came with its hint goes as it is, if it is the next of its user. Otherwise users are read

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Events between the outbox and the broker's confirm. */
 #include "fcgi-api/publisher/flight.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What has been sent on this broker connection and is not out of the outbox yet: waiting for its confirm,
  * or confirmed and waiting to be deleted. No I/O.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Between a new connection and its first event: put back what the broker may have lost.
  *
  * A stream confirms before its bytes are on disk. A broker that comes back from a power cut can lack the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Health, in the pool's metrics. */
 #include "fcgi-api/publisher/health.h"
 

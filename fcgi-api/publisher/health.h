@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a pool knows of its database and its broker beyond that they answer: whether a write works, whether
  * events leave. The publisher at work finds out and notes it in the pool's metrics; every worker reads it
  * there (/readyz). */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the publisher's files share: the thread's own state. Calls point down this list only:
  *
  *   publisher.c  the thread: start, turns, hints, loop, stop; the one place where a connection is given up

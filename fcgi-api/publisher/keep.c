@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* For how long what the broker has confirmed is kept, so that it can be published again (heal.c): until the
  * broker was seen alive, in the same life, HEAL_WINDOW_S later. By then the kernel has written it to disk.
  *

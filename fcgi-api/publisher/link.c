@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The publisher's broker connection: makes it, and says what there is to hear on it. What that means is
  * decided in publisher.c.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The moments of the last messages tell how many come. */
 #include "fcgi-api/publisher/pace.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* When events are sent: at once while few come, together while many do. A message alone costs the broker,
  * and everybody behind it, several times what it costs among others (docs/performance.md). No I/O; moments
  * are monotonic ms. */

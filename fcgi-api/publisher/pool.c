@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A lock file and a named pipe. Every worker holds both ends of the pipe, so it never breaks, and a write of
  * a hint is one piece: readers see whole ones. */
 #include "fcgi-api/publisher/pool.h"

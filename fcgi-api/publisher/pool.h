@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the workers of a pool share so that one of them publishes for all: a lock that the kernel frees when
  * its holder dies, and a pipe with a name into which every worker puts its hints ("this user has
  * something", and mostly the event itself). What is in the pipe outlives whoever read from it; what a dead

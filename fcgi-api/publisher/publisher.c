@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The publisher thread: from the outbox to the broker. Each worker has one, and one of a pool is at work: the
  * others wait for its death (pool.h), or until it has shown no life for long: a process that is stopped
  * keeps what it has. When it goes on there are two of them, which costs work and no order.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The publisher thread: carries events from the outbox to RabbitMQ.
  *
  * Each worker has one, and one of the pool's is at work at a time; when its worker dies or leaves, another

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The purge's own time. */
 #include "fcgi-api/publisher/retention.h"
 

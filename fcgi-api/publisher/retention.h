@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What time it is for purging. A clock that is wrong for a minute must not delete a week of the journal, so
  * the purge has a time of its own, which is noted in the database:
  *

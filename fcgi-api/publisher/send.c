@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One message to the broker, and what is remembered of it until its confirm. */
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What one publisher does for all, while it holds a lock of the database: events that no publisher has been
  * told of (their worker died, or its hint found no place), the outbox's gauges, the beacon, and what is past
  * its time. When the holder dies the database frees the lock, and the next one's sweep takes over. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What needs no broker: the outbox's gauges, and rows past their time. For who holds the sweeper's lock. */
 #include "common/clock.h"
 #include "fcgi-api/publisher/internal.h"

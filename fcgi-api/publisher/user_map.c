@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Open addressing with linear probing. Removal moves later entries of the same run back, so there are no
  * tombstones and a long-lived map stays as fast as a new one. */
 #include "fcgi-api/publisher/user_map.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A bounded map from user to a sequence number and a count: which users have something to publish and up
  * to which event, or which have events under way. No allocation after user_map_init(). */
 #ifndef CARILLON_PUBLISHER_USER_MAP_H

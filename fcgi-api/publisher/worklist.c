@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A ring of user ids beside a map that says who is in it. */
 #include "fcgi-api/publisher/worklist.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Who has something to publish, and up to which event: each user once, first come first served. Bounded:
  * whom it does not hold is found again by the sweeper. */
 #ifndef CARILLON_PUBLISHER_WORKLIST_H

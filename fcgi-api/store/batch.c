@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The transaction of a batch, in three round trips and the COMMIT: lock and read, insert what is new (its ids
  * are part of its events), write all the rest.
  *

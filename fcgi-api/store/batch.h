@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Some changes in one transaction: their rows are locked and read, the changes are made in memory in the
  * order in which they came, and what came of them is written together. */
 #ifndef CARILLON_STORE_BATCH_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A change on its way into the database: from the thread whose request it is, through its process's commit
  * group (group.h), to the transaction that it shares with others (batch.h). Made on that thread's stack. */
 #ifndef CARILLON_STORE_CHANGE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The connection to MariaDB, and what its errors mean.
  *
  * The library is used in its non-blocking form, because its own timeouts are whole seconds and a

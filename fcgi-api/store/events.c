@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The journal: what happened, per user, in commit order, without gaps. */
 #include <stdio.h>
 #include <stdlib.h>

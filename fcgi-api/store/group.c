@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Leader and followers. */
 #include "fcgi-api/store/group.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The commit group of a process: changes that wait together share a transaction.
  *
  * A thread with a change that finds no leader leads: it takes what waits, in order of arrival, commits it,

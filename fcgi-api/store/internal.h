@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the files behind store.h share; the only header that includes mysql.h.
  *
  *   store.c       a unit of work: transaction, retries, deadline, what is logged

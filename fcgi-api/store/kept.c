@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What may have to be published again: events that the broker has confirmed within the last moments, and the
  * way back into the outbox for them or for the whole journal. The publisher's side of the store. */
 #include "common/clock.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Idempotency-Keys: the first answer to a write, remembered and given again.
  *
  * A batch of several inserts the row of a key that is new together with its answer. A change by itself

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Lists of tasks: a page by key, in one of two orders, of what a filter leaves. */
 #include <stdlib.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The outbox: what the broker has not confirmed yet. The publisher's side of the store. */
 #include <assert.h>
 #include <stdlib.h>

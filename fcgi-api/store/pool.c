@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A stack of free connections. */
 #include "fcgi-api/store/pool.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Statements whose text is made for the occasion: those of a batch, which are as long as it is. Values are
  * put in as literals, each of its own kind; rows come out through the same columns as those of prepared
  * statements. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Prepared statements: values in, columns out.
  *
  * A statement is prepared when first used on a connection and kept as long as that lives. All rows of a

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Every SQL statement of the service, on one page. Those of STORE_STATEMENTS are prepared when first used on
  * a connection and kept there; those of a batch are put together for it. */
 #ifndef CARILLON_STORE_STATEMENTS_H

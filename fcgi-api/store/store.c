@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A unit of work against the database: connect if need be, begin, work, commit; again after a deadlock or
  * a lost connection; all within one deadline. What the outside hears is ERR_UNAVAILABLE; why, is in the
  * log, once when it begins and once when it is over.

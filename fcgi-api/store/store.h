@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The database, in our words: what the HTTP handlers and the publisher may ask of it.
  *
  * A struct store is one connection, used by one thread, unless it comes from store_new_shared(). It connects

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tasks: read one; and the changes, which go through the commit group (group.h, batch.h). Lists are list.c.
  */
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What keeps the database in order: the epoch, locks between publishers, purging. */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Users: who they are, and their event counter. */
 #include <stdlib.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The rules of a task. */
 #include "fcgi-api/task/task.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A task and its rules. No I/O: what a task may be is decided here, wherever it came from. */
 #ifndef CARILLON_TASK_H
 #define CARILLON_TASK_H

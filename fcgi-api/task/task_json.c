@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A task as JSON text. Written by hand, in one order, so that an answer and the event about it hold the
  * same bytes. */
 #include "fcgi-api/task/task_json.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A task as JSON text, the same bytes in every answer and event:
  * {"id":1,"user_id":1,"status":1,"content":"...","createdAt":"...Z","completedAt":null} */
 #ifndef CARILLON_TASK_TASK_JSON_H

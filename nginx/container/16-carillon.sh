@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Run by the image's entrypoint before the templates are rendered (20-...): makes the folder they go to, puts the
 # frame beside it, tells nginx which name server knows the other containers (the first this container has), and
 # chooses among the templates what they cannot choose themselves.

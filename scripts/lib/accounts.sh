@@ -1,4 +1,5 @@
 # shellcheck shell=bash disable=SC2016 # the backquotes are of SQL
+# SPDX-License-Identifier: MIT
 # The accounts of database and broker, with or without containers: one for each program, and what it may do.
 # docs/security.md has the table. The caller has a function `secret NAME` that prints a password.
 

@@ -1,4 +1,5 @@
 # shellcheck shell=bash disable=SC2034 # what is set here is read by the scripts
+# SPDX-License-Identifier: MIT
 # The database that scripts/backup and scripts/restore are about: an address of the caller's, or the stack in RUN_DIR.
 
 temporary=''

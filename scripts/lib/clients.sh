@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# SPDX-License-Identifier: MIT
 # The clients that the scripts call. Each says where it goes, and gets none of the caller's environment and none of the
 # caller's files (~/.my.cnf, ~/.curlrc): a MYSQL_HOST meant for another server must not send a password there.
 

@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# SPDX-License-Identifier: MIT
 # What every script needs: the checkout's root, a line for people, the end with a reason, --help.
 # Depends on nothing but bash and coreutils, so that scripts/migrate also runs in a small container.
 
@@ -21,7 +22,7 @@ die() {
 }
 
 # The comment at the head of the script is its manual.
-show_help() { sed -n '2,/^[^#]/{/^#/s/^# \{0,1\}//p}' "$0"; }
+show_help() { sed -n '2,/^[^#]/{/^# SPDX/d; /^#/s/^# \{0,1\}//p}' "$0"; }
 
 # Arguments a script does not know end here.
 die_usage() { die "unknown argument '$1'; see $0 --help"; }

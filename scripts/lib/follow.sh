@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# SPDX-License-Identifier: MIT
 # The parts' logs on one screen: a prefix a line, in colour on a terminal.
 
 FOLLOW_COLOURS=(36 35 32 33 34 31 96 95)

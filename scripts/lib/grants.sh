@@ -1,4 +1,5 @@
 # shellcheck shell=bash disable=SC2016,SC2154 # the backquotes are of SQL; what the caller has
+# SPDX-License-Identifier: MIT
 # The rights of the accounts that use the tables: sql/grants.sql gives them, and what an account has beyond is taken away,
 # so that an older, wider grant does not stay. In this order, so that no account is without a right that it is to have. The
 # caller has a session (sql_session.sh).

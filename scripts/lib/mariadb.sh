@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# SPDX-License-Identifier: MIT
 # A private MariaDB in RUN_DIR/mariadb. Its administrator is the operating system's user who runs
 # the stack, known to the server by the unix socket. Accounts: `carillon-migrate` makes and changes the tables,
 # `carillon-api` may do what the API does with their rows (sql/grants.sql), `carillon-adminer` is a person's.

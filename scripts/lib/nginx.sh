@@ -1,4 +1,5 @@
 # shellcheck shell=bash disable=SC2153 # the ports come from ports.sh
+# SPDX-License-Identifier: MIT
 # nginx: renders nginx/templates, for the local stack into etc/nginx with the frame nginx/nginx.conf.template.
 
 # shellcheck disable=SC2016 # names for envsubst

@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# SPDX-License-Identifier: MIT
 # Debian packages: what is missing, and its installation without starting a service. The list is
 # PACKAGES in scripts/packages, the only script that reads this file.
 

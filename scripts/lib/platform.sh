@@ -1,4 +1,5 @@
 # shellcheck shell=bash disable=SC2154 # what is not set here is set by scripts/test-platform
+# SPDX-License-Identifier: MIT
 # A Debian root in a folder, TREE, and what runs in it. Read by scripts/test-platform alone.
 
 # shellcheck disable=SC1091 # Debian's

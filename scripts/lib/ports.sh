@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# SPDX-License-Identifier: MIT
 # Which port is whose. Without PORT it is the set people know from the original; with PORT=N every
 # other follows N. Each can be set beside it, and the four optional public ones can be `off`.
 

@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# SPDX-License-Identifier: MIT
 # What scripts/run looks at before it starts anything. Without it each of these ends a start after a minute, in the
 # words of a part that does not know the reason: docs/trouble.md has them all.
 

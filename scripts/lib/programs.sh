@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# SPDX-License-Identifier: MIT
 # The two programs and Adminer as parts. A setting in the caller's environment (LOG_LEVEL=debug
 # scripts/run) reaches the programs that know it: the names are those of common/config.h.
 

@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# SPDX-License-Identifier: MIT
 # A private RabbitMQ in RUN_DIR/rabbitmq with an epmd of its own. Its users come from a definitions
 # file that is read at each start (accounts.sh).
 

@@ -1,4 +1,5 @@
 # shellcheck shell=bash disable=SC2153,SC2154 # what the caller has, and bash (the coprocess)
+# SPDX-License-Identifier: MIT
 # One connection to the database for all that scripts/migrate does. The client is handed whole files: what it has been given
 # it does to its end, also when the script is killed, and until then it holds the lock. Were it given text by a pipe, a kill
 # could leave it half a statement, which it would run. The caller has a directory `temporary` with the client's address in

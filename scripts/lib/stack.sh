@@ -1,4 +1,5 @@
 # shellcheck shell=bash disable=SC2034 # what is set here is read by the scripts
+# SPDX-License-Identifier: MIT
 # One stack is one directory: RUN_DIR. This file knows what lies where in it, and remembers in
 # RUN_DIR/ports.env what scripts/run decided, for every other script.
 #

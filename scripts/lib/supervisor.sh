@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# SPDX-License-Identifier: MIT
 # s6 keeps the parts alive: one s6-svscan over SERVICE_DIR, one s6-supervise and one s6-log a part.
 # A part's folder is copied from scripts/parts/NAME (start, check, ...) plus parts/common (run,
 # finish, log/run) and an environment directory env/.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Attacks on a stack of its own: what is sent, what comes back, and how the service is afterwards. Started by
 scripts/attack.
 

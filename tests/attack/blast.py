@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Many inputs at once: some processes with some threads each. Input n depends on the seed and n alone, however
 many there are and whoever sends it."""
 

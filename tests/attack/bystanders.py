@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Ordinary clients while others attack: some read and write, one hears of every write. Each is to be answered."""
 
 import json

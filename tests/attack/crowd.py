@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Many sockets of one address that say nothing, or half of something, and stay: silent ones, half a request line,
 half a header, half a body, kept ones after an answer, and WebSockets that never subscribe. Nginx and the notifier
 close them in time, and then they come again."""

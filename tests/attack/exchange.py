@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A publisher that has got into the broker and sends garbage to the exchange and straight into the queue: bodies and
 headers of an event, mutated. Listeners hear what can be understood, and their own events in order."""
 

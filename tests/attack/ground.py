@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The stack that is attacked. New tasks and users have numbers that nobody comes upon by chance."""
 
 import random

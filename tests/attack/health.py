@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What must hold after an attack: everything answers, an event still arrives, nobody died, and memory,
 descriptors and connections are as they were."""
 

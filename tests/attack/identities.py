@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Where tokens are wanted: one user tries to get at another's things by an Idempotency-Key or a cursor that is the
 other's."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """sqlmap: on every parameter, path, body field and header that the API reads. It must not find anything, and none of
 the answers it got may tell anything of the inside."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What no answer may be or hold, whoever asked what: a failure that nobody meant, or anything of the inside.
 
 What an answer only repeats of the question is no disclosure, nor is what users wrote into their tasks."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The order of things: stacks, and for each attack bystanders, the attack, its judgement; then the table."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Mutated bodies, paths, headers and WebSocket frames, through nginx."""
 
 import socket

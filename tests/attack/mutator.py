@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Inputs made of others, by a random generator: the same generator, the same input."""
 
 NUMBERS = [

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Every attack: against which stack, and how many inputs in the long and in the short form."""
 
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Subscribers that ask for everything there is, again and again: some read it, some do not."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The table."""
 
 HEAD = ("attack", "sent", "2xx", "4xx", "503", "other", "bystanders p50", "p99", "s", "memory after, MiB", "findings")

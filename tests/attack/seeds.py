@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Inputs to begin with: those of the fuzz targets, in the form in which they travel."""
 
 from lib.stack import ROOT

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """slowhttptest: headers, bodies and readers that take their time. What it finds is not judged by its own word but by
 whether ordinary clients are answered meanwhile."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Requests that two readers could read in two ways. Each hides a second one, a DELETE, in what the first reader
 would take for a body or a value: it must not be carried out, nor may any of it come back as a header."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The attacks' own checks: each must see what it is there for."""
 
 import random

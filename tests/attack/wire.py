@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """HTTP as bytes: what is sent is what was given, whatever it is, and what comes back is read with little work.
 WebSocket frames go out by lib.ws."""
 

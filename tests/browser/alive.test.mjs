@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Is the connection alive? The feed asks, and does not believe a clock that can be set. Run: node --test tests/browser/
 
 import assert from 'node:assert/strict';

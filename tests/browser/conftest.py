@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A browser for each language, started when first wanted; tabs end with their test."""
 
 import pytest

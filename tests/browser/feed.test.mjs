@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The page's feed against a scripted server, socket and clock. Run: node --test tests/browser/
 
 import assert from 'node:assert/strict';

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A second nginx in front of a stack, as companies and hotels have them: in three ways unfit for a WebSocket."""
 
 import shutil

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The page in a real browser, in the words of the tests: what is seen, what can be done, what was logged."""
 
 import json

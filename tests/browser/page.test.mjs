@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The page's other modules that need no browser: rows, words, links. Run: node --test tests/browser/
 
 import assert from 'node:assert/strict';

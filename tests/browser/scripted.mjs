@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // A server, a socket and a clock that do what a test tells them, and a feed that believes in them.
 
 import assert from 'node:assert/strict';

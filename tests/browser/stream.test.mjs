@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Server-Sent Events by fetch. Run: node --test tests/browser/
 
 import assert from 'node:assert/strict';

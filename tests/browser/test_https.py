@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The page by https and wss, in a browser that knows the certificate."""
 
 import base64

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """How the page looks, reads and sounds: languages, phones, colours, keyboard, screen readers, and its manners."""
 
 import os

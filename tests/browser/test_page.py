@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The page in a real browser against the real parts: what it shows and what can be done in it."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The page where tokens are wanted: it comes with the address, once, and its end is told kindly."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What can go wrong around the page: refusals, lost answers, parts that are away. Nothing may be lost by it."""
 
 import re

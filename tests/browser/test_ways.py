@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Networks that let no WebSocket through, sockets that are dead, and doors that stay shut: what the page does, and says."""
 
 import signal

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Where WebSockets do not pass: the event stream, then the journal. Run: node --test tests/browser/
 
 import assert from 'node:assert/strict';

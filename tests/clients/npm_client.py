@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Clients from npm as processes that say what happens to them, a line of JSON each time."""
 
 import json

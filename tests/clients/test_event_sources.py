@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Three EventSources from npm at /events, left to themselves while the notifier is killed, and while it is away."""
 
 import signal

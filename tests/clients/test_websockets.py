@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """WebSocket clients of others with their defaults: `ws` and `wscat` from npm, websockets of Python."""
 
 import asyncio

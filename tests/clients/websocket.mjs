@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The package `ws` with its defaults: node websocket.mjs URL USER. Subscribes, pings, closes after the first notification;
 // prints a line of JSON for each thing that happens.
 import { createRequire } from 'node:module';

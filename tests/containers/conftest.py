@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The stack of compose.yml as podman-compose runs it; tests/containers/run has built what it needs."""
 
 import json

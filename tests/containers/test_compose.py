@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The scenario in containers, in the order a day may bring it. Each test goes on where the one before ended.
 
 tests/containers/run starts this; after the first failure the rest makes no sense (-x)."""

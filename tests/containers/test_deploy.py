@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """docs/deploy.md, from top to bottom: its own commands, on the containers of compose.yml, compose.tls.yml and
 compose.inside-tls.yml.
 

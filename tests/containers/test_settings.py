@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """compose.yml, .env.example and common/config.h say the same. Needs no container."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The reliability drill: a stack of its own under load, its parts killed, frozen and restarted at random, and an
 audit of what everybody was promised. Started by scripts/drill.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Compares what everybody remembers with what the database and the stream hold. Every difference is a
 violation; there is no tolerance anywhere in here."""
 

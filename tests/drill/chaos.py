@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Makes the plan happen: finds the processes, strikes, and waits for the recovery."""
 
 import asyncio

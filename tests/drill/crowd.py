@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """How crowded the machine is: others' work makes a recovery take longer, and is not the recovering part's fault."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What the database and the stream hold in the end."""
 
 import datetime

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """HTTP/1.1 over one kept connection, without blocking. An answer that does not come is an exception: what
 became of the request is then unknown."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Listeners: browsers of many kinds, each with a Reader for every user it hears.
 
     steady      stays as long as it can

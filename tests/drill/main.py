@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The order of things: a stack, a load, a plan, quiet, an audit."""
 
 import argparse

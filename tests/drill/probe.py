@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """How it is known that the service answers and events flow: a user of its own, whose task is changed all the time
 through nginx, and who is heard through every door. Also keeps looking at the outbox.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The rule of a reader of one user's events, and what it makes of each frame. No I/O: the audit of what a client
 was sent happens here, frame by frame, and can be tested with a list.
 

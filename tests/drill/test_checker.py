@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The drill's own checks: each must see what it is there for."""
 
 import copy

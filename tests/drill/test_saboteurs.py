@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The patches that prove the drill (saboteurs/run): each still fits the code it is made for."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Writers: change tasks at a steady rate and remember what they were answered.
 
 Each writer has tasks of its own, so it knows what every answer should be; users they share. Every attempt

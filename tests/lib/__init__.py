@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: MIT
 """What the tests share: a running stack and plain clients for each of its doors."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The broker's side: put messages into the exchange, read the stream from its beginning."""
 
 import logging

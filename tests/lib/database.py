@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A database of its own on the stack's server, with accounts of its own: made as docs/deploy.md has it for a server that
 scripts/run did not start."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """HTTP as a plain client speaks it, and bytes as a client should never send them."""
 
 import http.client

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Tokens of every kind, good and bad, for a stack that asks for them."""
 
 import base64

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a stack uses when nobody uses it: taken before a drill or an attack and after it, when every client has
 gone. Whatever grew in between was left behind."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Requests at a steady rate, over kept connections, on a thread of its own."""
 
 import asyncio

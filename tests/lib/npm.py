@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Tools from npm, pinned by a package-lock.json and installed into a cache the first time, never into the tree."""
 
 import hashlib

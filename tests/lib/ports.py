@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A block of free ports for a stack of one's own, also while other test runs look for theirs."""
 
 import fcntl

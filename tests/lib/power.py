@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The broker's data as a power cut may leave it: copied at one moment, put back at a later one."""
 
 import shutil

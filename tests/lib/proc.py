@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Processes, as /proc shows them."""
 
 import os

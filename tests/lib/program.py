@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A program beside a stack's own, started by a test with other settings."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A wire between a program and a server, at an address of one's choice, that can be cut, go dead, or lose something."""
 
 import socket

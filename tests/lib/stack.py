@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A running Carillon: started with scripts/run in a directory and on ports of its own, or one that a
 developer has running already (CARILLON_RUN_DIR)."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """WebSocket clients that ordinary (blocking) test code can use, and one that breaks the rules."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Builds the modules under test into one library; how long Hypothesis looks (CARILLON_EXAMPLES)."""
 
 import os

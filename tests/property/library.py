@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The notifier's modules and common/cursor as Python sees them: one library, made by the Makefile."""
 
 import ctypes

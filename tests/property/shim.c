@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The notifier without a network, for tests/property: a clock that stands still until told, frames and
  * sockets that Python can look into, and a stream that delivers what Python says. Linked with the real
  * modules into libmodel.so. */

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Cursors against a regular expression and Python's own numbers."""
 
 import re

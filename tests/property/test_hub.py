@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The hub, with real clients, against a dictionary of who hears what."""
 
 from collections import Counter

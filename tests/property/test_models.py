@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The models in docs/models hold, and fall when a rule is broken."""
 
 import subprocess

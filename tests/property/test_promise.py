@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What browsers are promised, over the whole notifier without its network: feed, ring, hub, reception and
 protocol together, with random histories.
 

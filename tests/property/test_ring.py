@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The ring against a list of everything that ever reached the stream.
 
 What counts: whenever the ring says that it can serve a cursor, it hands out exactly what the cursor's owner has

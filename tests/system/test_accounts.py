@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Each program's account may do what the program does, and nothing else: tried on the real broker and database with
 the account itself, as somebody would who has taken the program over (docs/security.md has the table)."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Anything at all over HTTP: bodies, queries, paths and headers that Hypothesis thinks of. Never a 5xx, and what is taken
 comes back as it was."""
 

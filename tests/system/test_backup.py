@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """scripts/backup and scripts/restore: what was there is there again, and browsers are told to read anew."""
 
 import subprocess

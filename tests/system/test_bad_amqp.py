@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What another program may put into the exchange: delivered when it can be understood, else logged and
 skipped; and the next message is heard all the same."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a client should never send over HTTP, and what it gets for it: a clear 4xx, never a 5xx, and no
 effect on anybody else."""
 

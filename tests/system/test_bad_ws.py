@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What a client should never send over a WebSocket: an error it can read, or the close code that says
 why; never a word lost for anybody else."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A broker that runs and carries nothing, or does not start with its data: it heals without a person, and no event is
 missing. On a file system of its own, so that it can be full."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """RabbitMQ killed, frozen, under an alarm or robbed of its data: writes go on as if nothing were, and every event
 arrives after."""
 

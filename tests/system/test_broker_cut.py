@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A broker that comes back without what it had confirmed, as after a power cut: it confirms a stream's messages before
 they are on disk. Its data is copied back; everything is in the stream again, and readers have missed nothing."""
 

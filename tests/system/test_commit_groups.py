@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Changes that wait together share a transaction: each keeps its own answer, and what is wrong with one is no matter of
 the others.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """docs/consumers.md: its own account and its own program, taken from the page."""
 
 import json

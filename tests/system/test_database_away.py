@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """MariaDB frozen, killed, restarted or refusing: 503 with Retry-After within two seconds, nothing hangs, and it
 heals by itself."""
 

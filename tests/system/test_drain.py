@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """SIGTERM under load: a worker, the pool and the notifier go and come back without a failed request."""
 
 import os

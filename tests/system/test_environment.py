@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The caller's environment and files name other servers, options of tools and folders; no script follows them there."""
 
 import os

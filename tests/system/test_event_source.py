@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """/events as EventSource needs it: what it may ask, when it comes back, and what it is told when it may not have it."""
 
 import json

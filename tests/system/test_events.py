@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Events: the journal over HTTP, the messages in the stream, the frames in the browser are one text."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The pool's socket, spoken to without nginx."""
 
 import socket

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Weaknesses that scripts/attack found, each as it was found."""
 
 import socket

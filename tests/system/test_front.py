@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What nginx does with requests and answers on their way: clients that half-close, compression, a second nginx in front."""
 
 import gzip

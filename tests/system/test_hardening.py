@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """scripts/hardening tells a program built with everything from one without."""
 
 import os

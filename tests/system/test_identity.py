@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Who may do what, where tokens are wanted: the table of docs/security.md, walked through from outside."""
 
 import json

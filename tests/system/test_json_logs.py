@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """LOG_FORMAT=json: each line of each part is one object, whoever wrote it."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """How much one may have of the notifier: over each limit a WebSocket is closed with 4429 and told when to come back, an event
 stream is answered 429 with Retry-After. The notifier stands alone here: its limits need no broker."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The load program of scripts/bench, briefly: that it counts right, never how fast anything is."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A notifier alone, without a broker: what sockets may cost it, and what a pause of the process may cost them."""
 
 import os

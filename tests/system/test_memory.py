@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Neither program grows: 100,000 requests, 30,000 connects and disconnects.
 
 Warm-up first (allocators and the notifier's ring, bounded here to 2 MB, fill up), then the same again; what is compared

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Prometheus can read what the programs tell, and it is about the whole pool."""
 
 import re

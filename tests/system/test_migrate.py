@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """scripts/migrate: each file once, whatever interrupts it; and the rights of the accounts. Each test has a database of its
 own on the stack's server, and a copy of scripts and SQL to put migrations of its own into."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """scripts/nginx-config: a system's own nginx in front of the programs, and the units that start those."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What nginx allows one address, and how long it waits for anybody: a stack with limits that a test can reach."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Two notifiers on one stream behind nginx: a browser may come back to another one, and one of them may be restarted
 while the other serves on. Their ring is small, so that it can be outrun."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Rows that the API would never write (an Adminer, an import): what the database accepts is shown exactly and survives."""
 
 import json

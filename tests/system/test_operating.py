@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What scripts/status, scripts/events and scripts/restart say and do."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Pages of other origins, and names that are not ours: one rule at every door, with tokens and without."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The prefix rule, looked at in the stream: per user, an event's first appearance comes after all the
 first appearances of lower ones, whoever published them and whatever died meanwhile."""
 

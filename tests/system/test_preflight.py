@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Machines that a stack cannot live on: scripts/run says so in one line, before it starts anything. And modes: what the
 caller's umask is changes nothing."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Problem documents (RFC 9457): one shape wherever they come from, and each type is a page that exists."""
 
 import html

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The publisher and what other services, clocks and processes do to it."""
 
 import os

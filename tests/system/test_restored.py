@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A backup put back under programs that run: everybody is told to read anew, and misses nothing after."""
 
 import json

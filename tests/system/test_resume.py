@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Coming back with a cursor: exactly what was missed, in order, or a plain word that it cannot be done."""
 
 import json

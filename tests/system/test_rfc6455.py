@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """RFC 6455, frame by frame, at the notifier and through nginx: the cases of Autobahn's suite as far as a service that does
 not echo can be asked them. What is right is answered; what is wrong is closed with the code that the RFC names."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """scripts/run and its friends, as a newcomer uses them: start, look, start again, stop, side by side."""
 
 import json

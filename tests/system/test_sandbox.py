@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Both programs, once they run, have given up what they do not need. Which calls are refused is tests/unit/test_sandbox.c's
 business, and that nothing they need is among them that of every other test: conftest looks through the logs."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The original's scenario, word for word: subscribe, PATCH, be told; and the three lines in the log."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The tables: what they accept, and what they do by themselves. Tried in a database of its own on the stack's server."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """No secret of a running stack is where it could be read in passing: not on a command line, in an environment, a log
 or an answer; and the files that hold one are their owner's."""
 

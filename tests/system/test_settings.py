@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Every row of the settings' table, for each program that reads it: a missing, empty, non-numeric or
 out-of-range value ends the program at once with one line that names the variable."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Clients that take less than they are sent: each costs a bounded amount, all together cost a bounded amount, and who
 comes back gets what he missed however much it is."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Tasks over HTTP: the table of docs/protocol.md, line by line."""
 
 import json

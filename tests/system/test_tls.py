@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """https in front of everything (scripts/run --tls): who has the CA gets in by an encrypted door, and plain http only
 leads there."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """TLS to MariaDB and RabbitMQ: the programs talk to the host their CA vouches for, or to nobody. Each is started by
 itself here, with its part's settings and one of them changed, against the servers of a stack with TLS."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """What is past its time goes, in small batches and in nobody's way."""
 
 import hashlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Users over HTTP."""
 
 import urllib.parse

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Two browsers before a feed, and what RabbitMQ delivers to it. For one test's main file. */
 #ifndef CARILLON_TESTS_AUDIENCE_H
 #define CARILLON_TESTS_AUDIENCE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A browser for unit tests of the notifier: a client without a socket, whose frames can be looked at. */
 #ifndef CARILLON_TESTS_BROWSER_H
 #define CARILLON_TESTS_BROWSER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A clock that stands still until told, in the place of the real one; its formatting stays. For one test's
  * main file, before anything else. */
 #ifndef CARILLON_TESTS_STILL_CLOCK_H

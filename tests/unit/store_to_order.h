@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A store and a publisher that do as they are told, in place of those with a database and a broker: of one
  * task, one user and two events. For one test's main file. */
 #ifndef CARILLON_TESTS_STORE_TO_ORDER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Who gets in: every call with good tokens, bad ones and none, and pages of other origins. */
 #include "tests/unit/exchange.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Where somebody comes from, and whose word on it is taken. */
 #include "tests/unit/unit.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Who is let in, to hear whom, and until when: the reception with keys, from a browser's seat. */
 #include "tests/unit/browser.h"
 #include "tests/unit/tokens.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Headers of messages that anyone may have published. */
 #include "tests/unit/unit.h"
 

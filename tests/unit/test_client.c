@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A socket's queue: order, bounds, and what closing leaves. */
 #include "tests/unit/browser.h"
 

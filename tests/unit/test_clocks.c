@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Clocks that are set back, and history that is read again: what is promised does not depend on them. */
 
 #include "tests/unit/still_clock.h"

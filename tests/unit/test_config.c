@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Settings: each kind's good and bad values, and messages that name the variable but no secret. */
 #include "tests/unit/unit.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Cursors: what goes out comes back, and nothing else is taken. */
 #include "tests/unit/unit.h"
 

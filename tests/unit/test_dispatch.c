@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Whole requests through gates and handlers, with a store of one task in place of the database: what the
  * client reads, to the byte where it matters. */
 #include "tests/unit/exchange.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The event contract: the frame's bytes, ids, and times as the original wrote them. */
 #include "tests/unit/unit.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The feed and the reception together: messages of the stream on one side, browsers on the other. */
 #include "tests/unit/audience.h"
 

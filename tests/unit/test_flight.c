@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is between the outbox and the broker's confirm: tags, room, and where the next read begins. */
 #include "tests/unit/unit.h"
 

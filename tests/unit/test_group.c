@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Who leads, who follows, and what becomes of a change that is left out: with a database that does as it is
  * told, and with as many threads as a worker has. */
 #include "tests/unit/unit.h"

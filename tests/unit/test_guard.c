@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Frames of a WebSocket's peer, whole and in pieces, and what is made of them before the library sees them.
  */
 #include "tests/unit/unit.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Which requests become WebSockets. */
 #include "tests/unit/unit.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* An event that comes before its predecessor: it waits, and nobody notices; or it waits in vain, and
  * everybody is told. */
 #include "tests/unit/still_clock.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Who hears what: filters, order, gaps, replacing, leaving, heartbeats. */
 #include "tests/unit/browser.h"
 

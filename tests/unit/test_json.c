@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Strict JSON: everything cJSON forgives and we do not. */
 #include "tests/unit/unit.h"
 

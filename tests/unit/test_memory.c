@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The notifier's bound: what goes first, and what goes then. */
 #include "tests/unit/browser.h"
 

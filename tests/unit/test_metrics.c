@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Metrics: shared by everybody who opens the file, and written as Prometheus reads it. */
 #include "tests/unit/unit.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Which pages may come in, and by which names: common/origin.h. */
 #include "tests/unit/unit.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Few are sent at once, many together. */
 #include "tests/unit/unit.h"
 

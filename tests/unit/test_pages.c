@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the notifier answers over HTTP. */
 #include "tests/unit/browser.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the workers share: whose turn it is, and the pipe of hints. */
 #include "tests/unit/unit.h"
 

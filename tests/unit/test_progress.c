@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How far the stream has been read: markers, the place to go on from, and what silence means. */
 #include "tests/unit/unit.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What browsers may say, and the exact texts they hear. */
 #include "tests/unit/unit.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Addresses: percent-encoding and the typed query. */
 #include "tests/unit/unit.h"
 

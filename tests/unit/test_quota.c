@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Limits: how often, how many, and that nothing stays behind. */
 #include "tests/unit/unit.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Who comes back with a cursor: the answer, what was missed, and then what happens from now on. */
 #include "tests/unit/audience.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reading a request from FastCGI parameters and body bytes, and the headers that mean something. */
 #include "tests/unit/unit.h"
 

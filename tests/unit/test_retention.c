@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The purge's own time: no single clock, and no jump of all of them, deletes what is young. */
 #include "fcgi-api/publisher/retention.h"
 #include "tests/unit/unit.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The ring: what it keeps, what it lets go, and above all what it promises. The last test checks random
  * histories against a model that forgets nothing. */
 #include "tests/unit/browser.h"

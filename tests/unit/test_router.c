@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Which call a method and a path are. */
 #include "tests/unit/unit.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The sandbox: each attempt is made in a child of its own, which cannot come out again. */
 #include "tests/unit/unit.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Server-Sent Events: requests made into messages, frames made into events. */
 #include "tests/unit/unit.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A task: its rules, its JSON, and what a client's JSON asks of it. */
 #include "tests/unit/unit.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Small text tools: UTF-8, base64url, growing buffers, log lines, random names, pauses. */
 #include "tests/unit/unit.h"
 

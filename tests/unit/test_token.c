@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tokens: the good ones of each kind of key, and every way to be a bad one. */
 #include "tests/unit/token_maker.h"
 

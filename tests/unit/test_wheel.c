@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The wheel: each is looked at when its time has come, and not before. */
 #include "tests/unit/unit.h"
 

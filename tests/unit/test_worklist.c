@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The bounded map of users and the list on top of it, against a simple model. */
 #include "tests/unit/unit.h"
 

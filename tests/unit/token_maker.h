@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Makes tokens of every kind, good and bad, with the keys to verify them. For one test's main file; tokens.h
  * has a few that are ready. */
 #ifndef CARILLON_TESTS_TOKEN_MAKER_H

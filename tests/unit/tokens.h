@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tokens for unit tests: HS256, signed with TOKENS_SECRET. */
 #ifndef CARILLON_TESTS_TOKENS_H
 #define CARILLON_TESTS_TOKENS_H

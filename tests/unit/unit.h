@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What every unit test needs: cmocka, and the headers it wants before itself. */
 #ifndef CARILLON_UNIT_H
 #define CARILLON_UNIT_H

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The API: a task is read, listed or changed, and a change is told to the queue.
 'use strict';
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The push server: what the queue says goes to the sockets of that user.
 'use strict';
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The relay of an API with an outbox: publishes what is in it, waits for the confirms, deletes.
 'use strict';
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Where the database and the broker are, and what both processes do to answer at their best.
 'use strict';
 

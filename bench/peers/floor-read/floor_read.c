@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The floor for reading: what libfcgi and libmariadb cost by themselves. One process, one request at a
  * time, one prepared statement a request, printf. See README.md beside this file. */
 #include <fcgi_stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The floor for one event to many: a loop of send() to as many sockets, which another process reads.
  *
  *   floor-send CLIENTS EVENTS

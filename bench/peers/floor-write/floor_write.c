@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The floor for writing: the SQL of one PATCH, again and again, by THREADS threads for SECONDS seconds.
  *
  *   floor-write THREADS SECONDS TASKS     (tasks 1..TASKS)     environment: DB_SOCKET DB_USER DB_PASSWORD

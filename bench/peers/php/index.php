@@ -1,4 +1,5 @@
 <?php
+// SPDX-License-Identifier: MIT
 // One task, or a page of a user's tasks.
 $database = new PDO(
     'mysql:unix_socket=' . $_SERVER['DB_SOCKET'] . ';dbname=' . $_SERVER['DB_NAME'] . ';charset=utf8mb4',

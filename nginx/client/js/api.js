@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Every HTTP call of the page. Answers are plain objects; what is not 2xx becomes an ApiError that
 // carries the problem (RFC 9457) the server sent, so that it can be told in words where it happened.
 //

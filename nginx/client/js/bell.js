@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The notifications on the screen: the list, how many there are, and on a phone, where the list lies below the tasks,
 // the newest one at the lower edge.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The live feed of one user: HTTP snapshot, WebSocket, cursor, and how to come back after any outage.
 //
 // The contract with the server, in one paragraph: GET /tasks says the rows and the cursor they were read at.

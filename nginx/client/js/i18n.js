@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The page's words in English and French, chosen by the browser's languages, and its dates through Intl.
 
 const en = {

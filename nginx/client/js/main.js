@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The page's table of contents: who is chosen, which feed is open, and what follows from what the user does.
 
 import * as api from './api.js';

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Why the service does not let this page in: from the code and the reason of a WebSocket's close (docs/protocol.md), or
 // the status and the detail of an HTTP answer, to the sentence that helps. Its names are those in i18n.js under `why`.
 

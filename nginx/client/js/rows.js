@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The tasks on the screen: the list and its filter, a row's tick, its text being changed, and the question before it is
 // deleted. Text always goes in as text, never as markup.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The feed as Server-Sent Events, for networks that let no WebSocket through. Looks like a WebSocket that only listens,
 // so that feed.js need not know which of the two it has.
 //

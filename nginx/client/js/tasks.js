@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The rows of one user as this page knows them, from three sources that race: the snapshot over HTTP, the
 // events of the feed, and the answers to this page's own requests.
 //

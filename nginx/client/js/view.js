@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The frame on the screen: who is chosen, how the connection is, the form for a new task; rows.js and bell.js have the
 // two lists. Knows the document and the words, nothing of HTTP or sockets; says what the user did through `on`.
 

@@ -1,4 +1,5 @@
 <?php
+// SPDX-License-Identifier: MIT
 // Adminer with this stack's database to choose, and without asking its maker for news. Adminer 4 (Debian 12) keeps what
 // joins plugins in a file of its own; Adminer 5 (Debian 13) has it inside, under another name.
 function adminer_object() {

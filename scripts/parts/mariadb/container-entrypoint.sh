@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # The accounts of the database, made or brought up to date at each start of the official image. Then that image's own
 # entrypoint goes on.
 #

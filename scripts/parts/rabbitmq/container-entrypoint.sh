@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # The accounts of the broker, made or brought up to date at each start of the official image (container.conf names
 # the file). Then that image's own entrypoint goes on.
 #

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # First start on an empty volume: makes the system tables and root's password, on a server nobody can reach
 # over the network. Then, as at every later start, becomes the server.
 set -euo pipefail

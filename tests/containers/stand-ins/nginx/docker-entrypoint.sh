@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # What the official image's entrypoint does before it becomes nginx: runs what was put into
 # /docker-entrypoint.d, in order, and renders every template with the environment.
 set -eu
