@@ -1,0 +1,35 @@
+"""Documents that are followed by copy and paste: their commands, in a copy of the tree and on ports of their own."""
+
+import shutil
+import subprocess
+
+import pytest
+from conftest import keep_logs
+
+from lib.document import Document
+from lib.stack import BUILD_DIR, ROOT, Stack
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """The tree as git knows it, with what is built already."""
+    tree = tmp_path / "carillon"
+    files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    for name in filter(None, files.split("\0")):
+        if (ROOT / name).is_file():
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, tree / name, follow_symlinks=False)
+    return tree
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["docs/fr/atelier.md"])
+def test_a_document_can_be_followed(name, copy):
+    stack = Stack.prepare()
+    shutil.copytree(BUILD_DIR, copy / "build", ignore=shutil.ignore_patterns("asan", "tsan", "test-logs", "fuzz*"))
+    environment = dict(stack.environment, BUILD_DIR=str(copy / "build"))
+    try:
+        Document(ROOT / name, copy, environment, {"http://localhost": f"http://localhost:{environment['PORT']}"}).follow()
+    finally:
+        keep_logs(stack, name.replace("/", "-"))
+        stack.stop()
