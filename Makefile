@@ -21,7 +21,8 @@ PACKAGES := libcjson libmariadb libuv fcgi librabbitmq libwebsockets libssl libc
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
             -Wwrite-strings -Wformat=2 -Wvla
 CFLAGS   ?= -O2 -g
-CPPFLAGS += -D_GNU_SOURCE -I. $(shell pkg-config --cflags $(PACKAGES))
+VERSION  := $(file <VERSION)
+CPPFLAGS += -D_GNU_SOURCE -DCARILLON_RELEASE=$(VERSION) -I. $(shell pkg-config --cflags $(PACKAGES))
 override CFLAGS += -std=c17 $(WARNINGS) -fno-strict-aliasing -fno-omit-frame-pointer
 
 # What makes a hole in a program harder to use; `make hardening` looks for it in what was built. Each flag that not
@@ -75,7 +76,7 @@ $(ARCHIVES):
 	@rm -f $@
 	$(AR) qcs $@ $^
 
-$(BUILD)/obj/%.o: %.c
+$(BUILD)/obj/%.o: %.c VERSION
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
@@ -127,7 +128,7 @@ hardening: all ## what both programs were built with: PIE, RELRO, checks of the 
 lint: ## clang-tidy and cppcheck
 	cppcheck --quiet -j "$$(nproc)" --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
 	    --suppress=missingIncludeSystem --suppress=legacyUninitvar --include=/usr/include/utlist.h \
-	    -D_GNU_SOURCE -I. common fcgi-api ws-notifier
+	    -D_GNU_SOURCE -DCARILLON_RELEASE=$(VERSION) -I. common fcgi-api ws-notifier
 	printf '%s\n' $(filter-out tests/% fuzz/%,$(filter %.c,$(SOURCES))) | xargs -P "$$(nproc)" -n 4 sh -c \
 	    "exec clang-tidy --quiet --warnings-as-errors='*' \"\$$@\" -- $(CPPFLAGS) -std=c17" clang-tidy
 
