@@ -5,8 +5,10 @@
  *   tls.c       the same, encrypted and with a broker that proves who it is
  *   publish.c   sending, never more than the socket takes at once
  *   frames.c    receiving: the frame state machine behind amqp_link_poll()
- *   mark.c      what tells a broker, or a queue, from another of the same name
- *   headers.c   a message's headers, of any publisher, as struct event_meta */
+ *   topology.c  what stands in the broker: exchanges, queue, bindings, the mark
+ *   life.c      is the broker still in the life that we know?
+ *   headers.c   a message's headers, of any publisher, as struct event_meta
+ *   fault.c     why a link ended */
 #ifndef CARILLON_AMQP_INTERNAL_H
 #define CARILLON_AMQP_INTERNAL_H
 
@@ -73,8 +75,27 @@ static inline amqp_bytes_t amqp_text(const char *text)
     return amqp_cstring_bytes(text);
 }
 
+static inline amqp_table_entry_t amqp_text_entry(const char *key, const char *text)
+{
+    amqp_table_entry_t entry = {.key = amqp_text(key), .value = {.kind = AMQP_FIELD_KIND_UTF8}};
+    entry.value.value.bytes = amqp_text(text);
+    return entry;
+}
+
+static inline amqp_table_entry_t amqp_number_entry(const char *key, int64_t number)
+{
+    amqp_table_entry_t entry = {.key = amqp_text(key), .value = {.kind = AMQP_FIELD_KIND_I64}};
+    entry.value.value.i64 = number;
+    return entry;
+}
+
 /* Notes a failed call on the link, which is then dead; `doing` names it. */
 enum err amqp_link_check_reply(struct amqp_link *link, const char *doing, amqp_rpc_reply_t reply);
+
+/* Each waits for the broker; the second makes nothing. */
+enum err amqp_link_declare_exchange(struct amqp_link *link);
+enum err amqp_link_find_queue(struct amqp_link *link);
+enum err amqp_link_declare_queue(struct amqp_link *link, const struct config *config);
 
 /* Declares the exchange through which markers come, and binds it to the queue. */
 enum err amqp_link_open_markers(struct amqp_link *link);

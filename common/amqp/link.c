@@ -4,11 +4,10 @@
  * Opening is a row of calls that wait for the broker, together for at most AMQP_TIMEOUT_MS; whatever
  * fails among them, the caller gets one line that says what. A publisher declares exchange and queue; a
  * reader, whose account may declare nothing, only asks whether the queue is there. The binding between the
- * two comes later (mark.c). */
+ * two comes later (topology.c). */
 #include "common/amqp/internal.h"
 
 #include <assert.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,62 +15,9 @@
 
 #include "common/clock.h"
 
-#define FRAME_MAX     131072
-#define SEND_BUFFER   (200 * 1024) /* the kernel doubles it */
-#define PROPERTIES    3
-#define QUEUE_OPTIONS 4
-
-/* ---- why a link ended ---------------------------------------------------------------------------- */
-
-enum err amqp_link_die(struct amqp_link *link, const char *format, ...)
-{
-    if (!link->dead) {
-        va_list arguments;
-        va_start(arguments, format);
-        vsnprintf(link->why, sizeof link->why, format, arguments);
-        va_end(arguments);
-        link->dead = true;
-    }
-    return ERR_CLOSED;
-}
-
-enum err amqp_link_fail(struct amqp_link *link, int status)
-{
-    return amqp_link_die(link, "%s", amqp_error_string2(status));
-}
-
-void amqp_describe_close(amqp_method_number_t id, const void *decoded, char *text, size_t size)
-{
-    if (id == AMQP_CONNECTION_CLOSE_METHOD) {
-        const amqp_connection_close_t *close = decoded;
-        snprintf(text, size, "%.*s (%u)", (int)close->reply_text.len, (const char *)close->reply_text.bytes,
-                 (unsigned)close->reply_code);
-    } else if (id == AMQP_CHANNEL_CLOSE_METHOD) {
-        const amqp_channel_close_t *close = decoded;
-        snprintf(text, size, "%.*s (%u)", (int)close->reply_text.len, (const char *)close->reply_text.bytes,
-                 (unsigned)close->reply_code);
-    } else {
-        snprintf(text, size, "%s", amqp_method_name(id));
-    }
-}
-
-void amqp_describe_reply(const amqp_rpc_reply_t *reply, char *text, size_t size)
-{
-    if (reply->reply_type == AMQP_RESPONSE_SERVER_EXCEPTION)
-        amqp_describe_close(reply->reply.id, reply->reply.decoded, text, size);
-    else
-        snprintf(text, size, "%s", amqp_error_string2(reply->library_error));
-}
-
-/* What every opening call ends with: ERR_OK, or the link is dead and says which call failed. */
-enum err amqp_link_check_reply(struct amqp_link *link, const char *doing, amqp_rpc_reply_t reply)
-{
-    if (reply.reply_type == AMQP_RESPONSE_NORMAL)
-        return ERR_OK;
-    char text[200];
-    amqp_describe_reply(&reply, text, sizeof text);
-    return amqp_link_die(link, "%s: %s", doing, text);
-}
+#define FRAME_MAX   131072
+#define SEND_BUFFER (200 * 1024) /* the kernel doubles it */
+#define PROPERTIES  3
 
 static struct timeval time_left(int64_t deadline)
 {
@@ -125,28 +71,14 @@ static amqp_table_entry_t flag(const char *key)
     return entry;
 }
 
-static amqp_table_entry_t text_entry(const char *key, const char *text)
-{
-    amqp_table_entry_t entry = {.key = amqp_text(key), .value = {.kind = AMQP_FIELD_KIND_UTF8}};
-    entry.value.value.bytes = amqp_text(text);
-    return entry;
-}
-
-static amqp_table_entry_t number_entry(const char *key, int64_t number)
-{
-    amqp_table_entry_t entry = {.key = amqp_text(key), .value = {.kind = AMQP_FIELD_KIND_I64}};
-    entry.value.value.i64 = number;
-    return entry;
-}
-
 /* The broker tells of a deleted queue and of its alarms only to those who say that they understand. */
 static enum err log_in(struct amqp_link *link, const struct config *config)
 {
     amqp_table_entry_t capabilities[] = {flag("consumer_cancel_notify"), flag("connection.blocked"),
                                          flag("publisher_confirms"), flag("basic.nack")};
     amqp_table_entry_t properties[PROPERTIES] = {
-        text_entry("product", "carillon"),
-        text_entry("connection_name", link->name),
+        amqp_text_entry("product", "carillon"),
+        amqp_text_entry("connection_name", link->name),
         {.key = amqp_text("capabilities"), .value = {.kind = AMQP_FIELD_KIND_TABLE}},
     };
     properties[2].value.value.table =
@@ -166,42 +98,12 @@ static enum err open_channel(struct amqp_link *link)
     return amqp_link_check_reply(link, "channel", amqp_get_rpc_reply(link->state));
 }
 
-static enum err declare_exchange(struct amqp_link *link)
-{
-    amqp_exchange_declare(link->state, AMQP_CHANNEL, amqp_text(link->exchange), amqp_text("topic"), false,
-                          true, false, false, amqp_empty_table);
-    return amqp_link_check_reply(link, "exchange", amqp_get_rpc_reply(link->state));
-}
-
-static enum err find_queue(struct amqp_link *link)
-{
-    amqp_queue_declare(link->state, AMQP_CHANNEL, amqp_text(link->queue), true, true, false, false,
-                       amqp_empty_table);
-    return amqp_link_check_reply(link, "queue", amqp_get_rpc_reply(link->state));
-}
-
-static enum err declare_queue(struct amqp_link *link, const struct config *config)
-{
-    char max_age[32];
-    snprintf(max_age, sizeof max_age, "%llds", (long long)config->stream_max_age_s);
-    amqp_table_entry_t options[QUEUE_OPTIONS] = {
-        text_entry("x-queue-type", "stream"),
-        text_entry("x-max-age", max_age),
-        number_entry("x-max-length-bytes", config->stream_max_bytes),
-        number_entry("x-stream-max-segment-size-bytes", config->stream_segment_bytes),
-    };
-    amqp_table_t table = {.num_entries = QUEUE_OPTIONS, .entries = options};
-
-    amqp_queue_declare(link->state, AMQP_CHANNEL, amqp_text(link->queue), false, true, false, false, table);
-    return amqp_link_check_reply(link, "queue", amqp_get_rpc_reply(link->state));
-}
-
 static enum err declare_all(struct amqp_link *link, const struct config *config, int64_t deadline)
 {
-    enum err err = declare_exchange(link);
+    enum err err = amqp_link_declare_exchange(link);
     limit_call(link, deadline);
     if (!err)
-        err = declare_queue(link, config);
+        err = amqp_link_declare_queue(link, config);
     limit_call(link, deadline);
     return err ? err : amqp_link_open_markers(link);
 }
@@ -219,7 +121,7 @@ static enum err open_all(struct amqp_link *link, enum amqp_side side, const stru
         err = open_channel(link);
     limit_call(link, deadline);
     if (!err)
-        err = side == AMQP_PUBLISHER ? declare_all(link, config, deadline) : find_queue(link);
+        err = side == AMQP_PUBLISHER ? declare_all(link, config, deadline) : amqp_link_find_queue(link);
     if (!err)
         limit_call(link, clock_monotonic_ms() + config->amqp_timeout_ms);
     return err;
@@ -276,16 +178,6 @@ int amqp_link_fd(const struct amqp_link *link)
     return amqp_get_sockfd(link->state);
 }
 
-const char *amqp_link_why(const struct amqp_link *link)
-{
-    return link->why;
-}
-
-const char *amqp_link_note(const struct amqp_link *link)
-{
-    return link->note;
-}
-
 /* On a channel that has carried a message before, RabbitMQ 3.10 loses and reorders what it has confirmed:
  * when a stream changes its leader, it sends again what is unconfirmed by the numbers of the confirms, and
  * those are the stream's own numbers only where nothing was published before the confirms. So the channel is
@@ -310,11 +202,11 @@ enum err amqp_link_confirm(struct amqp_link *link)
 static amqp_table_entry_t stream_offset(int64_t since_s, int64_t from_offset, char text[32])
 {
     if (from_offset >= 0)
-        return number_entry("x-stream-offset", from_offset);
+        return amqp_number_entry("x-stream-offset", from_offset);
     if (since_s <= 0)
-        return text_entry("x-stream-offset", "next");
+        return amqp_text_entry("x-stream-offset", "next");
     snprintf(text, 32, "%llds", (long long)since_s);
-    return text_entry("x-stream-offset", text);
+    return amqp_text_entry("x-stream-offset", text);
 }
 
 enum err amqp_link_consume(struct amqp_link *link, int64_t since_s, int64_t from_offset, int prefetch)

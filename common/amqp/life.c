@@ -1,87 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* What goes with the queue: what tells it, or a broker, from another of the same name, and the readers' way
- * in.
+/* Whether the broker is still in the life that we know.
  *
- * A queue has no identity in AMQP, but a binding goes with it: a durable exchange of our own is bound to
- * the queue once it holds what it should. Deleting the queue, or wiping the broker, takes the
- * binding away too, and a message sent through that exchange comes back. The queue is bound to the events'
- * exchange at the same time and not before: into a new one nothing goes until it has been looked after.
- *
- * Nor does a broker say when it was started. Two things of ours end with its life, each where the other does
+ * A broker does not say when it was started. Two things of ours end with its life, each where the other does
  * not: an exchange that is not durable goes at a restart where RabbitMQ keeps its definitions in Mnesia, and
  * stays in Khepri (from 4.0); a message that is not persistent, in a durable queue, is not recovered from an
  * unclean end by classic queues of version 2 (from 4.0), and may be by those of before when memory was short.
  * The life is the one we know only while both are there. */
-#include <stdio.h>
-
 #include "common/amqp/internal.h"
 
-/* ---- the queue ----------------------------------------------------------------------------------- */
-
-static enum err declare_fanout(struct amqp_link *link, const char *doing, const char *name)
-{
-    amqp_exchange_declare(link->state, AMQP_CHANNEL, amqp_text(name), amqp_text("fanout"), false, true, false,
-                          false, amqp_empty_table);
-    return amqp_link_check_reply(link, doing, amqp_get_rpc_reply(link->state));
-}
-
-static enum err bind_to(struct amqp_link *link, const char *exchange, const char *key)
-{
-    amqp_queue_bind(link->state, AMQP_CHANNEL, amqp_text(link->queue), amqp_text(exchange), amqp_text(key),
-                    amqp_empty_table);
-    return amqp_link_check_reply(link, "binding", amqp_get_rpc_reply(link->state));
-}
-
-enum err amqp_link_check_mark(struct amqp_link *link, const char *type, const char *message_id,
-                              const char *epoch, bool *marked)
-{
-    struct amqp_event event;
-
-    if (link->dead)
-        return ERR_CLOSED;
-    enum err err = declare_fanout(link, "mark", link->mark);
-    if (!err)
-        err = amqp_link_send_control(link, link->mark, "", true, type, message_id, epoch, NULL);
-    /* The broker works through a channel in order: when the next call is answered, what came back is here. */
-    if (!err)
-        err = declare_fanout(link, "mark", link->mark);
-    if (err)
-        return err;
-    *marked = true;
-    while ((err = amqp_link_poll(link, 0, &event)) == ERR_OK)
-        if (event.kind == AMQP_RETURN)
-            *marked = false;
-    return err == ERR_AGAIN ? ERR_OK : err;
-}
-
-enum err amqp_link_mark(struct amqp_link *link)
-{
-    if (link->dead)
-        return ERR_CLOSED;
-    enum err err = bind_to(link, link->mark, "");
-    return err ? err : bind_to(link, link->exchange, EVENT_BINDING);
-}
-
-enum err amqp_link_publish_beacon(struct amqp_link *link, const char *type, const char *message_id,
-                                  const char *epoch, uint64_t *tag)
-{
-    return amqp_link_send_control(link, link->mark, "", true, type, message_id, epoch, tag);
-}
-
-/* ---- markers ------------------------------------------------------------------------------------- */
-
-enum err amqp_link_open_markers(struct amqp_link *link)
-{
-    enum err err = declare_fanout(link, "markers", link->markers);
-    return err ? err : bind_to(link, link->markers, "");
-}
-
-enum err amqp_link_publish_marker(struct amqp_link *link, const char *message_id)
-{
-    return amqp_link_send_control(link, link->markers, "", true, EVENT_MARKER_TYPE, message_id, NULL, NULL);
-}
-
-/* ---- the broker's life --------------------------------------------------------------------------- */
+#include <stdio.h>
 
 static void life_name(const struct amqp_link *link, char name[AMQP_NAME_SIZE])
 {
@@ -185,4 +112,9 @@ enum err amqp_link_note_life(struct amqp_link *link, bool *noted)
     int status = amqp_basic_publish(link->state, AMQP_SIDE_CHANNEL, amqp_text(name), amqp_text(""), false,
                                     false, &transient, amqp_text("{}"));
     return status == AMQP_STATUS_OK ? leave_side(link) : amqp_link_fail(link, status);
+}
+
+const char *amqp_link_note(const struct amqp_link *link)
+{
+    return link->note;
 }
