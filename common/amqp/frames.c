@@ -6,7 +6,6 @@
  * machine on, which can stop after any of them and go on when the next one has come. */
 #include "common/amqp/internal.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* What the files behind link.h share, and the only place that includes librabbitmq.
+/* What the files behind link.h share, and the only place that includes librabbitmq. Calls point down this
+ * list only:
  *
- *   link.c      a connection's life: connect, log in, declare, consume, close
- *   tls.c       the same, encrypted and with a broker that proves who it is
- *   publish.c   sending, never more than the socket takes at once
- *   frames.c    receiving: the frame state machine behind amqp_link_poll()
- *   topology.c  what stands in the broker: exchanges, queue, bindings, the mark
- *   life.c      is the broker still in the life that we know?
- *   headers.c   a message's headers, of any publisher, as struct event_meta
- *   fault.c     why a link ended */
+ *   link.c       a connection's life: connect, log in, confirms or consumption, close
+ *   life.c       is the broker still in the life that we know?
+ *   topology.c   what stands in the broker: exchanges, queue, bindings, the mark
+ *   tls.c        a socket that is encrypted, to a broker that proves who it is
+ *   frames.c     receiving: the frame state machine behind amqp_link_poll()
+ *   publish.c    sending, never more than the socket takes at once
+ *   headers.c    what a message of any publisher says of itself, as struct event_meta
+ *   fault.c      why a link ended, at the bottom */
 #ifndef CARILLON_AMQP_INTERNAL_H
 #define CARILLON_AMQP_INTERNAL_H
 
@@ -89,26 +90,29 @@ static inline amqp_table_entry_t amqp_number_entry(const char *key, int64_t numb
     return entry;
 }
 
-/* Notes a failed call on the link, which is then dead; `doing` names it. */
-enum err amqp_link_check_reply(struct amqp_link *link, const char *doing, amqp_rpc_reply_t reply);
+/* ---- topology.c ---------------------------------------------------------------------------------- */
 
-/* Each waits for the broker; the second makes nothing. */
-enum err amqp_link_declare_exchange(struct amqp_link *link);
-enum err amqp_link_find_queue(struct amqp_link *link);
-enum err amqp_link_declare_queue(struct amqp_link *link, const struct config *config);
+/* Each is one or two calls that wait for the broker. The second makes nothing. */
+MUST_CHECK enum err amqp_link_declare_exchange(struct amqp_link *link);
+MUST_CHECK enum err amqp_link_find_queue(struct amqp_link *link);
+MUST_CHECK enum err amqp_link_declare_queue(struct amqp_link *link, const struct config *config);
+/* The exchange through which markers come, bound to the queue. */
+MUST_CHECK enum err amqp_link_declare_markers(struct amqp_link *link);
 
-/* Declares the exchange through which markers come, and binds it to the queue. */
-enum err amqp_link_open_markers(struct amqp_link *link);
-
-/* A control message with the given exchange and key. */
-enum err amqp_link_send_control(struct amqp_link *link, const char *exchange, const char *key, bool mandatory,
-                                const char *type, const char *message_id, const char *epoch, uint64_t *tag);
+/* ---- tls.c --------------------------------------------------------------------------------------- */
 
 /* The library's socket for this link, made for TLS: the broker's certificate must be of AMQP_TLS_CA and for
  * AMQP_HOST. NULL: the link is dead and says which file is to blame. */
 amqp_socket_t *amqp_link_tls_socket(struct amqp_link *link, const struct config *config);
 /* Says why such a socket could not be opened. */
 enum err amqp_link_tls_fail(struct amqp_link *link, const struct config *config, int status);
+
+/* ---- publish.c ----------------------------------------------------------------------------------- */
+
+/* Whether the socket takes a whole message now, so that sending cannot wait. */
+bool amqp_link_has_room(const struct amqp_link *link);
+
+/* ---- headers.c ----------------------------------------------------------------------------------- */
 
 /* Copies a text of the wire: cut to size, NUL-terminated. */
 void amqp_copy_text(char *text, size_t size, amqp_bytes_t bytes);
@@ -117,13 +121,14 @@ void amqp_copy_text(char *text, size_t size, amqp_bytes_t bytes);
  * out of range are as if absent; *has_meta only when user_id, seq and epoch are all there. */
 void amqp_headers_read(const amqp_table_t *headers, struct event_meta *meta, bool *has_meta, int64_t *offset);
 
+/* ---- fault.c ------------------------------------------------------------------------------------- */
+
 /* The one way a link dies: notes why (the first reason stays) and returns ERR_CLOSED. */
 enum err amqp_link_die(struct amqp_link *link, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* The same for a status of the library. */
 enum err amqp_link_fail(struct amqp_link *link, int status);
-
-/* Whether the socket takes a whole message now, so that sending cannot wait. */
-bool amqp_link_has_room(const struct amqp_link *link);
+/* The same for the answer to a call, unless that is a good one; `doing` names the call. */
+enum err amqp_link_check_reply(struct amqp_link *link, const char *doing, amqp_rpc_reply_t reply);
 
 /* "NOT_FOUND - no queue ... (404)", or what the library says. */
 void amqp_describe_reply(const amqp_rpc_reply_t *reply, char *text, size_t size);

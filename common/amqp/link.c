@@ -10,7 +10,6 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 
 #include "common/clock.h"
@@ -105,7 +104,7 @@ static enum err declare_all(struct amqp_link *link, const struct config *config,
     if (!err)
         err = amqp_link_declare_queue(link, config);
     limit_call(link, deadline);
-    return err ? err : amqp_link_open_markers(link);
+    return err ? err : amqp_link_declare_markers(link);
 }
 
 static enum err open_all(struct amqp_link *link, enum amqp_side side, const struct config *config)

@@ -47,10 +47,10 @@ void amqp_link_flush(struct amqp_link *link)
     link->gathers = false;
 }
 
-static int send_method(struct amqp_link *link, const char *exchange, const char *key, bool mandatory)
+static int send_method(struct amqp_link *link, const char *exchange, const char *key)
 {
     amqp_basic_publish_t publish = {
-        .exchange = amqp_text(exchange), .routing_key = amqp_text(key), .mandatory = mandatory};
+        .exchange = amqp_text(exchange), .routing_key = amqp_text(key), .mandatory = true};
     return amqp_send_method(link->state, AMQP_CHANNEL, AMQP_BASIC_PUBLISH_METHOD, &publish);
 }
 
@@ -79,7 +79,8 @@ static int send_body(struct amqp_link *link, amqp_bytes_t body)
     return status;
 }
 
-static enum err send_message(struct amqp_link *link, const char *exchange, const char *key, bool mandatory,
+/* Each message is mandatory: what has no queue comes back. */
+static enum err send_message(struct amqp_link *link, const char *exchange, const char *key,
                              const amqp_basic_properties_t *properties, amqp_bytes_t body, uint64_t *tag)
 {
     if (link->dead)
@@ -91,7 +92,7 @@ static enum err send_message(struct amqp_link *link, const char *exchange, const
 
     if (!link->gathers)
         cork(link, 1);
-    int status = send_method(link, exchange, key, mandatory);
+    int status = send_method(link, exchange, key);
     if (status == AMQP_STATUS_OK)
         status = send_header(link, properties, body.len);
     if (status == AMQP_STATUS_OK)
@@ -107,18 +108,9 @@ static enum err send_message(struct amqp_link *link, const char *exchange, const
     return ERR_OK;
 }
 
-static void add_number(amqp_table_t *table, const char *key, int64_t number)
+static void add(amqp_table_t *table, amqp_table_entry_t entry)
 {
-    amqp_table_entry_t *entry = &table->entries[table->num_entries++];
-    *entry = (amqp_table_entry_t){.key = amqp_text(key), .value = {.kind = AMQP_FIELD_KIND_I64}};
-    entry->value.value.i64 = number;
-}
-
-static void add_text(amqp_table_t *table, const char *key, const char *text)
-{
-    amqp_table_entry_t *entry = &table->entries[table->num_entries++];
-    *entry = (amqp_table_entry_t){.key = amqp_text(key), .value = {.kind = AMQP_FIELD_KIND_UTF8}};
-    entry->value.value.bytes = amqp_text(text);
+    table->entries[table->num_entries++] = entry;
 }
 
 static amqp_basic_properties_t base_properties(const char *type, const char *message_id, int64_t wall_ms,
@@ -144,11 +136,11 @@ static enum err publish_event(struct amqp_link *link, const char *exchange, cons
     amqp_table_t headers = {.num_entries = 0, .entries = entries};
 
     event_format_id(meta, id);
-    add_number(&headers, "user_id", meta->user_id);
-    add_number(&headers, "seq", (int64_t)meta->seq);
-    add_text(&headers, "epoch", meta->epoch);
+    add(&headers, amqp_number_entry("user_id", meta->user_id));
+    add(&headers, amqp_number_entry("seq", (int64_t)meta->seq));
+    add(&headers, amqp_text_entry("epoch", meta->epoch));
     if (meta->traceparent[0])
-        add_text(&headers, "traceparent", meta->traceparent);
+        add(&headers, amqp_text_entry("traceparent", meta->traceparent));
 
     amqp_basic_properties_t properties = base_properties(meta->type, id, meta->created_at_ms, &headers);
     if (meta->request_id[0]) {
@@ -158,7 +150,7 @@ static enum err publish_event(struct amqp_link *link, const char *exchange, cons
     amqp_bytes_t bytes;
     bytes.len = length;
     bytes.bytes = (void *)(uintptr_t)body;
-    return send_message(link, exchange, meta->type, true, &properties, bytes, tag);
+    return send_message(link, exchange, meta->type, &properties, bytes, tag);
 }
 
 enum err amqp_link_publish(struct amqp_link *link, const struct event_meta *meta, const char *body,
@@ -173,14 +165,26 @@ enum err amqp_link_publish_straight(struct amqp_link *link, const struct event_m
     return publish_event(link, link->mark, meta, body, length, tag);
 }
 
-enum err amqp_link_send_control(struct amqp_link *link, const char *exchange, const char *key, bool mandatory,
-                                const char *type, const char *message_id, const char *epoch, uint64_t *tag)
+/* A message that is no event. */
+static enum err publish_control(struct amqp_link *link, const char *exchange, const char *type,
+                                const char *message_id, const char *epoch, uint64_t *tag)
 {
     amqp_table_entry_t entries[HEADERS_MAX];
     amqp_table_t headers = {.num_entries = 0, .entries = entries};
     if (epoch)
-        add_text(&headers, "epoch", epoch);
+        add(&headers, amqp_text_entry("epoch", epoch));
 
     amqp_basic_properties_t properties = base_properties(type, message_id, clock_wall_ms(), &headers);
-    return send_message(link, exchange, key, mandatory, &properties, amqp_text("{}"), tag);
+    return send_message(link, exchange, "", &properties, amqp_text("{}"), tag);
+}
+
+enum err amqp_link_publish_beacon(struct amqp_link *link, const char *type, const char *message_id,
+                                  const char *epoch, uint64_t *tag)
+{
+    return publish_control(link, link->mark, type, message_id, epoch, tag);
+}
+
+enum err amqp_link_publish_marker(struct amqp_link *link, const char *message_id)
+{
+    return publish_control(link, link->markers, EVENT_MARKER_TYPE, message_id, NULL, NULL);
 }

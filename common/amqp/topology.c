@@ -58,7 +58,7 @@ enum err amqp_link_declare_queue(struct amqp_link *link, const struct config *co
     return amqp_link_check_reply(link, "queue", amqp_get_rpc_reply(link->state));
 }
 
-enum err amqp_link_open_markers(struct amqp_link *link)
+enum err amqp_link_declare_markers(struct amqp_link *link)
 {
     enum err err = declare_fanout(link, "markers", link->markers);
     return err ? err : bind_to(link, link->markers, "");
@@ -75,7 +75,7 @@ enum err amqp_link_check_mark(struct amqp_link *link, const char *type, const ch
         return ERR_CLOSED;
     enum err err = declare_fanout(link, "mark", link->mark);
     if (!err)
-        err = amqp_link_send_control(link, link->mark, "", true, type, message_id, epoch, NULL);
+        err = amqp_link_publish_beacon(link, type, message_id, epoch, NULL);
     /* The broker works through a channel in order: when the next call is answered, what came back is here. */
     if (!err)
         err = declare_fanout(link, "mark", link->mark);
@@ -94,17 +94,4 @@ enum err amqp_link_mark(struct amqp_link *link)
         return ERR_CLOSED;
     enum err err = bind_to(link, link->mark, "");
     return err ? err : bind_to(link, link->exchange, EVENT_BINDING);
-}
-
-enum err amqp_link_publish_beacon(struct amqp_link *link, const char *type, const char *message_id,
-                                  const char *epoch, uint64_t *tag)
-{
-    return amqp_link_send_control(link, link->mark, "", true, type, message_id, epoch, tag);
-}
-
-/* ---- markers ------------------------------------------------------------------------------------- */
-
-enum err amqp_link_publish_marker(struct amqp_link *link, const char *message_id)
-{
-    return amqp_link_send_control(link, link->markers, "", true, EVENT_MARKER_TYPE, message_id, NULL, NULL);
 }
