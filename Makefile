@@ -56,7 +56,7 @@ API_LIBS      := $(shell pkg-config --libs fcgi libmariadb libcrypto)
 NOTIFIER_LIBS := $(shell pkg-config --libs libwebsockets libuv)
 
 .PHONY: all check asan tsan hardening lint fuzz fuzz-long fuzz-coverage fuzz-programs format format-check run test bench
-.PHONY: bench-programs install clean help
+.PHONY: bench-programs install client-package clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -159,12 +159,16 @@ bench: ## compare with what people would use instead
 install: all ## programs into $(PREFIX)/bin, sql, nginx and scripts into $(PREFIX)/share/carillon, units for systemd
 	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/bin $(BUILD)/fcgi-api $(BUILD)/ws-notifier
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/carillon/sql sql/*.sql
-	find nginx -type f -exec install -D -m 0644 {} $(DESTDIR)$(PREFIX)/share/carillon/{} \;
+	find nginx client -type f -exec install -D -m 0644 {} $(DESTDIR)$(PREFIX)/share/carillon/{} \;
 	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/share/carillon/scripts scripts/backup scripts/restore scripts/migrate
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/carillon/scripts/lib $(patsubst %,scripts/lib/%.sh,common clients backup supervisor sql_session grants)
 	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/share/carillon/scripts/parts/watch scripts/parts/watch/start
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system systemd/*.service systemd/*.socket systemd/*.timer
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system/carillon-.service.d systemd/carillon-.service.d/*.conf
+
+client-package: ## the package carillon-client (client/) as a tarball in $(BUILD)
+	@mkdir -p $(BUILD)
+	cd client && npm pack --silent --pack-destination $(abspath $(BUILD))
 
 clean: ## remove what was built
 	rm -rf build

@@ -5,7 +5,7 @@
 # shellcheck disable=SC2016 # names for envsubst
 NGINX_VARIABLES='${HTTP_LISTEN} ${API_LISTEN} ${CLIENT_LISTEN} ${WS_LISTEN} ${FCGI_UPSTREAM} ${NOTIFIER_SERVERS}
     ${SERVER_NAMES} ${ERROR_LOG} ${ALLOWED_ORIGINS} ${ALLOWED_HEADERS} ${BASE_PATH} ${FRONT} ${TLS_CERTIFICATE} ${TLS_KEY} ${TLS_ADDRESS} ${HSTS_MAX_AGE} ${ACME_ROOT}
-    ${ACCESS_LOG} ${LOG_FORMAT} ${CLIENT_ROOT} ${CLIENT_MAX_BODY} ${REQUEST_MAX_AGE_MS} ${RATE_LIMIT} ${RATE_BURST} ${CONNECTION_LIMIT}
+    ${ACCESS_LOG} ${LOG_FORMAT} ${CLIENT_ROOT} ${CLIENT_PACKAGE} ${CLIENT_MAX_BODY} ${REQUEST_MAX_AGE_MS} ${RATE_LIMIT} ${RATE_BURST} ${CONNECTION_LIMIT}
     ${CLIENT_HEADER_S} ${CLIENT_BODY_S} ${CLIENT_SEND_S} ${CLIENT_IDLE_S} ${CLIENT_MAX_HEADER}
     ${USER_LINE} ${NGINX_WORKERS} ${NGINX_CONNECTIONS} ${OPEN_FILES} ${RUN_DIR}'
 
@@ -67,7 +67,8 @@ nginx_variables() {
     # By default a browser is told to forget: it would insist on https at every port of this machine.
     export HSTS_MAX_AGE=${HSTS_MAX_AGE:-0}
     nginx_limits
-    export RUN_DIR ACCESS_LOG=/dev/stdout SERVER_NAMES=_ ERROR_LOG="${ERROR_LOG:-stderr warn}" CLIENT_ROOT=$ROOT/nginx/client
+    export RUN_DIR ACCESS_LOG=/dev/stdout SERVER_NAMES=_ ERROR_LOG="${ERROR_LOG:-stderr warn}"
+    export CLIENT_ROOT=$ROOT/nginx/client CLIENT_PACKAGE=$ROOT/client
     export NGINX_WORKERS=${NGINX_WORKERS:-auto} OPEN_FILES=$files NGINX_CONNECTIONS=$files
     export FCGI_UPSTREAM=unix:$FCGI_SOCKET NOTIFIER_SERVERS='' USER_LINE='# run by an ordinary user'
     # Workers of another user could not open RUN_DIR; this is the development stack.

@@ -14,7 +14,7 @@ BODIES = [
 PATHS = [
     b"/",
     b"/index.html?user_id=1",
-    b"/js/feed.js",
+    b"/client/feed.js",
     b"/tasks",
     b"/tasks/1",
     b"/tasks?user_id=1&status=0&limit=5&after=1",

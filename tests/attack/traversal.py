@@ -10,13 +10,17 @@ UP = [
     b"..\\", b"..%5c", b"..%255c", b"....", b"...", b". .", b"%u002e%u002e", b"..%2f..", b"..%252f..", b".", b"..%ef%bc%8f..",
 ]  # fmt: skip
 SLASH = [b"/", b"//", b"%2f", b"%2F", b"\\", b"%5c", b"/./", b"%252f", b"/%2f", b"///"]
-START = [b"/", b"/js", b"/js/", b"/js/..", b"//", b"/index.html/", b"/tasks/", b"/js/feed.js/", b"/%2e", b"/.", b"/?/", b"/\\", b"/..;/js"]
+START = [
+    b"/", b"/js", b"/js/", b"/js/..", b"//", b"/index.html/", b"/tasks/", b"/js/main.js/", b"/client/feed.js/", b"/client/..",
+    b"/client/feed.js/..", b"/%2e", b"/.", b"/?/", b"/\\", b"/..;/js",
+]  # fmt: skip
 WANTED = [
     b"etc/passwd", b"nginx.conf.template", b"nginx/nginx.conf.template", b"package.json", b"README.md", b".git/config", b".env",
     b"secrets/jwt_secret", b"etc/nginx/nginx.conf", b"proc/self/environ", b"templates/include/server.inc.template", b"Makefile",
 ]  # fmt: skip
 PLAIN = [
-    b"/.git/config", b"/.env", b"/.htaccess", b"/nginx.conf", b"/package.json", b"/js", b"/js/", b"/js/feed.js~", b"/index.html~",
+    b"/.git/config", b"/.env", b"/.htaccess", b"/nginx.conf", b"/package.json", b"/js", b"/js/", b"/js/main.js~", b"/index.html~",
+    b"/client/", b"/client/feed.js~", b"/client/package.json",
     b"/index.html.bak", b"/index.html%00.js", b"/index.html%20", b"/INDEX.HTML", b"/.problem", b"/.problem-502", b"/.problem-431", b"/.page-431", b"/.missing", b"/.events-later", b"/problems", b"/problems/", b"/problems/validation",
     b"/@plain-404",
     b"/404.html", b"/conf.d/include/api.inc", b"/etc/passwd", b"//etc/passwd", b"/file:///etc/passwd", b"file:///etc/passwd",
@@ -35,6 +39,7 @@ def ways(chance, count):
 
 def run(ground, judge):
     files = {path.read_bytes() for path in (ROOT / "nginx" / "client").rglob("*") if path.is_file()}
+    files |= {path.read_bytes() for path in (ROOT / "client").glob("*.js")}
     ports = [ground.port, ground.stack.port("CLIENT_PORT"), ground.stack.port("WS_PORT")]
     wires = [Wire(ground.host, port) for port in ports]
     for number, path in enumerate(ways(ground.chance, ground.count)):

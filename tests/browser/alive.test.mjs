@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { ASK_MS, CHECK_MS, PONG_MS } from '../../nginx/client/js/feed.js';
+import { ASK_MS, CHECK_MS, PONG_MS } from '../../client/feed.js';
 import { answer, comesBack, event, heartbeat, live, page, settled } from './scripted.mjs';
 
 const HOUR = 3600_000;

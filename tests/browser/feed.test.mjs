@@ -15,7 +15,7 @@ import {
   RESTART_SPREAD_MS,
   STABLE_MS,
   parseCursor,
-} from '../../nginx/client/js/feed.js';
+} from '../../client/feed.js';
 import { Clock, Socket, answer, comesBack, event, heartbeat, live, page, settled } from './scripted.mjs';
 
 test('a cursor is read in its short and its long form', () => {

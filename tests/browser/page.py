@@ -109,6 +109,10 @@ class Tab:
             self.driver.switch_to.window(self.handle)
         return self
 
+    def close(self):
+        self.here().driver.close()
+        self.driver.switch_to.window(self.driver.window_handles[0])
+
     def go(self, address):
         self.here().driver.get(address)
 

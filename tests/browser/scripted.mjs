@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 
-import { Feed } from '../../nginx/client/js/feed.js';
+import { Feed } from '../../client/feed.js';
 
 /** Time that passes when told to; promises get their turn in between. As in a browser there are two clocks: one that
  *  nobody can set, and the time of day. */
@@ -90,7 +90,7 @@ export class Socket {
 
 /** A page of user 1: what the server answers is in `snapshots` (shifted while more than one is left). With `ways` it
  *  knows of event streams, and of a journal that answers with what is in `missed`, in the same manner. */
-export function page({ snapshots = [{ tasks: [], cursor: 'e:10:1000' }], chance = 0.5, token, ways = false, missed = [] } = {}) {
+export function page({ snapshots = [{ tasks: [], cursor: 'e:10:1000' }], chance = 0.5, token, ways = false, missed = [], since, sockets = true } = {}) {
   const it = {
     clock: new Clock(),
     sockets: [],
@@ -99,6 +99,8 @@ export function page({ snapshots = [{ tasks: [], cursor: 'e:10:1000' }], chance 
     looks: [], // the cursors since which the journal was read
     tasks: [],
     events: [],
+    onEvent: null,
+    cursors: [], // that moved without an event
     states: [],
     snapshots,
     chance,
@@ -114,6 +116,7 @@ export function page({ snapshots = [{ tasks: [], cursor: 'e:10:1000' }], chance 
   };
   it.feed = new Feed({
     userId: 1,
+    since,
     token,
     load: async (signal) => {
       it.loads.push(signal);
@@ -121,10 +124,12 @@ export function page({ snapshots = [{ tasks: [], cursor: 'e:10:1000' }], chance 
       if (next instanceof Error) throw next;
       return next;
     },
-    connect: () => {
-      it.sockets.push(new Socket());
-      return it.socket;
-    },
+    connect: sockets
+      ? () => {
+          it.sockets.push(new Socket());
+          return it.socket;
+        }
+      : undefined,
     ...(ways && {
       stream: (since) => {
         it.streams.push(Object.assign(new Socket(), { since }));
@@ -141,7 +146,11 @@ export function page({ snapshots = [{ tasks: [], cursor: 'e:10:1000' }], chance 
     random: () => it.chance,
     on: {
       tasks: (tasks, reloaded) => it.tasks.push({ tasks, reloaded }),
-      event: (message) => it.events.push(message.cursor ?? message.message),
+      event: (message) => {
+        it.events.push(message.cursor ?? message.message);
+        it.onEvent?.();
+      },
+      cursor: (text) => it.cursors.push(text),
       state: (state) => it.states.push(state),
     },
   });

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { test } from 'node:test';
 
-import { EventParser, EventStream } from '../../nginx/client/js/stream.js';
+import { EventParser, EventStream } from '../../client/stream.js';
 
 const read = (...pieces) => {
   const data = [];

@@ -169,11 +169,37 @@ def test_the_button_tries_at_once(stack, visit, user):
     tab.live(deadline=5)
 
 
-def test_a_reset_reads_the_tasks_again_and_says_so(stack, visit, http, user, task):
-    """The feed cannot tell what happened: rows over HTTP, on from there, and a word about it."""
+def deaf(tab):
+    """The page's socket is heard no more, but by what a test says on it."""
+    tab.run(
+        """const socket = window.witness.sockets.at(-1);
+           const hear = socket.onmessage;
+           socket.onmessage = (frame) => frame.isTrusted || hear(frame);"""
+    )
+
+
+def test_a_reset_asks_the_journal(stack, visit, http, user, task):
+    """The feed cannot tell what happened, the journal can: nothing is read again, and nothing is missing."""
+    tab = visit(user)
+    deaf(tab)
+    for content in ("one", "two"):
+        http.patch(f"/tasks/{task['id']}", {"content": content})
+    stack.sql(f"INSERT INTO tasks (user_id, content) VALUES ({user}, 'past the API')")
+    tab.server_says({"type": "reset", "user_id": user, "cursor": f"{stack.epoch()}:1", "reason": "lost"})
+    seen_once(tab, [("task.updated", "one"), ("task.updated", "two")])
+    assert tab.tasks() == [(task["id"], "two", False)]
+    tab.live()
+
+
+def test_a_reset_that_the_journal_cannot_mend_reads_the_tasks_again_and_says_so(stack, visit, http, user, task):
+    """Rows over HTTP, on from there, and a word about it."""
     tab = visit(user)
     before = tab.same_document()
-    stack.sql(f"UPDATE tasks SET content = 'as it really is' WHERE id = {task['id']}")
+    deaf(tab)
+    for content in ("one", "as it really is"):
+        http.patch(f"/tasks/{task['id']}", {"content": content})
+    stack.outbox_empty()
+    stack.sql(f"DELETE FROM events WHERE user_id = {user} AND seq = 2")
     tab.server_says({"type": "reset", "user_id": user, "cursor": f"{stack.epoch()}:1", "reason": "truncated"})
     eventually(lambda: kinds(tab) == ["reloaded"], 20, "said in the page")
     assert tab.text("#notification-list .verb") == "Tasks reloaded."

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { ASK_MS, CHECK_MS, DETOUR_MS, JOURNAL_MS, LONGEST_PAUSE_MS, OPEN_MS, SILENCE_MS } from '../../nginx/client/js/feed.js';
+import { ASK_MS, CHECK_MS, DETOUR_MS, JOURNAL_MS, LONGEST_PAUSE_MS, OPEN_MS, SILENCE_MS } from '../../client/feed.js';
 import { answer, comesBack, event, heartbeat, live, page, settled } from './scripted.mjs';
 
 /** Runs to where the second socket in a row could not be opened. */
@@ -229,4 +229,118 @@ test('in another life of the data "Try now" begins where the rows are', async ()
   await settled();
   it.socket.opens();
   assert.equal(it.socket.sent[0].since, 'f:2');
+});
+
+// --- what the feed cannot tell, the journal can ---
+
+for (const [name, happens] of [
+  ['recovered:false', (it) => it.socket.says(answer({ recovered: false, reason: 'truncated' }))],
+  ['a reset', (it) => it.socket.says({ type: 'reset', user_id: 1, cursor: 'e:40:9', reason: 'lost' })],
+  ['a hole before an event', (it) => it.socket.says(event('e:13'))],
+  ['a hole before a heartbeat', (it) => it.socket.says(heartbeat('e:13:9'))],
+]) {
+  test(`${name}: the journal is asked from the cursor, and the rows are not read again`, async () => {
+    const it = await live({
+      ways: true,
+      missed: [
+        { events: [event('e:11'), event('e:12')], cursor: 'e:12', more: true },
+        { events: [event('e:13')], cursor: 'e:13:9' },
+      ],
+    });
+    happens(it);
+    await it.clock.advance(2000);
+    assert.deepEqual(it.looks, ['e:10:1001', 'e:12']);
+    assert.deepEqual(it.events, ['e:11', 'e:12', 'e:13'], 'in order, the one that showed the hole too');
+    assert.equal(it.loads.length, 1);
+    it.socket.opens();
+    assert.equal(it.socket.sent[0].since, 'e:13:9');
+    it.socket.says(answer({ cursor: 'e:13:9' }));
+    assert.equal(it.state.name, 'live');
+    it.socket.says(event('e:14'));
+    assert.equal(it.events.at(-1), 'e:14');
+  });
+}
+
+for (const [name, first, reason] of [
+  ['is gone', Object.assign(new Error('gone'), { status: 410 }), 'epoch'],
+  ['has a hole of its own', { events: [event('e:12')], cursor: 'e:12' }, 'epoch'],
+]) {
+  test(`a journal that ${name}: only then the rows are read again, and at once`, async () => {
+    const it = await live({
+      ways: true,
+      missed: [first],
+      snapshots: [
+        { tasks: [], cursor: 'e:10:1000' },
+        { tasks: [{ id: 5 }], cursor: 'f:3' },
+      ],
+    });
+    it.socket.says(answer({ recovered: false, reason }));
+    await it.clock.advance(1);
+    assert.deepEqual(it.tasks.at(-1), { tasks: [{ id: 5 }], reloaded: reason });
+    assert.deepEqual(it.events, []);
+    it.socket.opens();
+    assert.equal(it.socket.sent[0].since, 'f:3');
+  });
+}
+
+test('a journal that fails is asked again, and the rows are left', async () => {
+  const it = await live({ ways: true, missed: [new Error('503'), { events: [event('e:11')], cursor: 'e:11' }] });
+  it.socket.says(answer({ recovered: false, reason: 'truncated' }));
+  await it.clock.advance(1);
+  assert.equal(it.state.name, 'offline');
+  await comesBack(it);
+  assert.deepEqual(it.looks, ['e:10:1001', 'e:10:1001']);
+  assert.deepEqual(it.events, ['e:11']);
+  assert.equal(it.loads.length, 1);
+});
+
+test('a server that cannot tell again and again is asked with growing pauses, and loses nothing', async () => {
+  const it = await live({ ways: true });
+  for (let n = 0; n < 8; n++) {
+    it.socket.says(answer({ recovered: false, reason: 'truncated' }));
+    await comesBack(it);
+    it.socket.opens();
+  }
+  it.socket.says(answer({ recovered: false, reason: 'truncated' }));
+  assert.ok(it.state.retryAt - it.clock.now() >= LONGEST_PAUSE_MS / 2);
+  assert.equal(it.loads.length, 1);
+});
+
+test('with a cursor from before it goes on from there, without reading rows', async () => {
+  const it = page({ ways: true, since: 'e:7' });
+  it.feed.start();
+  await settled();
+  it.socket.opens();
+  assert.equal(it.socket.sent[0].since, 'e:7');
+  assert.equal(it.loads.length, 0);
+  assert.equal(page({ since: 'nonsense' }).feed.start(), undefined);
+});
+
+test('where there are no WebSockets the event stream is the first way', async () => {
+  const it = page({ ways: true, sockets: false });
+  it.feed.start();
+  await settled();
+  assert.equal(it.sockets.length, 0);
+  it.stream.says(answer());
+  assert.equal(it.state.name, 'live');
+  it.stream.drops(undefined);
+  it.feed.networkChanged();
+  await settled();
+  assert.equal(it.streams.length, 2);
+  assert.equal(it.sockets.length, 0);
+});
+
+test('what is stopped in the middle of the journal tells no more of it', async () => {
+  const it = await live({ ways: true, missed: [{ events: [event('e:11'), event('e:12')], cursor: 'e:12' }] });
+  it.onEvent = () => it.feed.stop();
+  it.socket.says(answer({ recovered: false, reason: 'truncated' }));
+  await it.clock.advance(1);
+  assert.deepEqual(it.events, ['e:11']);
+  assert.equal(it.clock.pending, 0);
+});
+
+test('a cursor that moves without an event is told', async () => {
+  const it = await live({ ways: true });
+  it.socket.says(heartbeat('e:10:2000'));
+  assert.deepEqual(it.cursors, ['e:10:1001', 'e:10:2000']);
 });

@@ -17,21 +17,22 @@ def modules():
 
 
 class Client:
-    def __init__(self, script, *arguments):
-        self.name, self.lines = " ".join([script, *arguments]), []
+    def __init__(self, script, *arguments, cwd=None, parse=json.loads):
+        self.name, self.lines, self._parse = " ".join(map(str, [script, *arguments])), [], parse
         self._process = subprocess.Popen(
             ["node", HERE / script, *arguments],
             env={**os.environ, "NODE_MODULES": str(modules())},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            cwd=cwd,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self):
         for line in self._process.stdout:
-            self.lines.append(json.loads(line))
+            self.lines.append(self._parse(line))
 
     def seen(self, what):
         """The first line that says this; None when there is none yet."""
@@ -41,6 +42,10 @@ class Client:
         """Of the tasks it has been told of."""
         frames = [line["frame"] for line in list(self.lines) if line["what"] == "message"]
         return [frame["task"]["content"] for frame in frames if frame["type"] == "notification"]
+
+    def kill(self):
+        self._process.kill()
+        self.stop()
 
     def stop(self):
         self._process.stdin.close()

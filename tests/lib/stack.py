@@ -89,9 +89,9 @@ class Stack:
         """Runs scripts/NAME for this stack; its output is in .stdout and .stderr as text."""
         if "input" not in more:
             more["stdin"] = subprocess.DEVNULL
+        more.setdefault("env", self.environment)
         done = subprocess.run(
             [ROOT / "scripts" / name, *arguments],
-            env=self.environment,
             cwd=ROOT,
             text=True,
             errors="replace",

@@ -71,7 +71,7 @@ def test_conditions_on_the_page_have_no_page_of_nginx(http, headers, status):
     assert_problem(http.get("/index.html", headers=headers), status)
 
 
-@pytest.mark.parametrize("path", ["/js", "/js/"])
+@pytest.mark.parametrize("path", ["/js", "/js/", "/client", "/client/", "/client/package.json"])
 def test_folders_of_the_page_are_no_pages(http, path):
     """A folder without its slash was a redirect to whatever Host was sent, with nginx's own page."""
     answer = http.get(path, headers={"Host": "elsewhere.example"})

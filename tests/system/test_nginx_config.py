@@ -61,7 +61,7 @@ class Nginx:
         done = configure(
             folder / "conf.d", *arguments, ACCESS_LOG=self.log, ERROR_LOG="stderr warn", ACME_ROOT=folder / "lib" / "acme",
             FCGI_UPSTREAM=f"unix:{stack.run_dir}/sock/fcgi.sock", NOTIFIERS=f"127.0.0.1:{stack.port('NOTIFIER_PORT')}",
-            CLIENT_ROOT=ROOT / "nginx/client", **({} if default_ports else listen), **settings,
+            CLIENT_ROOT=ROOT / "nginx/client", CLIENT_PACKAGE=ROOT / "client", **({} if default_ports else listen), **settings,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         if default_ports:
@@ -237,7 +237,7 @@ def test_under_a_path(nginx, task):
     http, user = front.http, task["user_id"]
     led = http.get("/carillon?user_id=1")
     assert led.status == 308 and led.header("Location") == "/carillon/?user_id=1"
-    for path in ("/carillon/", "/carillon/index.html", "/carillon/js/main.js", "/carillon/problems/validation", "/carillon/readyz", "/carillon/notifier/readyz"):
+    for path in ("/carillon/", "/carillon/index.html", "/carillon/js/main.js", "/carillon/client/feed.js", "/carillon/problems/validation", "/carillon/readyz", "/carillon/notifier/readyz"):
         assert http.get(path).status == 200, path
     assert "<html" in http.get("/carillon/").text
     assert "<a href='/carillon/'>" in http.get("/carillon/nothing", headers={"Accept": "text/html"}).text

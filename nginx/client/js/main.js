@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // The page's table of contents: who is chosen, which feed is open, and what follows from what the user does.
 
+import { Feed } from '../client/feed.js';
+import { EventStream } from '../client/stream.js';
 import * as api from './api.js';
-import { Feed } from './feed.js';
 import { Words, pickLocale } from './i18n.js';
 import { refusal } from './refusals.js';
-import { EventStream } from './stream.js';
 import { TaskList } from './tasks.js';
 import { Token } from './token.js';
 import { View } from './view.js';

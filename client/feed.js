@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // The live feed of one user: HTTP snapshot, WebSocket, cursor, and how to come back after any outage.
 //
-// The contract with the server, in one paragraph: GET /tasks says the rows and the cursor they were read at.
+// The contract with the server, in one paragraph: a snapshot is rows and the cursor they were read at.
 // Subscribing with that cursor gives everything that happened since, in order. Every notification moves the
 // cursor one step; a heartbeat confirms it. After a broken connection the same cursor asks for what was
-// missed. Only when the server cannot tell (`recovered:false`, `reset`, a hole in the sequence) are the rows
-// read again over HTTP.
+// missed. Where the server cannot tell (`recovered:false`, `reset`, a hole in the sequence), the journal is asked
+// over HTTP from the same cursor. Only when that does not reach back either are the rows read again.
 //
 // Three ways lead to the events, each for networks in which the one before does not pass: the WebSocket, the same
 // feed as an event stream over HTTP, and reading the journal every few seconds. The cursor is the same for all.
@@ -13,7 +13,7 @@
 // A silent connection is not trusted: the server is asked, and has PONG_MS to say a word.
 //
 // No DOM, no globals: the loader, the socket, the clock and chance come from outside, so that
-// tests/browser/feed.test.mjs can play them.
+// tests/browser/feed.test.mjs can play them. Applications use index.js; the page of Carillon uses this.
 
 export const OPEN_MS = 15_000; // a handshake that takes longer is given up
 export const SILENCE_MS = 60_000; // heartbeats come every 25 s: so long without a word is a dead connection
@@ -38,6 +38,7 @@ const RESTARTING = new Set([1001, 1012]);
 const REFUSALS = { unauthenticated: 4401, forbidden: 4403 }; // the close that follows such an error, with its reason
 const ASKED = 'asked'; // why rows are read when the user wants to see them: no reload that is to be told
 const REFUSED = new Set([4401, 4403, 4429]); // asking again soon cannot help
+const GONE = Symbol('gone'); // 410: the journal does not reach back
 
 /** `epoch:seq` or `epoch:seq:time`; null when it is neither. Only epoch and seq mean something here. */
 export function parseCursor(text) {
@@ -51,17 +52,21 @@ function retryAfterMs(reason) {
 }
 
 /**
- * new Feed({ userId, load, connect, stream, journal, clock, random, on })
- *   load(signal)  promises { tasks, cursor }; may reject with an error that has `status`, `retryAfter` (seconds)
+ * new Feed({ userId, since, load, connect, stream, journal, clock, random, on })
+ *   since         the cursor to go on from; without one the rows are read first
+ *   load(signal, reason)  promises { tasks, cursor }; may reject with an error that has `status`, `retryAfter` (seconds)
  *   token()       what says who is asking, or null; may be left out
- *   connect()     a WebSocket, or something with its onopen, onmessage, onclose, send and close
+ *   connect()     a WebSocket, or something with its onopen, onmessage, onclose, send and close; may be left out
  *   stream(since) an EventStream (stream.js) of what came after the cursor `since`; may be left out
- *   journal(since, signal)  promises { events, cursor }: what came after it; rejects like load(); may be left out
+ *   journal(since, signal)  promises { events, cursor, more }: what came after it, and whether it is to be asked for
+ *                 the rest from `cursor`; rejects like load(), with the status 410 when it does not reach back; may
+ *                 be left out
  *   clock         { now(), wall(), setTimeout(f, ms), clearTimeout(id) }: now() cannot be set but may stand still
  *                 while the machine sleeps, wall() is the time of day
  *   random()      0 <= x < 1
  *   on.tasks(tasks, reloaded)  the rows as they are; `reloaded` says why, or is null the first time
  *   on.event(message)          each notification once, in order
+ *   on.cursor(text)            the cursor moved without an event; may be left out
  *   on.state({ name, retryAt, code, reason, error })  connecting, live; offline, or delayed (the journal could be
  *                              read, no feed), both until `retryAt` by clock.now()
  */
@@ -82,12 +87,21 @@ export class Feed {
   #liveSince = null;
   #failures = 0; // attempts that came to nothing since the last stable connection
   #reloads = 0; // the same for reloads
+  #gone = false; // the journal does not reach back to the cursor
+  #turn = 0; // counts what was ended
   #waiting = null; // 'offline' or 'delayed', during a pause
   #heeding = false; // the pause is as long as the server said
   #stopped = false;
 
   constructor(options) {
     this.#options = options;
+    this.#way = this.#best;
+    this.#cursor = parseCursor(options.since);
+    if (this.#cursor) this.#outdated = null;
+  }
+
+  get #best() {
+    return this.#options.connect ? SOCKET : STREAM;
   }
 
   start() {
@@ -103,7 +117,7 @@ export class Feed {
   /** The user wants to see how things are: the rows are read again, then every way is tried. */
   retryNow() {
     if (!this.#waiting) return;
-    this.#way = SOCKET;
+    this.#way = this.#best;
     this.#outdated ??= ASKED;
     this.#attempt();
   }
@@ -119,7 +133,7 @@ export class Feed {
 
   /** The network is another one, or back: ways that did not pass may do so now. */
   networkChanged() {
-    this.#way = SOCKET;
+    this.#way = this.#best;
     this.look();
   }
 
@@ -134,11 +148,44 @@ export class Feed {
   async #attempt() {
     const quiet = this.#waiting === 'delayed' && this.#outdated === null;
     this.#disconnect();
-    if (this.#options.clock.now() >= this.#wayUntil) this.#way = SOCKET;
+    if (this.#options.clock.now() >= this.#wayUntil) this.#way = this.#best;
     if (!quiet) this.#report('connecting');
-    if (this.#outdated && !(await this.#readRows())) return;
+    if (this.#outdated && !(await this.#catchUp())) return;
     if (this.#way === JOURNAL) this.#readJournal({});
     else this.#open(this.#way);
+  }
+
+  /** What was missed, from the journal; where it does not help, the rows. True: nothing is missing. */
+  async #catchUp() {
+    if (!this.#canRead()) return this.#readRows();
+    const caught = await this.#readMissed();
+    if (caught === false) return this.#readRows();
+    if (caught) this.#outdated = null;
+    return caught;
+  }
+
+  /** Can the journal tell what is missing? */
+  #canRead() {
+    return Boolean(this.#options.journal) && this.#cursor !== null && !this.#gone && this.#outdated !== ASKED;
+  }
+
+  /** Tells what the journal has after the cursor. True: nothing is missing now. False: it does not reach back. Null: it
+   *  failed, which is dealt with, or something else began meanwhile. */
+  async #readMissed() {
+    for (;;) {
+      const missed = await this.#read((signal) => this.#options.journal(this.#cursor.text, signal));
+      if (missed === GONE) return false;
+      if (!missed) return null;
+      const turn = this.#turn;
+      for (const message of missed.events) {
+        if (this.#isHole(parseCursor(message.cursor))) return false;
+        this.#step(message);
+        if (this.#stopped || this.#turn !== turn) return null;
+      }
+      const cursor = parseCursor(missed.cursor);
+      if (cursor?.epoch === this.#cursor.epoch && cursor.seq >= this.#cursor.seq) this.#moved(cursor);
+      if (!missed.more) return true;
+    }
   }
 
   /** Awaits what `read` promises. Null when it failed, which is dealt with, or when something else began meanwhile. */
@@ -154,8 +201,8 @@ export class Feed {
     }
     if (this.#loading !== loading) return null;
     this.#loading = null;
-    if (failure?.status === 410) this.#reload('truncated', 0);
-    else if (failure) {
+    if (failure?.status === 410) return GONE;
+    if (failure) {
       const code = failure.status === 401 || failure.status === 403 ? 4000 + failure.status : undefined;
       this.#retryLater({ code, error: failure, atLeast: (failure.retryAfter ?? 0) * 1000 });
     }
@@ -163,12 +210,14 @@ export class Feed {
   }
 
   async #readRows() {
-    const snapshot = await this.#read((signal) => this.#options.load(signal));
-    if (!snapshot) return false;
     const asked = this.#outdated === ASKED;
     const reason = asked || this.#outdated === 'start' ? null : this.#outdated;
+    const snapshot = await this.#read((signal) => this.#options.load(signal, reason));
+    if (snapshot === GONE) this.#retryLater({ error: new Error('410') });
+    if (!snapshot || snapshot === GONE) return false;
     const cursor = parseCursor(snapshot.cursor);
     this.#outdated = null;
+    this.#gone = false;
     // Rows that are newer than the cursor do no harm: the events in between come to the same.
     if (!asked || cursor?.epoch !== this.#cursor?.epoch) this.#cursor = cursor;
     this.#tell('tasks', snapshot.tasks, reason);
@@ -235,14 +284,13 @@ export class Feed {
   /** What happened since the cursor, by asking for it; the list stays true without a feed. */
   async #readJournal(end) {
     if (!this.#options.journal || !this.#cursor) return this.#retryLater(end);
-    const missed = await this.#read((signal) => this.#options.journal(this.#cursor.text, signal));
-    if (!missed) return;
-    for (const message of missed.events) {
-      this.#notified(message);
-      if (this.#outdated || this.#stopped) return;
+    const caught = await this.#readMissed();
+    if (caught === null) return;
+    if (!caught) {
+      this.#gone = true;
+      this.#reload('truncated', 0);
+      return;
     }
-    const cursor = parseCursor(missed.cursor);
-    if (cursor?.epoch === this.#cursor.epoch && cursor.seq >= this.#cursor.seq) this.#cursor = cursor;
     const { random } = this.#options;
     const pause = this.#way === JOURNAL ? JOURNAL_MS * (0.75 + random() / 2) : this.#pause(this.#failures++);
     this.#wait(Math.max(pause, (end.atLeast ?? 0) * (1 + random() / 2)), {}, 'delayed');
@@ -285,25 +333,35 @@ export class Feed {
     const told = parseCursor(cursor);
     const mine = this.#cursor;
     if (told && (mine === null || (told.epoch === mine.epoch && (told.seq === mine.seq || (until && told.seq > mine.seq)))))
-      this.#cursor = told;
+      this.#moved(told);
     this.#liveSince = this.#options.clock.now();
     this.#report('live');
   }
 
   #notified(message) {
     const next = parseCursor(message.cursor);
+    const hole = this.#isHole(next);
+    // What is missing comes first: the journal has it, and this event after it.
+    if (!hole || !this.#canRead()) this.#step(message);
+    if (hole) this.#reload(hole, RESET_SPREAD_MS);
+  }
+
+  /** Is something missing between the cursor and `next`? 'gap' or 'epoch', or null. */
+  #isHole(next) {
     const last = this.#cursor;
-    if (next === null || last === null) {
-      // No cursor: another program published it without one. It cannot be told from its twin, so it is shown.
-      this.#cursor = next ?? last;
-      this.#tell('event', message);
-      return;
-    }
-    const sameLog = next.epoch === last.epoch;
-    if (sameLog && next.seq <= last.seq) return;
-    this.#cursor = next;
+    if (next === null || last === null) return null;
+    if (next.epoch !== last.epoch) return 'epoch';
+    return next.seq > last.seq + 1 ? 'gap' : null;
+  }
+
+  /** Tells of an event that is new, and moves the cursor. */
+  #step(message) {
+    const next = parseCursor(message.cursor);
+    const last = this.#cursor;
+    if (next && last && next.epoch === last.epoch && next.seq <= last.seq) return;
+    // No cursor: another program published it without one. It cannot be told from its twin, so it is shown.
+    this.#cursor = next ?? last;
     this.#tell('event', message);
-    if (!sameLog || next.seq !== last.seq + 1) this.#reload(sameLog ? 'gap' : 'epoch', RESET_SPREAD_MS);
   }
 
   #heartbeat({ cursor }) {
@@ -311,14 +369,20 @@ export class Feed {
     const last = this.#cursor;
     if (next === null) return;
     if (last !== null && next.epoch === last.epoch && next.seq < last.seq) return;
-    this.#cursor = next;
-    if (last === null || (next.epoch === last.epoch && next.seq === last.seq)) return;
-    this.#reload(next.epoch === last.epoch ? 'gap' : 'epoch', RESET_SPREAD_MS);
+    const ahead = last !== null && (next.epoch !== last.epoch || next.seq > last.seq);
+    if (!ahead || !this.#canRead()) this.#moved(next);
+    if (ahead) this.#reload(next.epoch === last.epoch ? 'gap' : 'epoch', RESET_SPREAD_MS);
+  }
+
+  /** The cursor says more than before, of the same events. */
+  #moved(cursor) {
+    this.#cursor = cursor;
+    if (this.#options.on.cursor) this.#tell('cursor', cursor.text);
   }
 
   // --- what goes wrong ---
 
-  /** The rows must be read again: soon the first time, with growing pauses when that does not help. */
+  /** Something is missing: it is read soon the first time, with growing pauses when that does not help. */
   #reload(reason, spread) {
     this.#settle();
     this.#outdated = reason;
@@ -411,6 +475,7 @@ export class Feed {
 
   /** Ends what was going on. A dead socket may take minutes to report its end, so it is not listened to. */
   #disconnect() {
+    this.#turn++;
     this.#options.clock.clearTimeout(this.#timer);
     this.#timer = null;
     this.#waiting = null;

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: MIT
+"""The package in tabs of one origin: one socket for all, as long as there is a worker for it."""
+
+import signal
+
+import pytest
+
+from lib.wait import eventually
+
+LISTEN = """
+const [user, share, done] = arguments;
+if (!share) delete window.SharedWorker;
+window.heard = [];
+import('/client/index.js').then(({ listen }) => {
+  window.feed = listen({
+    url: location.origin + '/', user,
+    start: () => {},
+    event: ({ task }) => heard.push(task.content),
+    state: ({ name }) => { window.state = name; },
+  });
+  done(true);
+}, (error) => done(String(error)));
+"""
+
+
+@pytest.fixture
+def listening(stack, browser, user):
+    """listening() is a tab of the service's own, without the page, that listens to the user."""
+
+    def open_one(share=True):
+        tab = browser().open(f"{stack.http}/problems/validation")
+        said = tab.here().driver.execute_async_script(LISTEN, user, share)
+        assert said is True, said
+        eventually(lambda: tab.run("return window.state") == "live", 30, "the tab is live")
+        return tab
+
+    return open_one
+
+
+def sockets(stack):
+    """How many the notifier has."""
+    for line in stack.client().get("/notifier/metrics").text.splitlines():
+        if line.startswith("carillon_notifier_clients "):
+            return int(line.split()[1])
+    raise AssertionError("no carillon_notifier_clients")
+
+
+def heard(tab, contents):
+    eventually(lambda: tab.run("return window.heard") == contents, 30, f"{contents} in each tab")
+
+
+@pytest.mark.disturbs
+def test_one_socket_for_all_tabs(stack, http, user, listening):
+    before = sockets(stack)
+    first, second, third = [listening() for _ in range(3)]
+    assert sockets(stack) == before + 1
+    assert first.violations() == []
+
+    def say(content):
+        http.post("/tasks", {"user_id": user, "content": content})
+
+    say("one")
+    for tab in (first, second, third):
+        heard(tab, ["one"])
+    first.close()
+    say("two")
+    heard(second, ["one", "two"])
+    stack.notifier().kill(signal.SIGKILL)
+    say("three")
+    for tab in (second, third):
+        heard(tab, ["one", "two", "three"])
+    assert sockets(stack) == 1
+    second.run("window.feed.stop()")
+    third.close()
+    eventually(lambda: sockets(stack) == 0, 10, "the last tab takes the socket with it")
+
+
+def test_without_a_worker_each_has_its_own(stack, http, user, listening):
+    before = sockets(stack)
+    tabs = [listening(share=False) for _ in range(2)]
+    assert sockets(stack) == before + 2
+    http.post("/tasks", {"user_id": user, "content": "one"})
+    for tab in tabs:
+        heard(tab, ["one"])
