@@ -40,6 +40,26 @@ enum err event_type_parse(const char *key, enum event_type *type)
     return ERR_NOT_FOUND;
 }
 
+bool event_type_valid(const char *key)
+{
+    size_t length = 0;
+    for (unsigned names = 1;; names++) {
+        size_t name = strspn(key + length, "abcdefghijklmnopqrstuvwxyz0123456789_-");
+        length += name;
+        if (name == 0 || length > EVENT_TYPE_KEY_MAX)
+            return false;
+        if (key[length] == '\0')
+            return names > 1;
+        if (key[length++] != '.')
+            return false;
+    }
+}
+
+bool event_type_reserved(const char *key)
+{
+    return strncmp(key, "task.", strlen("task.")) == 0 || strncmp(key, "carillon.", strlen("carillon.")) == 0;
+}
+
 void event_format_id(const struct event_meta *meta, char id[EVENT_ID_SIZE])
 {
     snprintf(id, EVENT_ID_SIZE, "%s:%" PRIu32 ":%" PRIu64, meta->epoch, meta->user_id, meta->seq);

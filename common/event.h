@@ -30,7 +30,15 @@ enum event_type {
 #undef X
 };
 
-#define EVENT_BINDING "task.#" /* the queue's binding: every type above matches */
+#define EVENT_BINDING "#" /* the queue's binding: every type above matches, and those of other programs */
+
+/* Events of other programs (carillon_emit in sql/routines.sql, POST /users/{id}/events): type, message and
+ * data. */
+#define EVENT_DATA_MAX    65536 /* bytes */
+#define EVENT_MESSAGE_MAX 1000  /* Unicode code points */
+
+/* Bytes of an event's body, whoever made it: data, message with each code point escaped, and the rest. */
+#define EVENT_BODY_MAX (EVENT_DATA_MAX + 12 * EVENT_MESSAGE_MAX + 512)
 
 /* Messages of our own in the stream that are no events: see docs/protocol.md */
 #define EVENT_MARKER_TYPE "carillon.marker" /* a notifier's: read up to here */
@@ -42,7 +50,7 @@ enum event_type {
 
 #define EVENT_REQUEST_ID_MAX  64
 #define EVENT_TRACEPARENT_MAX 64
-#define EVENT_TYPE_KEY_MAX    32
+#define EVENT_TYPE_KEY_MAX    64
 
 /* What a message's headers and properties tell about an event. */
 struct event_meta {
@@ -57,6 +65,11 @@ struct event_meta {
 
 const char *event_type_key(enum event_type type);
 MUST_CHECK enum err event_type_parse(const char *key, enum event_type *type);
+
+/* Whether a type is well formed: two names or more with dots between, of a to z, 0 to 9, _ and -. */
+bool event_type_valid(const char *key);
+/* Whether that is one of Carillon's own (task.*, carillon.*), which no other program may use. */
+bool event_type_reserved(const char *key);
 
 /* "epoch:user:seq": the message id, the same for every publication of one event. */
 #define EVENT_ID_SIZE (CURSOR_EPOCH_MAX + 1 + 10 + 1 + 20 + 1)

@@ -21,6 +21,8 @@
     X(API_EVENTS_COMMITTED, METRIC_COUNTER, "carillon_api_events_committed_total", "", "Events committed")   \
     X(API_COMMITS, METRIC_COUNTER, "carillon_api_commits_total", "",                                         \
       "Transactions that committed them: several events that come together share one")                       \
+    X(API_EVENTS_FOUND, METRIC_COUNTER, "carillon_api_events_emitted_total", "",                             \
+      "Events that other programs' transactions committed (carillon_emit), as found in the database")        \
     X(API_DB_RETRIES, METRIC_COUNTER, "carillon_api_db_retries_total", "",                                   \
       "Transactions repeated after a deadlock")                                                              \
     X(API_DB_CONNECTS, METRIC_COUNTER, "carillon_api_db_connects_total", "",                                 \

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- What each account may do with the tables; scripts/migrate applies it after the migrations, each time.
--- :api and :adminer stand for the accounts themselves (API_ACCOUNT, ADMINER_ACCOUNT). None of them may change a table
+-- :api, :adminer and :emit stand for the accounts themselves (API_ACCOUNT, ADMINER_ACCOUNT, EMIT_ACCOUNT). None of them may change a table
 -- itself, and each row here is one that fcgi-api/store/statements.h needs: tests/system/test_accounts.py compares.
 
 GRANT SELECT, UPDATE (event_seq) ON users TO :api;
@@ -11,6 +11,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON outbox TO :api;
 GRANT SELECT, INSERT, UPDATE, DELETE ON idempotency_keys TO :api;
 GRANT SELECT ON epoch TO :api;
 GRANT SELECT, INSERT, DELETE ON confirmed TO :api;
+GRANT SELECT, DELETE ON emitted TO :api;
 GRANT SELECT ON schema_migrations TO :api;
 GRANT SELECT, INSERT, UPDATE ON notes TO :api;
 GRANT SELECT, INSERT, UPDATE ON settled TO :api;
@@ -20,3 +21,6 @@ GRANT SELECT, INSERT, UPDATE ON meta TO :api;
 -- A person's eyes (and hands, for users and tasks): SELECT on everything is the server's configuration to give.
 GRANT INSERT, UPDATE, DELETE ON tasks TO :adminer;
 GRANT INSERT (name), UPDATE (name) ON users TO :adminer;
+
+-- Other programs: an event in a transaction of their own, and nothing else (docs/emit.md).
+GRANT EXECUTE ON PROCEDURE carillon_emit TO :emit;

@@ -56,6 +56,78 @@ BEGIN
     SELECT removed;
 END//
 
+-- The event itself, with arguments that have been checked. A function, because it is one statement then: all of it happens or
+-- nothing does, with autocommit as well, and when the caller goes on after an error. The counter's row is held from here to
+-- the caller's COMMIT; the time is taken while it is. What another transaction has committed since the caller's snapshot is
+-- no conflict: the number goes on from the newest (innodb_snapshot_isolation, MariaDB 11.8).
+CREATE OR REPLACE FUNCTION emit_event(for_user INT UNSIGNED, of_type VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
+    said LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, json LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin)
+    RETURNS BIGINT UNSIGNED MODIFIES SQL DATA SQL SECURITY DEFINER
+BEGIN
+    DECLARE number BIGINT UNSIGNED;
+    DECLARE life VARCHAR(16) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin DEFAULT (SELECT value FROM epoch WHERE id = 1);
+    DECLARE now DATETIME(3);
+    DECLARE why VARCHAR(128);
+    IF NOT EXISTS (SELECT 1 FROM notes WHERE name = 'emits') THEN
+        SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'carillon_emit: not yet; the workers of Carillon are older than its tables, or have not met the broker';
+    END IF;
+    SET STATEMENT innodb_snapshot_isolation = OFF FOR
+        SELECT event_seq + 1 INTO number FROM users WHERE id = for_user FOR UPDATE;
+    IF number IS NULL THEN
+        SET why = CONCAT('carillon_emit: user_id ', for_user, ' is not the id of any user');
+        SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = why;
+    END IF;
+    SET STATEMENT time_zone = '+00:00' FOR SELECT SYSDATE(3) INTO now;
+    SET STATEMENT innodb_snapshot_isolation = OFF FOR UPDATE users SET event_seq = number WHERE id = for_user;
+    INSERT INTO events (user_id, seq, type, payload, created_at) VALUES (for_user, number, of_type,
+        CONCAT('{"type":"notification","event":"', of_type, '","cursor":"', life, ':', number,
+            '","message":', IF(said IS NULL, 'null', JSON_QUOTE(said)), ',"data":', COALESCE(json, 'null'), '}'), now);
+    INSERT INTO outbox (user_id, seq, created_at) VALUES (for_user, number, now);
+    INSERT INTO emitted (user_id, seq) VALUES (for_user, number);
+    RETURN number;
+END//
+
+-- What is wrong with an object in JSON; '': nothing. JSON_VALID takes some that a browser does not: an escape such as \q, an
+-- end of a line in a key, the numbers 1. and 1e and -. (One match; REGEXP_REPLACE takes seconds for 64 KB.)
+CREATE OR REPLACE FUNCTION emit_fault(json LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin)
+    RETURNS VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NO SQL SQL SECURITY DEFINER
+BEGIN
+    DECLARE words VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin DEFAULT CONCAT(
+        '(?s)^(?:[]\\[{}:,\\s]++',
+        '|"(?:[^"\\\\\\x00-\\x1f]++|\\\\(?:["\\\\/bfnrt]|u[0-9a-fA-F]{4}))*+"',
+        '|-?(?:0|[1-9][0-9]*+)(?:[.][0-9]++)?+(?:[eE][+-]?[0-9]++)?+',
+        '|true|false|null)*+(?!.)');
+    IF LENGTH(json) > 65536 THEN RETURN 'must have at most 65536 bytes'; END IF;
+    IF NOT COALESCE(JSON_VALID(json), 0) THEN RETURN 'must be JSON, of at most 31 levels'; END IF;
+    IF JSON_TYPE(json) <> 'OBJECT' THEN RETURN 'must be a JSON object, or NULL'; END IF;
+    IF json NOT REGEXP words THEN RETURN 'has an escape, a key or a number that JSON does not have'; END IF;
+    RETURN '';
+END//
+
+-- For other programs, in a transaction of their own (docs/emit.md): an event that is committed with it or not at all. The
+-- arguments are texts so that what is wrong with one can be said here, in one way.
+CREATE OR REPLACE PROCEDURE carillon_emit(IN user_id LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
+    IN type LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, IN message LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
+    IN data LONGTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin)
+    MODIFIES SQL DATA SQL SECURITY DEFINER
+BEGIN
+    DECLARE number BIGINT UNSIGNED;
+    DECLARE fault VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin DEFAULT IF(data IS NULL, '', emit_fault(data));
+    DECLARE why VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin DEFAULT CASE
+        WHEN NOT COALESCE(user_id REGEXP '(?s)^[1-9][0-9]{0,9}(?!.)' AND user_id + 0 <= 4294967295, 0)
+            THEN 'user_id must be a whole number from 1 to 4294967295'
+        WHEN NOT COALESCE(type REGEXP '(?s)^[a-z0-9_-]+(?:[.][a-z0-9_-]+)+(?!.)' AND CHAR_LENGTH(type) <= 64, 0)
+            THEN 'type must be two names or more with dots between (a to z, 0 to 9, _ and -), of at most 64 characters'
+        WHEN type LIKE 'task.%' OR type LIKE 'carillon.%' THEN 'type must not begin with task. or carillon., which are Carillon''s own'
+        WHEN CHAR_LENGTH(message) > 1000 THEN 'message must have at most 1000 characters, or be NULL'
+        WHEN fault <> '' THEN CONCAT('data ', fault) END;
+    IF why IS NOT NULL THEN
+        SET why = CONCAT('carillon_emit: ', why);
+        SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = why;
+    END IF;
+    SET number = emit_event(user_id, type, message, data);
+END//
+
 -- meta is what programs of before sql/002_owners.sql know. The epoch goes there from its own table, and in no other way.
 CREATE OR REPLACE TRIGGER epoch_for_older_programs AFTER UPDATE ON epoch FOR EACH ROW
     UPDATE meta SET value = NEW.value WHERE name = 'epoch'//

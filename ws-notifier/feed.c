@@ -335,12 +335,18 @@ static bool deliver_in_order(struct feed *feed, const struct held_event *event)
     return new;
 }
 
+/* One of ours, or one that another program could have chosen. */
+static bool is_event_type(const char *key)
+{
+    enum event_type type;
+    return event_type_parse(key, &type) == ERR_OK || (event_type_valid(key) && !event_type_reserved(key));
+}
+
 static void take_event(struct feed *feed, const struct amqp_delivery *delivery)
 {
     const struct event_meta *meta = &delivery->meta;
-    enum event_type type;
 
-    if (event_type_parse(meta->type, &type) != ERR_OK) {
+    if (!is_event_type(meta->type)) {
         skip(feed, delivery, "is of a type that is not known here");
         return;
     }

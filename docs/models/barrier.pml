@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Why the sweeper lists first and makes durable after (fcgi-api/publisher/sweep.c).
+/* Why the sweeper lists first and makes durable after (fcgi-api/publisher/sweep.c; the look for events of other programs, which
+ * never come with a hint, is the same: emitted.c).
  *
  * InnoDB shows a commit to other connections before its log is on disk; a commit of our own that has returned makes
  * everything durable that was visible before it (the barrier). A crash of the database takes what is visible and not

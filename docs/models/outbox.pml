@@ -15,6 +15,9 @@
  * connection to a life of the broker puts back what is kept, and then notes that it has. A connection is a queue that may outlive its publisher (the kernel still sends what was written) or be cut
  * anywhere. A crashed broker loses any tail of the stream, confirmed or not, and every connection.
  *
+ * An event of another program (carillon_emit) is here, too: a commit whose hint is lost, which each one's may be. The look for
+ * them (emitted.c) is the sweeper's: under the same lock, and from a list that is a part of the outbox.
+ *
  * Not here: time (a row's age, and how long what is confirmed is kept: all that is lost is kept still) and other users
  * (their events share nothing but the connections). The stream is one number, `top`: as long as `order` holds,
  * what is in it is exactly 1..top. Reading and sending is one step, because what is sent stays on the wire for

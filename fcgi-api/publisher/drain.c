@@ -36,7 +36,7 @@ static void end_batch(struct publisher *publisher)
 {
     struct outgoing *out = &publisher->outgoing;
     const struct outbox_batch *batch = &out->batch;
-    bool full = batch->count == (size_t)publisher->config->outbox_batch;
+    bool full = batch->more;
     uint32_t last_user = full ? batch->events[batch->count - 1].meta.user_id : 0;
 
     for (size_t i = 0; full && i < out->range_count; i++)

@@ -128,13 +128,21 @@ static enum heal_state leave_marks(struct publisher *publisher)
     return HEAL_DONE;
 }
 
+/* The stream hears every type from now on: other programs may emit (sql/routines.sql asks for the note). */
+static enum heal_state allow_emitting(struct publisher *publisher)
+{
+    if (store_set_moment(publisher->store, EMITS_NOTE, clock_wall_ms()) != ERR_OK)
+        return pause_for(publisher, DB_PAUSE_MS);
+    return HEAL_DONE;
+}
+
 /* ---- all of them --------------------------------------------------------------------------------- */
 
 typedef enum heal_state heal_step(struct publisher *publisher);
 
 enum heal_state publisher_heal_step(struct publisher *publisher)
 {
-    static heal_step *const steps[] = {take_lock, probe, decide, put_back, leave_marks};
+    static heal_step *const steps[] = {take_lock, probe, decide, put_back, leave_marks, allow_emitting};
     uint64_t added;
 
     if (clock_monotonic_ms() < publisher->healing.next_at)

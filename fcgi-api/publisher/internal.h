@@ -5,6 +5,7 @@
  *   link.c       the broker connection: makes it, and says what there is to hear on it
  *   heal.c       between a new connection and its first event: what the broker may have lost
  *   sweep.c      what one publisher does for all: forgotten events, the beacon
+ *   emitted.c    and for events of other programs, which come without a hint
  *   upkeep.c     the same without a broker: gauges, purging;  keep.c  for how long what was confirmed is kept
  *   drain.c      outbox -> broker, and out of the outbox when confirmed
  *   send.c       one message, at the bottom
@@ -35,8 +36,12 @@
 /* Up to when the purge has come, by its own time: a note in the database. */
 #define PURGE_NOTE "purge_at"
 
-#define DB_PAUSE_MS     300 /* after the database could not be reached */
-#define PUBLISHER_HINTS 64  /* at once */
+/* A publisher that knows events of other programs has been at work. */
+#define EMITS_NOTE "emits"
+
+#define DB_PAUSE_MS     300  /* after the database could not be reached */
+#define PUBLISHER_HINTS 64   /* at once */
+#define TODO_MAX        4096 /* users in the worklist */
 
 enum link_state {
     LINK_DOWN,
@@ -106,6 +111,9 @@ struct keeping {
 
 /* What one publisher does for all. */
 struct upkeep {
+    bool is_ours; /* this one holds the sweeper's lock, and has a broker */
+    int64_t emitted_at,
+        emitted_seen; /* when to look for events of other programs, and when there were some */
     int64_t sweep_at, beacon_at, purge_at;
     struct outbox_key oldest; /* the outbox's oldest event ... */
     int64_t oldest_since;     /* ... and since when it is that */
@@ -175,6 +183,13 @@ void publisher_heal_abandon(struct publisher *publisher); /* the connection is g
 MUST_CHECK enum err publisher_sweep(struct publisher *publisher);
 /* All that is in the outbox, at once: whose hints these were may be dead. */
 void publisher_catch_up(struct publisher *publisher);
+
+/* ---- emitted.c ----------------------------------------------------------------------------------- */
+
+/* Looks when it is time. */
+void publisher_find_emitted(struct publisher *publisher);
+/* When that is; INT64_MAX: not now. */
+int64_t publisher_emitted_time(const struct publisher *publisher);
 
 /* ---- upkeep.c, keep.c ---------------------------------------------------------------------------- */
 

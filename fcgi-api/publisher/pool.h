@@ -39,7 +39,7 @@ int64_t pool_seen(const struct pool *pool, enum pool_place place);
 /* All of one size, which divides a page of the pipe: a write is one piece, and whoever reads, even after one
  * who died, begins with a whole one. A pool's workers may be of two versions for a while: raise POOL_VERSION
  * when anything of this changes. */
-#define POOL_VERSION     2
+#define POOL_VERSION     3
 #define POOL_HINT_SIZE   1024
 #define POOL_PAYLOAD_MAX (POOL_HINT_SIZE - sizeof(struct event_meta) - 2 * sizeof(int64_t))
 struct pool_hint {

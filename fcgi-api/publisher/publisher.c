@@ -26,7 +26,6 @@
 #include "common/log.h"
 #include "fcgi-api/publisher/internal.h"
 
-#define TODO_MAX      4096
 #define WAIT_MOST_MS  1000
 #define BACKOFF_FIRST 200
 #define BACKOFF_MOST  3000
@@ -181,6 +180,7 @@ static int64_t wake_time(const struct publisher *publisher, int64_t now)
         return earlier(wake, publisher->healing.next_at);
     if (publisher->sending.flight.landed_count > 0)
         wake = earlier(wake, publisher->outgoing.take_out_at);
+    wake = earlier(wake, publisher_emitted_time(publisher));
     if (publisher_gathers(publisher))
         wake = earlier(wake, pace_next(&publisher->sending.pace));
     else if (publisher_may_send(publisher))
@@ -291,6 +291,7 @@ static void work(struct publisher *publisher)
         }
         lose_if(publisher, publisher_take_out(publisher));
         lose_if(publisher, publisher_sweep(publisher));
+        publisher_find_emitted(publisher);
         wait_for_something(publisher);
     }
     if (!atomic_load(&publisher->stopping)) {

@@ -73,7 +73,8 @@ enum err publisher_sweep(struct publisher *publisher)
     bool ready = publisher->link.state == LINK_READY;
     if (!is_due(&upkeep->sweep_at, now, publisher->config->sweep_interval_ms * (ready ? 1 : SLOW_SWEEPS)))
         return ERR_OK;
-    if (store_lock(publisher->store, SWEEP_LOCK, 0, &held) != ERR_OK || !held)
+    upkeep->is_ours = store_lock(publisher->store, SWEEP_LOCK, 0, &held) == ERR_OK && held && ready;
+    if (!held)
         return ERR_OK;
     if (ready)
         err = sweep_with_broker(publisher, now);

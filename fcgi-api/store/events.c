@@ -28,6 +28,8 @@ void store_make_event(struct outbox_event *made, const struct store_new_event *e
 
 /* ---- reading ------------------------------------------------------------------------------------- */
 
+#define PAGE_BYTES_MAX 1048576 /* a page ends behind the event that goes beyond */
+
 struct kept_event {
     uint64_t seq;
     char *payload;
@@ -53,13 +55,15 @@ static void forget_events(struct events_call *call)
 static enum err collect(struct store *store, struct events_call *call)
 {
     struct strbuf payload = {0};
+    size_t bytes = 0;
     uint64_t seq;
     enum err err = store_select(
         store, SQL_EVENTS_SINCE,
         STORE_IN(of_number(call->user_id), of_number(call->since->seq), of_number((uint64_t)call->limit + 1)),
         STORE_OUT(to_u64(&seq), to_strbuf(&payload)));
-    while (!err && (err = store_fetch(store)) == ERR_OK) {
+    while (!err && bytes < PAGE_BYTES_MAX && (err = store_fetch(store)) == ERR_OK) {
         size_t length = payload.length;
+        bytes += length;
         char *text = event_in_epoch(payload.text, &length, call->now.epoch);
         call->events[call->count++] = (struct kept_event){.seq = seq, .payload = text, .length = length};
     }

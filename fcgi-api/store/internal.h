@@ -37,9 +37,9 @@ enum store_failure {
     FAILURE_BUG,       /* our SQL or our data */
 };
 
-#define STORE_COLUMNS_MAX 24    /* in a row; a list that is too long does not compile: STORE_OUT() */
-#define STORE_VALUES_MAX  49    /* OUTBOX_USERS_MAX ranges and a limit */
-#define STORE_TEXT_MAX    65535 /* a TEXT column, in bytes */
+#define STORE_COLUMNS_MAX 24             /* in a row; a list that is too long does not compile: STORE_OUT() */
+#define STORE_VALUES_MAX  49             /* OUTBOX_USERS_MAX ranges and a limit */
+#define STORE_TEXT_MAX    EVENT_BODY_MAX /* the longest text of a row, in bytes */
 
 /* A column of the row being read: where its value goes. */
 struct store_column {

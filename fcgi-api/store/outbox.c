@@ -6,7 +6,8 @@
 #include "common/clock.h"
 #include "fcgi-api/store/internal.h"
 
-#define DEPTH_MAX 100000 /* counted up to here: InnoDB counts by reading */
+#define DEPTH_MAX       100000  /* counted up to here: InnoDB counts by reading */
+#define BATCH_BYTES_MAX 4194304 /* a batch ends behind the event that goes beyond */
 
 /* ---- reading ------------------------------------------------------------------------------------- */
 
@@ -55,6 +56,7 @@ static enum err read_work(struct store *store, void *context)
     struct outbox_event event = {0};
     struct event_meta *meta = &event.meta;
     struct strbuf payload = {0};
+    size_t bytes = 0;
 
     outbox_batch_free(call->batch);
     call->batch->events = calloc((size_t)call->limit, sizeof *call->batch->events);
@@ -67,8 +69,11 @@ static enum err read_work(struct store *store, void *context)
                   to_text(meta->type, sizeof meta->type), to_text(meta->request_id, sizeof meta->request_id),
                   to_text(meta->traceparent, sizeof meta->traceparent), to_strbuf(&payload),
                   to_time(&meta->created_at_ms), to_text(meta->epoch, sizeof meta->epoch)));
-    while (!err && (err = store_fetch(store)) == ERR_OK)
+    while (!err && bytes < BATCH_BYTES_MAX && (err = store_fetch(store)) == ERR_OK) {
+        bytes += payload.length;
         keep(call->batch, &event, &payload);
+    }
+    call->batch->more = bytes >= BATCH_BYTES_MAX || call->batch->count == (size_t)call->limit;
     strbuf_free(&payload);
     return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
@@ -116,6 +121,55 @@ enum err store_outbox_users(struct store *store, int64_t min_age_ms, struct outb
     *count = err ? 0 : call.count;
     return err;
 }
+
+/* ---- what other programs have put there ----------------------------------------------------------- */
+
+struct emitted_call {
+    struct outbox_key *events;
+    size_t limit, count;
+};
+
+static enum err emitted_work(struct store *store, void *context)
+{
+    struct emitted_call *call = context;
+    struct outbox_key event;
+
+    call->count = 0;
+    enum err err = store_select(store, SQL_EMITTED, STORE_IN(of_number(call->limit)),
+                                STORE_OUT(to_u64(&event.user_id), to_u64(&event.seq)));
+    while (!err && (err = store_fetch(store)) == ERR_OK)
+        call->events[call->count++] = event;
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+enum err store_emitted_list(struct store *store, struct outbox_key *events, size_t limit, size_t *count)
+{
+    struct emitted_call call = {.events = events, .limit = limit};
+    enum err err = store_run(store, STORE_READ, emitted_work, &call);
+    *count = err ? 0 : call.count;
+    return err;
+}
+
+struct take_call {
+    const struct outbox_key *events;
+    size_t count;
+};
+
+/* By their keys: a range would wait for what others have not committed yet. */
+static enum err take_work(struct store *store, void *context)
+{
+    const struct take_call *call = context;
+    enum err err = store_settle(store);
+    return err ? err : store_execute_many(store, SQL_EMITTED_DELETE, &call->events->user_id, call->count, 2);
+}
+
+enum err store_emitted_take(struct store *store, const struct outbox_key *events, size_t count)
+{
+    struct take_call call = {events, count};
+    return store_run(store, STORE_WRITE, take_work, &call);
+}
+
+/* ---- how much there is --------------------------------------------------------------------------- */
 
 static enum err depth_work(struct store *store, void *context)
 {

@@ -5,7 +5,7 @@
 #define CARILLON_STORE_STATEMENTS_H
 
 /* How many migrations (sql/NNN_name.sql) these statements need. */
-#define STORE_SCHEMA 4
+#define STORE_SCHEMA 5
 
 /* The columns of a task beside its id and its version: X(column, how it is read, how it is written), each of
  * the `struct task *task` in scope. Every SELECT, INSERT and UPDATE takes them from here; the ones of
@@ -147,6 +147,11 @@
       "SELECT COUNT(*) FROM (SELECT 1 FROM outbox LIMIT ?) counted")                                         \
     X(SQL_OUTBOX_OLDEST,                                                                                     \
       "SELECT user_id, seq, created_at FROM outbox ORDER BY created_at LIMIT 1")                                           \
+    /* Those of other programs, which give no hint. */                                                       \
+    X(SQL_EMITTED,                                                                                           \
+      "SELECT user_id, seq FROM emitted ORDER BY user_id, seq LIMIT ?")                                      \
+    X(SQL_EMITTED_DELETE,                                                                                    \
+      "DELETE FROM emitted WHERE user_id = ? AND seq = ?")                                                   \
     /* Back from what the broker has confirmed, and the journal as a whole. */                               \
     X(SQL_KEPT_SIZES,                                                                                        \
       "SELECT id, last_seq - first_seq + 1 FROM confirmed WHERE id > ? ORDER BY id LIMIT ?")                 \

@@ -166,6 +166,7 @@ MUST_CHECK enum err store_event_list(struct store *store, uint32_t user_id, cons
 struct outbox_batch {
     struct outbox_event *events;
     size_t count;
+    bool more; /* perhaps: it ends at one of its limits */
 };
 
 void outbox_batch_free(struct outbox_batch *batch);
@@ -178,8 +179,8 @@ struct outbox_range {
 };
 
 /* Some users' unconfirmed events, user by user in the order of their ids and each from the lowest seq up, at
- * most limit in all; at most OUTBOX_USERS_MAX ranges, each user once. A plain read: never skips. What it
- * shows may not be durable yet: see store_barrier(). */
+ * most limit in all and a few MB; at most OUTBOX_USERS_MAX ranges, each user once. A plain read: never skips.
+ * What it shows may not be durable yet: see store_barrier(). */
 MUST_CHECK enum err store_outbox_read(struct store *store, const struct outbox_range *ranges, size_t count,
                                       int limit, struct outbox_batch *batch);
 
@@ -198,6 +199,13 @@ struct outbox_key {
  * those waiting longest first. Out of a long backlog only the oldest events are looked at. */
 MUST_CHECK enum err store_outbox_users(struct store *store, int64_t min_age_ms, struct outbox_key *users,
                                        size_t limit, size_t *count);
+
+/* Events that other programs' transactions have committed and no publisher has been told of, at most limit.
+ * Some may be out of the outbox already. */
+MUST_CHECK enum err store_emitted_list(struct store *store, struct outbox_key *events, size_t limit,
+                                       size_t *count);
+/* Takes them off that list, and is a store_barrier() for them. */
+MUST_CHECK enum err store_emitted_take(struct store *store, const struct outbox_key *events, size_t count);
 
 /* The number of the broker's present life, counted by the publishers: each that finds the broker in a new one
  * begins the next (`begins`). */

@@ -9,8 +9,8 @@ secret_in_environment() {
     printf '%s' "${!name:?is not set}"
 }
 
-# database_accounts DATABASE MIGRATE API ADMINER: SQL for a server's start; each account as 'user'@'host'. What the
-# last two may do with the tables is sql/grants.sql's to say.
+# database_accounts DATABASE MIGRATE API ADMINER EMIT: SQL for a server's start; each account as 'user'@'host'. What the
+# last three may do is sql/grants.sql's to say.
 database_accounts() {
     printf 'CREATE DATABASE IF NOT EXISTS `%s` CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;\n' "$1"
     database_account "$2" db_migrate_password
@@ -20,8 +20,10 @@ database_accounts() {
     # EVENT only because Adminer shows an error when it may not list a database's events; none ever runs, for
     # the scheduler is off, and only the administrator may turn it on.
     printf 'GRANT SELECT, EVENT ON `%s`.* TO %s;\n' "${1//_/\\_}" "$4"
+    database_account "$5" db_emit_password
     database_account_narrow "$3" "$1"
     database_account_narrow "$4" "$1"
+    database_account_narrow "$5" "$1"
 }
 
 # database_account ACCOUNT SECRET

@@ -12,9 +12,10 @@ DATABASE_RIGHTS=("${TABLE_RIGHTS[@]}" 'CREATE TEMPORARY TABLES' 'LOCK TABLES' 'E
 
 grants_apply() {
     local sum
-    sum=$({ cat "$ROOT/sql/grants.sql"; say "${API_ACCOUNT:-} ${ADMINER_ACCOUNT:-}"; } | sha256sum | cut -d ' ' -f 1)
+    sum=$({ cat "$ROOT/sql/grants.sql"; say "${API_ACCOUNT:-} ${ADMINER_ACCOUNT:-} ${EMIT_ACCOUNT:-}"; } | sha256sum | cut -d ' ' -f 1)
     grants_of api "${API_ACCOUNT:-}" >"$temporary/grants.sql"
     grants_of adminer "${ADMINER_ACCOUNT:-}" >>"$temporary/grants.sql"
+    grants_of emit "${EMIT_ACCOUNT:-}" >>"$temporary/grants.sql"
     session_file "$temporary/grants.sql" || { session_complain; return 1; }
     {
         say 'DELIMITER //'
@@ -41,9 +42,11 @@ grants_narrow() {
     for table in $answer; do
         [ -z "${API_ACCOUNT:-}" ] || grants_narrow_table api "$API_ACCOUNT" "$table" "$changed"
         [ -z "${ADMINER_ACCOUNT:-}" ] || grants_narrow_table adminer "$ADMINER_ACCOUNT" "$table" "$changed"
+        [ -z "${EMIT_ACCOUNT:-}" ] || grants_narrow_table emit "$EMIT_ACCOUNT" "$table" "$changed"
     done
     [ -z "${API_ACCOUNT:-}" ] || grants_narrow_database "$API_ACCOUNT" ''
     [ -z "${ADMINER_ACCOUNT:-}" ] || grants_narrow_database "$ADMINER_ACCOUNT" "$ADMINER_EVERYWHERE"
+    [ -z "${EMIT_ACCOUNT:-}" ] || grants_narrow_database "$EMIT_ACCOUNT" ''
 }
 
 # A right in some columns is among those of the table, where a wider one may hide: it is taken away and given again, but only

@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: MIT
 # A private MariaDB in RUN_DIR/mariadb. Its administrator is the operating system's user who runs
 # the stack, known to the server by the unix socket. Accounts: `carillon-migrate` makes and changes the tables,
-# `carillon-api` may do what the API does with their rows (sql/grants.sql), `carillon-adminer` is a person's.
+# `carillon-api` may do what the API does with their rows (sql/grants.sql), `carillon-adminer` is a person's,
+# and `carillon-emit` is for other programs, which may emit events and nothing else (docs/emit.md).
 
 MIGRATE_ACCOUNT="'carillon-migrate'@'localhost'"
 API_ACCOUNT="'carillon-api'@'localhost'"
 ADMINER_ACCOUNT="'carillon-adminer'@'127.0.0.1'"
+EMIT_ACCOUNT="'carillon-emit'@'127.0.0.1'"
 
 mariadb_configure() {
     local user
@@ -61,7 +63,7 @@ mariadb_init_sql() {
     # The one that everybody shared once.
     say "DROP USER IF EXISTS 'carillon'@'localhost', 'carillon'@'127.0.0.1';"
     if [ "$TLS" = 1 ]; then say "DROP USER IF EXISTS 'carillon-api'@'localhost';"; else say "DROP USER IF EXISTS 'carillon-api'@'127.0.0.1';"; fi
-    database_accounts carillon "$MIGRATE_ACCOUNT" "$API_ACCOUNT" "$ADMINER_ACCOUNT"
+    database_accounts carillon "$MIGRATE_ACCOUNT" "$API_ACCOUNT" "$ADMINER_ACCOUNT" "$EMIT_ACCOUNT"
     # With TLS the API comes by TCP, and in no other way.
     [ "$TLS" != 1 ] || say "ALTER USER $API_ACCOUNT REQUIRE SSL;"
 }
@@ -88,5 +90,5 @@ mariadb_accounts() { [ "$TLS" != 1 ] || API_ACCOUNT="'carillon-api'@'127.0.0.1'"
 # mariadb_migrate ARGUMENT...: scripts/migrate with this stack's database and accounts.
 mariadb_migrate() {
     DB_SOCKET=$DB_SOCKET DB_USER=carillon-migrate DB_PASSWORD='' DB_PASSWORD_FILE=$(secret_file db_migrate_password) \
-        DB_NAME=carillon API_ACCOUNT=$API_ACCOUNT ADMINER_ACCOUNT=$ADMINER_ACCOUNT "$ROOT/scripts/migrate" "$@"
+        DB_NAME=carillon API_ACCOUNT=$API_ACCOUNT ADMINER_ACCOUNT=$ADMINER_ACCOUNT EMIT_ACCOUNT=$EMIT_ACCOUNT "$ROOT/scripts/migrate" "$@"
 }

@@ -294,6 +294,21 @@ def test_a_message_of_another_program(stack, visit, publisher, user, task):
     assert tab.tasks() == [(task["id"], "Acheter du pain", False)]
 
 
+def test_an_event_that_another_program_emitted(stack, visit, http, user, task):
+    """By its own name: what it says, or else its data; and the tasks stay as they are."""
+    tab = visit(user)
+    stack.sql(f"CALL carillon_emit({user}, 'invoice.paid', 'Invoice 7 is paid', NULL)")
+    stack.sql(f"CALL carillon_emit({user}, 'door.opened', NULL, '{{\"task\":{{\"id\":{task['id']}}}}}')")
+    stack.sql(f"CALL carillon_emit({user}, 'nothing.said', NULL, NULL)")
+    said = [("other", "Invoice 7 is paid"), ("other", f'{{"task":{{"id":{task["id"]}}}}}'), ("other", "")]
+    seen_once(tab, said)
+    verbs = tab.run("return [...document.querySelectorAll('#notification-list .verb')].map((verb) => verb.textContent)")
+    assert verbs == ["nothing.said", "door.opened", "invoice.paid"]
+    assert tab.tasks() == [(task["id"], "Acheter du pain", False)]
+    http.patch(f"/tasks/{task['id']}", {"content": "and on"})
+    eventually(lambda: kinds(tab)[0] == "task.updated", 10, "the feed goes on")
+
+
 def test_odd_messages_of_other_programs(stack, visit, http, publisher, user, task):
     """What is no date is no time, what lacks a date is shown without one, and the feed goes on."""
     tab = visit(user)

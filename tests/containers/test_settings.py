@@ -87,6 +87,7 @@ def test_a_password_is_known_to_its_server_and_its_user_only():
         "DB_MIGRATE_PASSWORD": {"mariadb", "migrate"},
         "DB_API_PASSWORD": {"mariadb", "fcgi-api"},
         "DB_ADMINER_PASSWORD": {"mariadb"},
+        "DB_EMIT_PASSWORD": {"mariadb"},
         "AMQP_ADMIN_PASSWORD": {"rabbitmq"},
         "AMQP_API_PASSWORD": {"rabbitmq", "fcgi-api"},
         "AMQP_NOTIFIER_PASSWORD": {"rabbitmq", "ws-notifier"},

@@ -10,7 +10,7 @@ import pymysql
 from lib.stack import ROOT
 
 HOST = "127.0.0.0/255.0.0.0"  # nobody else's place
-PROGRAMS = ("api", "migrate", "adminer")
+PROGRAMS = ("api", "migrate", "adminer", "emit")
 
 
 class Database:
@@ -54,6 +54,7 @@ class Database:
             DB_PASSWORD_FILE=str(self.secrets / "db_migrate_password"),
             API_ACCOUNT=self.account("api"),
             ADMINER_ACCOUNT=self.account("adminer"),
+            EMIT_ACCOUNT=self.account("emit"),
             **more,
         )
         return subprocess.Popen(

@@ -181,20 +181,21 @@ def test_a_marker_by_another_way_is_none(stack, publisher, sockets, user):
 
 # ---- MariaDB -----------------------------------------------------------------------------------------
 
-TABLES = ("users", "tasks", "events", "outbox", "confirmed", "idempotency_keys", "meta", "epoch", "notes", "settled", "schema_migrations", "schema_progress")
+TABLES = ("users", "tasks", "events", "outbox", "confirmed", "emitted", "idempotency_keys", "meta", "epoch", "notes", "settled", "schema_migrations", "schema_progress")
 VERBS = {
     "SELECT": "SELECT 1 FROM {} LIMIT 1",
     "INSERT": "INSERT INTO {} SELECT * FROM {} WHERE FALSE",
     "UPDATE": "UPDATE {} SET {column} = {column} WHERE FALSE",
     "DELETE": "DELETE FROM {} WHERE FALSE",
 }
-COLUMN = {"tasks": "content", "events": "payload", "outbox": "created_at", "confirmed": "last_seq", "users": "name", "meta": "value", "epoch": "value", "notes": "value", "settled": "times"}
+COLUMN = {"tasks": "content", "events": "payload", "outbox": "created_at", "confirmed": "last_seq", "emitted": "seq", "users": "name", "meta": "value", "epoch": "value", "notes": "value", "settled": "times"}
 API_MAY = {
     "users": "SELECT",
     "tasks": "SELECT INSERT UPDATE DELETE",
     "events": "SELECT INSERT",
     "outbox": "SELECT INSERT UPDATE DELETE",
     "confirmed": "SELECT INSERT DELETE",
+    "emitted": "SELECT DELETE",
     "idempotency_keys": "SELECT INSERT UPDATE DELETE",
     "meta": "SELECT INSERT UPDATE",
     "epoch": "SELECT",
@@ -342,7 +343,7 @@ def test_the_api_makes_no_epoch(stack, api_account, statement):
 def test_the_databases_accounts(stack):
     """No password-less one, none that was there before, and nobody but the administrator has rights in all databases."""
     found = {(user, host): plugin for user, host, plugin in stack.sql("SELECT user, host, plugin FROM mysql.user WHERE is_role = 'N'")}
-    ours = {("carillon-api", "localhost"), ("carillon-migrate", "localhost"), ("carillon-adminer", "127.0.0.1")}
+    ours = {("carillon-api", "localhost"), ("carillon-migrate", "localhost"), ("carillon-adminer", "127.0.0.1"), ("carillon-emit", "127.0.0.1")}
     others = {account for account in set(found) - ours if account[0] not in ("mariadb.sys", "root", "mysql", "bench")}
     assert ours <= set(found) and len(others) <= 1, found
     everywhere = stack.sql("SELECT DISTINCT grantee FROM information_schema.user_privileges WHERE privilege_type <> 'USAGE'")

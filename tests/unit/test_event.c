@@ -34,18 +34,29 @@ static void test_types_have_keys(void **state)
     assert_int_equal(event_type_parse("task.exploded", &type), ERR_NOT_FOUND);
 }
 
-/* What the queue's binding lets through; a type that it does not would be acknowledged and reach nobody. */
-static void test_types_are_bound(void **state)
+/* Other programs choose their own, and never one of ours. */
+static void test_types_of_others(void **state)
 {
-    static const char *const keys[] = {
-#define X(name, key, verb) key,
-        EVENT_TYPES(X)
-#undef X
-    };
-    size_t prefix = strlen(EVENT_BINDING) - 1;
+    static const char *const right[] = {
+        "invoice.paid", "a.b",       "tasks.x",
+        "task-x.y",     "a_1.b-2.c", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.b"};
+    static const char *const wrong[] = {
+        "",      ".",     "invoice",
+        "task",  "a.",    ".a",
+        "a..b",  "A.b",   "a.b ",
+        "a b.c", "a.b\n", "\xc3\xa9.a",
+        "a.#",   "*.a",   "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.b"};
     (void)state;
-    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
-        assert_int_equal(strncmp(keys[i], EVENT_BINDING, prefix), 0);
+    for (size_t i = 0; i < sizeof right / sizeof right[0]; i++) {
+        assert_true(event_type_valid(right[i]));
+        assert_false(event_type_reserved(right[i]));
+    }
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        assert_false(event_type_valid(wrong[i]));
+    assert_true(event_type_reserved("task.created"));
+    assert_true(event_type_reserved("task.anything"));
+    assert_true(event_type_reserved(EVENT_MARKER_TYPE));
+    assert_true(event_type_reserved(EVENT_BEACON_TYPE));
 }
 
 static void test_id(void **state)
@@ -136,7 +147,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_body_is_the_frame),
         cmocka_unit_test(test_types_have_keys),
-        cmocka_unit_test(test_types_are_bound),
+        cmocka_unit_test(test_types_of_others),
         cmocka_unit_test(test_id),
         cmocka_unit_test(test_iso_time),
         cmocka_unit_test(test_iso_time_is_read),

@@ -170,6 +170,23 @@ static void test_nonsense_is_skipped(void **state)
     check_hears(&one, "{\"cursor\":\"k3f9a1c2:1\"}");
 }
 
+/* Of another program: as it is, in order with ours. */
+static void test_types_of_other_programs(void **state)
+{
+    (void)state;
+    catch_up();
+    take_event(1, 1);
+    subscribes(&one, "\"k3f9a1c2:1\"");
+    browser_hears(&one);
+    struct amqp_delivery delivery = delivery_of("invoice.paid", "{\"data\":{\"a\":1}}");
+    delivery.has_meta = true;
+    delivery.meta = (struct event_meta){.user_id = 1, .seq = 2, .epoch = EPOCH, .type = "invoice.paid"};
+    feed_take(feed, &delivery);
+    take_event(1, 3);
+    check_hears(&one, "{\"data\":{\"a\":1}}");
+    check_hears(&one, "{\"cursor\":\"k3f9a1c2:3\"}");
+}
+
 static void test_lost_event(void **state)
 {
     (void)state;
@@ -284,6 +301,7 @@ int main(void)
         WITH_AUDIENCE(test_only_events_by_their_way),
         WITH_AUDIENCE(test_foreign),
         WITH_AUDIENCE(test_nonsense_is_skipped),
+        WITH_AUDIENCE(test_types_of_other_programs),
         WITH_AUDIENCE(test_lost_event),
         WITH_AUDIENCE(test_epoch_changes),
         WITH_AUDIENCE(test_epoch_of_an_event),

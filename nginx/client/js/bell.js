@@ -31,12 +31,14 @@ export class Bell {
   }
 
   /** A message of the feed. Those of other programs may lack anything but a text. */
-  ring({ event, message, task }) {
-    const ours = typeof event === 'string' && event.startsWith('task.');
+  ring({ event, message, task, data }) {
+    const named = typeof event === 'string' && event !== '';
+    const ours = named && event.startsWith('task.');
     const content = typeof task?.content === 'string' ? task.content : '';
-    const text = typeof message === 'string' ? message : JSON.stringify(message ?? '');
+    const said = message ?? data ?? '';
+    const text = typeof said === 'string' ? said : JSON.stringify(said);
     this.#add(ours ? event : 'other', {
-      verb: this.#words.verb(ours ? event : 'other'),
+      verb: ours || !named ? this.#words.verb(ours ? event : 'other') : event,
       subject: ours && content ? content : text,
       at: (ours && eventTime(message)) || new Date(),
     });

@@ -4,7 +4,7 @@
 # entrypoint goes on.
 #
 #   DB_NAME                                                         database
-#   DB_MIGRATE_PASSWORD DB_API_PASSWORD DB_ADMINER_PASSWORD         one for each account
+#   DB_MIGRATE_PASSWORD DB_API_PASSWORD DB_ADMINER_PASSWORD DB_EMIT_PASSWORD   one for each account
 set -euo pipefail
 
 # shellcheck source=scripts/lib/accounts.sh
@@ -12,6 +12,6 @@ set -euo pipefail
 
 secret() { secret_in_environment "$1"; }
 
-(umask 077 && database_accounts "$DB_NAME" "'carillon-migrate'@'%'" "'carillon-api'@'%'" "'carillon-adminer'@'%'" >/tmp/accounts.sql)
-unset DB_MIGRATE_PASSWORD DB_API_PASSWORD DB_ADMINER_PASSWORD
+(umask 077 && database_accounts "$DB_NAME" "'carillon-migrate'@'%'" "'carillon-api'@'%'" "'carillon-adminer'@'%'" "'carillon-emit'@'%'" >/tmp/accounts.sql)
+unset DB_MIGRATE_PASSWORD DB_API_PASSWORD DB_ADMINER_PASSWORD DB_EMIT_PASSWORD
 exec docker-entrypoint.sh "$@" --init-file=/tmp/accounts.sql
