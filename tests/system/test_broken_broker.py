@@ -111,6 +111,18 @@ def test_data_left_empty(stack):
     assert len(list((stack.run_dir / "rabbitmq").glob("lost-*"))) == 1
 
 
+def test_data_whose_queues_do_not_start(stack):
+    """The first half minute of a virtual host: its settings were not flushed. The broker would come up and never answer
+    for our queue, so that nothing is published."""
+
+    def damage(folder):
+        for path in folder.glob("*/msg_stores/vhosts/*/.config"):
+            path.write_bytes(b"")
+
+    said = started_with(stack, damage)
+    assert "RabbitMQ's data are made anew (empty: " in said and "/.config" in said
+
+
 def test_data_that_are_damaged(stack):
     """Nobody can tell before the start, which fails; the second one does not."""
 
