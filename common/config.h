@@ -86,7 +86,7 @@
     X(INT, outbox_batch, OUTBOX_BATCH, "256", 1, 10000, "events read, published and deleted at a time")      \
     X(INT, sweep_interval_ms, SWEEP_INTERVAL_MS, "1000", 100, 60000,                                         \
       "pause between two sweeps of the outbox, ms")                                                          \
-    X(INT, heal_window_s, HEAL_WINDOW_S, "60", 0, 604800,                                                    \
+    X(INT, heal_window_s, HEAL_WINDOW_S, "90", 0, 604800,                                                    \
       "what the broker confirmed so recently is published again when it was restarted, seconds")             \
     X(INT, event_retention_s, EVENT_RETENTION_S, "604800", 3600, 31536000,                                   \
       "the journal keeps events this long, seconds")                                                         \
