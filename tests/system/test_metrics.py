@@ -88,6 +88,13 @@ def test_text_is_well_formed(http, path):
     assert len(scrape(http, path)) >= 5
 
 
+@pytest.mark.parametrize("path", ["/metrics", "/notifier/metrics"])
+def test_promtool_has_no_remarks(http, path):
+    """Prometheus' own check of names, units and help texts."""
+    done = subprocess.run(["promtool", "check", "metrics"], input=http.get(path).text, capture_output=True, text=True)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("path, program", [("/metrics", "fcgi-api"), ("/notifier/metrics", "ws-notifier")])
 def test_a_program_says_which_it_is(http, path, program):
     version = subprocess.run([BUILD_DIR / program, "--version"], capture_output=True, text=True).stdout.split()[1]

@@ -3,12 +3,15 @@
 caller's umask is changes nothing."""
 
 import os
+import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from lib.stack import BUILD_DIR, ROOT, Stack
+from lib.wait import eventually
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="mounts and other users need root")
 
@@ -82,6 +85,43 @@ def test_little_memory(unstarted, tmp_path, files):
         (tmp_path / name).write_text(text)
         before.append(f"mount --bind {tmp_path}/{name} /proc/{'$$/' if name == 'cgroup' else ''}{name}")
     assert "256 MiB of memory" in refused(unstarted, before="; ".join(before))
+
+
+@pytest.fixture
+def small_group():
+    """A control group of 400 MB, of either version."""
+    for root, limit in ((Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"), (Path("/sys/fs/cgroup"), "memory.max")):
+        group = root / f"carillon-{os.getpid()}"
+        try:
+            group.mkdir()
+            (group / limit).write_text("400000000")
+        except OSError:
+            if group.is_dir():
+                group.rmdir()
+            continue
+        yield group
+        eventually(lambda: not (group / "cgroup.procs").read_text(), 20, "the group is empty")
+        group.rmdir()
+        return
+    pytest.skip("no control group with a limit of memory can be made here")
+
+
+@ROOT_ONLY
+@pytest.mark.long
+def test_400_mb_are_enough(small_group):
+    stack = Stack.prepare()
+    try:
+        join = f'echo $$ >{small_group}/cgroup.procs; exec "$@"'
+        subprocess.run(
+            ["sh", "-euc", join, "sh", ROOT / "scripts/run", "--detach", "--no-build"], cwd=ROOT, env=stack.environment,
+            capture_output=True, text=True, timeout=180, check=True,
+        )  # fmt: skip
+        stack.ready()
+        assert {part.restarts for part in stack.parts().values()} == {0}
+        told = next(small_group / name for name in ("memory.oom_control", "memory.events") if (small_group / name).exists())
+        assert re.search(r"^oom_kill 0$", told.read_text(), re.M), told.read_text()
+    finally:
+        stack.stop()
 
 
 # ---- another user's stack -----------------------------------------------------------------------------

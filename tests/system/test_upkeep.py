@@ -83,6 +83,10 @@ def test_a_jump_of_the_clock_deletes_nothing_young(stack):
     comes after slowly (fcgi-api/publisher/retention.h)."""
     eventually(lambda: stack.sql("SELECT 1 FROM notes WHERE name = 'purge_at'"), 40, "there is a note")
     young, old = stack.new_users(2)
+
+    def keys(name):
+        return stack.sql_number(f"SELECT COUNT(*) FROM idempotency_keys WHERE idem_key = '{name}'")
+
     stack.sql("UPDATE notes SET value = value - 3 * 86400000 WHERE name = 'purge_at'")
     try:
         for user, days in ((young, 8), (old, 12)):
@@ -90,9 +94,16 @@ def test_a_jump_of_the_clock_deletes_nothing_young(stack):
                 "INSERT INTO events (user_id, seq, type, task_id, payload, created_at)"
                 f" SELECT {user}, seq, 'task.updated', 1, '{{}}', UTC_TIMESTAMP(3) - INTERVAL {days} DAY FROM seq_1_to_5"
             )
+        for age in (2, 6):  # days; a key lives for one
+            stack.sql(
+                "INSERT INTO idempotency_keys (owner_id, idem_key, request_hash, status, task_id, etag_version, body, created_at)"
+                f" VALUES (0, 'jump {age}', UNHEX('{hashlib.sha256(b'').hexdigest()}'), 201, 1, 1, '', UTC_TIMESTAMP(3) - INTERVAL {age} DAY)"
+            )
         stack.signal("fcgi-api", signal.SIGTERM)
         eventually(lambda: not stack.journal(old), 40, "the purge has been there")
         assert len(stack.journal(young)) == 5
+        eventually(lambda: keys("jump 6") == 0, 40, "the old key is gone")
+        assert keys("jump 2") == 1
     finally:
         stack.sql("UPDATE notes SET value = UNIX_TIMESTAMP() * 1000 WHERE name = 'purge_at'")
     stack.ready()
