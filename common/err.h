@@ -9,6 +9,7 @@
     X(ERR_INVALID, "invalid")         /* the caller's input is wrong */                                      \
     X(ERR_NOT_FOUND, "not found")     /* no such row, user or route */                                       \
     X(ERR_STALE, "stale")             /* If-Match names another version */                                   \
+    X(ERR_TAKEN, "taken")             /* another row has what must be unique */                              \
     X(ERR_MISMATCH, "mismatch")       /* Idempotency-Key with another request */                             \
     X(ERR_GONE, "gone")               /* the journal no longer reaches back; a token is over */              \
     X(ERR_TOO_LARGE, "too large")     /* over a configured limit */                                          \

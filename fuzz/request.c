@@ -20,6 +20,7 @@
 #include "fcgi-api/http/dispatch.h"
 #include "fcgi-api/publisher/health.h"
 #include "fcgi-api/task/task_json.h"
+#include "fcgi-api/user/user_json.h"
 #include "fuzz/answer.h"
 
 #define PARAMETERS_MAX 64
@@ -165,6 +166,56 @@ enum err store_user_get(struct store *store, uint32_t id, struct user *user)
     CHECK(id >= 1);
     *user = (struct user){.id = id, .name = "Ana", .name_length = 3, .created_at_ms = 1704214800000};
     return asked(id);
+}
+
+enum err store_user_find(struct store *store, const char *external_id, struct user *user)
+{
+    CHECK(user_external_id_fault(external_id) == NULL);
+    CHECK(request.identity.only_user == 0);
+    return store_user_get(store, 7, user);
+}
+
+static enum err answer_user(const struct store_origin *origin, const struct user *user,
+                            struct store_answer *answer)
+{
+    struct strbuf body = {0};
+    CHECK(origin->only_user == 0);
+    check_origin(origin);
+    *answer = (struct store_answer){.repeated = stub.repeated, .task.id = 7};
+    if (stub.err != ERR_OK)
+        return stub.err;
+    user_json_add(&body, user);
+    answer->body = body.text;
+    return ERR_OK;
+}
+
+enum err store_user_insert(struct store *store, const struct user_new *asked,
+                           const struct store_origin *origin, struct store_answer *answer)
+{
+    struct user user;
+    (void)store;
+    CHECK(user_name_fault(asked->name) == NULL);
+    CHECK(asked->external_id == NULL || user_external_id_fault(asked->external_id) == NULL);
+    user_begin(&user, asked, 1704214800000);
+    return answer_user(origin, &user, answer);
+}
+
+enum err store_user_update(struct store *store, uint32_t id, const struct user_patch *patch,
+                           const struct store_text_condition *condition, const struct store_origin *origin,
+                           struct user *user, struct store_answer *answer)
+{
+    const struct user_new before = {"Ana", NULL};
+    (void)store;
+    CHECK(id >= 1 && user_patch_asks(patch));
+    *answer = (struct store_answer){0};
+    user_begin(user, &before, 1704214800000);
+    user->id = id;
+    if (!condition->holds(condition->context, "{}", 2))
+        return ERR_STALE;
+    if (!user_patch_fits(user, patch))
+        return ERR_INVALID;
+    user_apply(user, patch);
+    return answer_user(origin, user, answer);
 }
 
 enum err store_event_list(struct store *store, uint32_t user_id, const struct cursor *since, int limit,

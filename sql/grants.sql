@@ -3,7 +3,7 @@
 -- :api, :adminer and :emit stand for the accounts themselves (API_ACCOUNT, ADMINER_ACCOUNT, EMIT_ACCOUNT). None of them may change a table
 -- itself, and each row here is one that fcgi-api/store/statements.h needs: tests/system/test_accounts.py compares.
 
-GRANT SELECT, UPDATE (event_seq) ON users TO :api;
+GRANT SELECT, INSERT (name, external_id, created_at), UPDATE (event_seq, name, external_id) ON users TO :api;
 GRANT SELECT, INSERT, UPDATE, DELETE ON tasks TO :api;
 GRANT SELECT, INSERT ON events TO :api;
 GRANT EXECUTE ON PROCEDURE purge_events TO :api;
@@ -20,7 +20,7 @@ GRANT SELECT, INSERT, UPDATE ON meta TO :api;
 
 -- A person's eyes (and hands, for users and tasks): SELECT on everything is the server's configuration to give.
 GRANT INSERT, UPDATE, DELETE ON tasks TO :adminer;
-GRANT INSERT (name), UPDATE (name) ON users TO :adminer;
+GRANT INSERT (name, external_id), UPDATE (name, external_id) ON users TO :adminer;
 
 -- Other programs: an event in a transaction of their own, and nothing else (docs/emit.md).
 GRANT EXECUTE ON PROCEDURE carillon_emit TO :emit;

@@ -7,22 +7,14 @@
 
 #include "common/log.h"
 #include "fcgi-api/api/handlers.h"
-#include "fcgi-api/api/idempotency.h"
 #include "fcgi-api/api/task_input.h"
+#include "fcgi-api/api/write.h"
 #include "fcgi-api/http/etag.h"
 #include "fcgi-api/http/page.h"
 #include "fcgi-api/http/precondition.h"
 #include "fcgi-api/http/prefer.h"
 #include "fcgi-api/http/problem.h"
 #include "fcgi-api/task/task_json.h"
-
-/* What a write carries into its event. */
-static struct store_origin origin_of(const struct request *request)
-{
-    return (struct store_origin){.request_id = request->id,
-                                 .traceparent = request->traceparent,
-                                 .only_user = request->identity.only_user};
-}
 
 /* Whether the request may name this user. */
 static bool is_own_user(const struct request *request, uint32_t user_id)
@@ -45,29 +37,6 @@ static void answer_failure(struct response *response, const struct request *requ
         precondition_answer_failed(response, request);
     else
         problem_answer_err(response, request, err);
-}
-
-/* After a write that went well: says whether the answer is a remembered one. */
-static void note_repeated(struct response *response, const struct store_answer *answer)
-{
-    if (answer->repeated)
-        response_header(response, "Idempotency-Replayed", "true");
-}
-
-/* False: the response says what is wrong with the key. */
-static bool read_key(const struct request *request, struct store_idempotency *idempotency,
-                     struct store_origin *origin, struct response *response)
-{
-    enum err err = idempotency_read(request, idempotency);
-    if (err == ERR_INVALID)
-        problem_answer(response, request, PROBLEM_BAD_REQUEST,
-                       "An Idempotency-Key is 1 to %d visible ASCII characters, in quotes or not.",
-                       IDEMPOTENCY_KEY_MAX);
-    else if (err != ERR_OK)
-        problem_answer_err(response, request, err);
-    if (err == ERR_OK && idempotency->key[0] != '\0')
-        origin->idempotency = idempotency;
-    return err == ERR_OK;
 }
 
 /* ---- list ---------------------------------------------------------------------------------------- */
@@ -213,31 +182,12 @@ static void answer_not_created(struct response *response, struct request *reques
     }
 }
 
-/* A POST is to the list, and so are its preconditions: they are looked at as a GET of it would (and hold for
- * that moment; the list's tags are weak, which If-Match never takes). False: the response says why not. */
-static bool list_allows(struct app *app, struct request *request, struct response *response)
-{
-    struct response list = {0};
-    if (!precondition_is_given(request))
-        return true;
-    response_begin(&list);
-    handle_task_list(app, request, &list);
-    int status = list.status;
-    response_free(&list);
-    if (status == 304 || status == 412)
-        precondition_answer_failed(response, request);
-    else if (status != 200)
-        problem_answer(response, request, status == 400 ? PROBLEM_BAD_REQUEST : PROBLEM_UNAVAILABLE,
-                       "If-Match and If-None-Match could not be compared with the list.");
-    return status == 200;
-}
-
 void handle_task_create(struct app *app, struct request *request, struct response *response)
 {
     struct task_new task;
     struct store_idempotency idempotency;
     struct store_answer answer;
-    struct store_origin origin = origin_of(request);
+    struct store_origin origin = write_origin(request);
 
     task_input_new(request->json, &task, &request->errors);
     if (request->errors.count > 0) {
@@ -248,12 +198,13 @@ void handle_task_create(struct app *app, struct request *request, struct respons
         problem_answer_forbidden(response, request);
         return;
     }
-    if (!read_key(request, &idempotency, &origin, response) || !list_allows(app, request, response))
+    if (!write_read_key(request, &idempotency, &origin, response) ||
+        !write_list_allows(app, request, response, handle_task_list))
         return;
     enum err err = store_task_insert(app->store, &task, &origin, &answer);
     if (err == ERR_OK) {
         answer_created(response, &answer);
-        note_repeated(response, &answer);
+        write_note_repeated(response, &answer);
     } else {
         answer_not_created(response, request, err);
     }
@@ -289,10 +240,10 @@ struct change {
 /* False: the response says what is wrong. */
 static bool read_change(const struct request *request, struct change *change, struct response *response)
 {
-    change->origin = origin_of(request);
+    change->origin = write_origin(request);
     change->condition = (struct store_condition){precondition_holds, &change->precondition};
     return precondition_read(request, &change->precondition, response) &&
-           read_key(request, &change->idempotency, &change->origin, response);
+           write_read_key(request, &change->idempotency, &change->origin, response);
 }
 
 void handle_task_update(struct app *app, struct request *request, struct response *response)
@@ -318,7 +269,7 @@ void handle_task_update(struct app *app, struct request *request, struct respons
     } else {
         add_etag(response, answer.task.version);
         strbuf_add_text(&response->body, answer.body);
-        note_repeated(response, &answer);
+        write_note_repeated(response, &answer);
     }
     free(answer.body);
 }
@@ -334,7 +285,7 @@ void handle_task_delete(struct app *app, struct request *request, struct respons
         store_task_delete(app->store, request->target_id, &change.condition, &change.origin, &answer);
     if (err == ERR_OK) {
         response->status = 204;
-        note_repeated(response, &answer);
+        write_note_repeated(response, &answer);
     } else {
         answer_failure(response, request, err);
     }

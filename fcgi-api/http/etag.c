@@ -41,6 +41,11 @@ uint64_t etag_digest(uint64_t digest, const char *text, size_t length)
     return fold(digest, word);
 }
 
+void etag_format_text(const char *content, size_t length, char text[ETAG_TEXT_SIZE])
+{
+    snprintf(text, ETAG_TEXT_SIZE, "\"%016" PRIx64 "\"", etag_digest(0, content, length));
+}
+
 void etag_format_weak(uint64_t digest, char text[ETAG_WEAK_SIZE])
 {
     snprintf(text, ETAG_WEAK_SIZE, "W/\"%016" PRIx64 "\"", digest);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Entity tags (RFC 9110, 8.8.3): a task's is its version in quotes, "3"; a list's is weak, W/"...". */
+/* Entity tags (RFC 9110, 8.8.3): a task's is its version in quotes, "3", a user's a digest of its text; a
+ * list's is weak, W/"...". */
 #ifndef CARILLON_HTTP_ETAG_H
 #define CARILLON_HTTP_ETAG_H
 
@@ -11,6 +12,10 @@
 
 #define ETAG_SIZE sizeof "\"4294967295\""
 void etag_format(uint32_t version, char text[ETAG_SIZE]);
+
+/* The tag of a text that is one state of one thing, byte for byte: strong, "0123456789abcdef". */
+#define ETAG_TEXT_SIZE sizeof "\"0123456789abcdef\""
+void etag_format_text(const char *content, size_t length, char text[ETAG_TEXT_SIZE]);
 
 /* The tag of a text: weak, W/"0123456789abcdef", since two answers with the same one need not be alike in
  * every header. The digest is not secret: a client can only mislead itself. Pieces follow each other: begin

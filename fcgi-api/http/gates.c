@@ -190,6 +190,15 @@ static bool has_identity(const struct http_service *service, struct request *req
     return true;
 }
 
+static bool has_rights(const struct http_service *service, struct request *request, struct response *response)
+{
+    (void)service;
+    if (!(request->route->needs & NEEDS_ADMIN) || request->identity.only_user == 0)
+        return true;
+    problem_answer_admins_only(response, request);
+    return false;
+}
+
 /* Reads the id in the path: what cannot be one is an id nobody has. Who names another user is told off
  * before anybody looks whether there is such a user. */
 static bool has_target(const struct http_service *service, struct request *request, struct response *response)
@@ -283,8 +292,8 @@ static bool has_json(const struct http_service *service, struct request *request
 
 bool gates_pass(const struct http_service *service, struct request *request, struct response *response)
 {
-    static gate *const gates[] = {is_fresh,   is_sound,           has_route,      has_origin, has_identity,
-                                  has_target, has_no_stray_query, has_media_type, has_json};
+    static gate *const gates[] = {is_fresh,   is_sound,   has_route,          has_origin,     has_identity,
+                                  has_rights, has_target, has_no_stray_query, has_media_type, has_json};
     for (size_t i = 0; i < sizeof gates / sizeof gates[0]; i++)
         if (!gates[i](service, request, response))
             return false;

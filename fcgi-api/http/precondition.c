@@ -30,15 +30,25 @@ bool precondition_read(const struct request *request, struct precondition *preco
     return true;
 }
 
-bool precondition_holds(const void *precondition, uint32_t version)
+static bool holds(const struct precondition *asked, const char *etag)
 {
-    const struct precondition *asked = precondition;
-    char etag[ETAG_SIZE];
-
-    etag_format(version, etag);
     if (asked->if_match != NULL && !etag_matches(ETAG_STRONGLY, asked->if_match, etag))
         return false;
     return asked->if_none_match == NULL || !etag_matches(ETAG_WEAKLY, asked->if_none_match, etag);
+}
+
+bool precondition_holds(const void *precondition, uint32_t version)
+{
+    char etag[ETAG_SIZE];
+    etag_format(version, etag);
+    return holds(precondition, etag);
+}
+
+bool precondition_holds_text(const void *precondition, const char *text, size_t length)
+{
+    char etag[ETAG_TEXT_SIZE];
+    etag_format_text(text, length, etag);
+    return holds(precondition, etag);
 }
 
 void precondition_answer_failed(struct response *response, const struct request *request)

@@ -22,6 +22,9 @@ bool precondition_read(const struct request *request, struct precondition *preco
 /* Whether the change may go on with a task of this version; `precondition` is a struct precondition. */
 bool precondition_holds(const void *precondition, uint32_t version);
 
+/* The same of a user, whose tag is of its JSON text. */
+bool precondition_holds_text(const void *precondition, const char *text, size_t length);
+
 /* 412. */
 void precondition_answer_failed(struct response *response, const struct request *request);
 

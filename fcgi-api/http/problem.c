@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/token.h"
+
 #define RETRY_AFTER_S "1" /* most outages here are a restart */
 
 static const struct {
@@ -85,6 +87,12 @@ void problem_answer_forbidden(struct response *response, const struct request *r
                    request->identity.only_user);
 }
 
+void problem_answer_admins_only(struct response *response, const struct request *request)
+{
+    problem_answer(response, request, PROBLEM_FORBIDDEN,
+                   "Only administrators may do this: the token needs the scope " TOKEN_ADMIN_SCOPE ".");
+}
+
 void problem_add_member(struct response *response, const char *name, const char *value)
 {
     struct strbuf *body = &response->body;
@@ -94,7 +102,7 @@ void problem_add_member(struct response *response, const char *name, const char 
     strbuf_add(body, "}", 1);
 }
 
-void problem_answer_fields(struct response *response, const struct request *request)
+static void answer_fields(struct response *response, const struct request *request, enum problem problem)
 {
     char text[EXCERPT_SIZE + FIELD_MESSAGE_MAX + sizeof ": ."];
     const struct field_error *first = &request->errors.list[0];
@@ -104,9 +112,19 @@ void problem_answer_fields(struct response *response, const struct request *requ
     else
         snprintf(text, sizeof text, "%zu values are wrong: see errors%s.", request->errors.total,
                  request->errors.total > request->errors.count ? ", which has the first of them" : "");
-    begin_answer(response, request, PROBLEM_VALIDATION, text);
+    begin_answer(response, request, problem, text);
     add_errors(&response->body, &request->errors);
     strbuf_add(&response->body, "}", 1);
+}
+
+void problem_answer_fields(struct response *response, const struct request *request)
+{
+    answer_fields(response, request, PROBLEM_VALIDATION);
+}
+
+void problem_answer_taken(struct response *response, const struct request *request)
+{
+    answer_fields(response, request, PROBLEM_TAKEN);
 }
 
 static enum problem problem_of(enum err err)
@@ -118,6 +136,8 @@ static enum problem problem_of(enum err err)
         return PROBLEM_NOT_FOUND;
     case ERR_STALE:
         return PROBLEM_STALE;
+    case ERR_TAKEN:
+        return PROBLEM_TAKEN;
     case ERR_MISMATCH:
         return PROBLEM_IDEMPOTENCY_MISMATCH;
     case ERR_GONE:

@@ -15,6 +15,7 @@
     X(PROBLEM_FORBIDDEN, 403, "forbidden", "Forbidden")                                                      \
     X(PROBLEM_NOT_FOUND, 404, "not-found", "Not found")                                                      \
     X(PROBLEM_METHOD_NOT_ALLOWED, 405, "method-not-allowed", "Method not allowed")                           \
+    X(PROBLEM_TAKEN, 409, "taken", "Another has this already")                                               \
     X(PROBLEM_CURSOR_GONE, 410, "cursor-gone", "The journal cannot go on from this cursor")                  \
     X(PROBLEM_STALE, 412, "stale", "A precondition does not hold")                                           \
     X(PROBLEM_PAYLOAD_TOO_LARGE, 413, "payload-too-large", "The body is too large")                          \
@@ -44,8 +45,14 @@ void problem_add_member(struct response *response, const char *name, const char 
 /* 403: the request names another user than the one its token is for. */
 void problem_answer_forbidden(struct response *response, const struct request *request);
 
+/* 403: the call is for administrators. */
+void problem_answer_admins_only(struct response *response, const struct request *request);
+
 /* 422 with the field errors the request has collected. */
 void problem_answer_fields(struct response *response, const struct request *request);
+
+/* 409 with the same: values that another has. */
+void problem_answer_taken(struct response *response, const struct request *request);
 
 /* The answer to a failed call that has no better words for it. */
 void problem_answer_err(struct response *response, const struct request *request, enum err err);

@@ -22,6 +22,7 @@ enum route_needs {
     NEEDS_JSON = 1 << 3,     /* the body is a JSON object */
     TAKES_QUERY = 1 << 4,    /* the handler reads the query; without this, one is refused */
     IGNORES_QUERY = 1 << 5,  /* for probes and scrapers */
+    NEEDS_ADMIN = 1 << 6,    /* one who may touch everyone's: everybody, while the service is open */
 };
 
 struct route { /* NOLINT(clang-analyzer-optin.performance.Padding): in the order the table is read */

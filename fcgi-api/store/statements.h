@@ -5,7 +5,7 @@
 #define CARILLON_STORE_STATEMENTS_H
 
 /* How many migrations (sql/NNN_name.sql) these statements need. */
-#define STORE_SCHEMA 5
+#define STORE_SCHEMA 6
 
 /* The columns of a task beside its id and its version: X(column, how it is read, how it is written), each of
  * the `struct task *task` in scope. Every SELECT, INSERT and UPDATE takes them from here; the ones of
@@ -86,6 +86,8 @@
 /* NOLINTEND(bugprone-macro-parentheses) */
 #define TASK_COUNT "SELECT COUNT(*) FROM tasks t "
 
+#define USER_SELECT "SELECT id, name, external_id, created_at FROM users WHERE "
+
 /* Advisory locks are the server's, not the database's: two stacks on one server must not share them. */
 #define LOCK_NAME "CONCAT(LEFT(DATABASE(), 32), '.', ?)"
 
@@ -120,9 +122,17 @@
       "DELETE FROM idempotency_keys WHERE owner_id = ? AND idem_key = ?")                                    \
     /* users */                                                                                              \
     X(SQL_USER_GET,                                                                                          \
-      "SELECT id, name, created_at FROM users WHERE id = ?")                                                 \
+      USER_SELECT "id = ?")                                                                                  \
+    X(SQL_USER_FIND,                                                                                         \
+      USER_SELECT "external_id = ?")                                                                         \
+    X(SQL_USER_HOLD,                                                                                         \
+      USER_SELECT "id = ? FOR UPDATE")                                                                       \
     X(SQL_USERS,                                                                                             \
-      "SELECT id, name, created_at FROM users WHERE id > ? ORDER BY id LIMIT ?")                             \
+      USER_SELECT "id > ? ORDER BY id LIMIT ?")                                                              \
+    X(SQL_USER_INSERT,                                                                                       \
+      "INSERT INTO users (name, external_id, created_at) VALUES (?, NULLIF(?, ''), ?)")                      \
+    X(SQL_USER_UPDATE,                                                                                       \
+      "UPDATE users SET name = ?, external_id = NULLIF(?, '') WHERE id = ?")                                 \
     X(SQL_USER_POSITION,                                                                                     \
       "SELECT m.value, u.id IS NOT NULL, COALESCE(u.event_seq, 0) "                                          \
       "FROM epoch m LEFT JOIN users u ON u.id = ? WHERE m.id = 1")                                           \

@@ -24,6 +24,7 @@
 #include "common/event.h"
 #include "common/metrics.h"
 #include "fcgi-api/task/task.h"
+#include "fcgi-api/user/user.h"
 
 struct store; /* opaque */
 
@@ -135,12 +136,6 @@ MUST_CHECK enum err store_task_list(struct store *store, const struct store_task
 
 /* ---- users ------------------------------------------------------------------------------------- */
 
-struct user {
-    uint32_t id;
-    char name[100 * 4 + 1]; /* of name_length bytes: it may hold a NUL */
-    size_t name_length;
-    int64_t created_at_ms;
-};
 typedef void store_user_visit(void *context, const struct user *user);
 
 /* Users ordered by id, ids greater than `after`. */
@@ -148,6 +143,24 @@ MUST_CHECK enum err store_user_list(struct store *store, uint32_t only_user, uin
                                     store_user_visit *visit, void *context, bool *more);
 /* ERR_NOT_FOUND. */
 MUST_CHECK enum err store_user_get(struct store *store, uint32_t id, struct user *user);
+MUST_CHECK enum err store_user_find(struct store *store, const char *external_id, struct user *user);
+
+/* As store_condition, of a user's JSON text. */
+struct store_text_condition {
+    bool (*holds)(const void *context, const char *text, size_t length);
+    const void *context;
+};
+
+/* Both: the answer has the user's id in place of a task's, and its JSON. No event is made of it. ERR_TAKEN:
+ * the external_id is another user's. */
+MUST_CHECK enum err store_user_insert(struct store *store, const struct user_new *user,
+                                      const struct store_origin *origin, struct store_answer *answer);
+/* ERR_NOT_FOUND, ERR_STALE. ERR_INVALID: the patch gives a read-only field another value; *user is the row as
+ * it is. */
+MUST_CHECK enum err store_user_update(struct store *store, uint32_t id, const struct user_patch *patch,
+                                      const struct store_text_condition *condition,
+                                      const struct store_origin *origin, struct user *user,
+                                      struct store_answer *answer);
 
 /* ---- journal ----------------------------------------------------------------------------------- */
 

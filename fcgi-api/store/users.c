@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Users: who they are, and their event counter. */
+/* Users: who they are, and their event counter. Their changes make no events, and so go past the commit
+ * group. */
 #include <stdlib.h>
 
 #include "fcgi-api/store/internal.h"
+#include "fcgi-api/user/user_json.h"
 
 #define USER_OUT(user)                                                                                       \
     STORE_OUT(to_u32(&(user)->id), to_string((user)->name, sizeof(user)->name, &(user)->name_length),        \
+              to_string((user)->external_id, sizeof(user)->external_id, &(user)->external_id_length),        \
               to_time(&(user)->created_at_ms))
 
 struct users_call {
@@ -74,6 +77,145 @@ enum err store_user_list(struct store *store, uint32_t only_user, uint32_t after
     free(call.users);
     return err;
 }
+
+struct find_call {
+    const char *external_id;
+    struct user *user;
+};
+
+static enum err find_work(struct store *store, void *context)
+{
+    struct find_call *call = context;
+    return store_select_one(store, SQL_USER_FIND, STORE_IN(of_text(call->external_id)), USER_OUT(call->user));
+}
+
+enum err store_user_find(struct store *store, const char *external_id, struct user *user)
+{
+    struct find_call call = {external_id, user};
+    return store_run(store, STORE_READ, find_work, &call);
+}
+
+/* ---- writing ------------------------------------------------------------------------------------- */
+
+struct write_call {
+    struct change change; /* for the key and the answer, which are as a task's */
+    const struct user_new *asked;
+    const struct user_patch *patch;
+    const struct store_text_condition *condition;
+    uint32_t id;
+    struct user *user;
+};
+
+static enum err taken_or(struct store *store, enum err err)
+{
+    return store_was_duplicate(store, err) ? ERR_TAKEN : err;
+}
+
+static enum err remember(struct store *store, struct write_call *call)
+{
+    struct change *change = &call->change;
+    change->answer->task.id = call->user->id;
+    strbuf_clear(&change->body);
+    user_json_add(&change->body, call->user);
+    return store_remember_answer(store, change);
+}
+
+/* The key's place in the transaction is its first. Whether there is more to do. */
+static bool begins(struct store *store, struct write_call *call, enum err *err)
+{
+    *call->change.answer = (struct store_answer){0};
+    strbuf_clear(&call->change.body);
+    *err = store_claim_key(store, &call->change);
+    return *err == ERR_OK && !call->change.answer->repeated;
+}
+
+static enum err insert_work(struct store *store, void *context)
+{
+    struct write_call *call = context;
+    struct user *user = call->user;
+    struct store_outcome outcome;
+    enum err err;
+
+    if (!begins(store, call, &err))
+        return err;
+    user_begin(user, call->asked, clock_wall_ms());
+    err = store_execute(store, SQL_USER_INSERT,
+                        STORE_IN(of_string(user->name, user->name_length),
+                                 of_string(user->external_id, user->external_id_length),
+                                 of_time(user->created_at_ms)),
+                        &outcome);
+    if (err)
+        return taken_or(store, err);
+    user->id = (uint32_t)outcome.insert_id;
+    return remember(store, call);
+}
+
+static bool condition_holds(const struct store_text_condition *condition, const struct user *user)
+{
+    struct strbuf text = {0};
+    user_json_add(&text, user);
+    bool holds = condition->holds(condition->context, text.text, text.length);
+    strbuf_free(&text);
+    return holds;
+}
+
+static enum err update_work(struct store *store, void *context)
+{
+    struct write_call *call = context;
+    struct user *user = call->user;
+    enum err err;
+
+    if (!begins(store, call, &err))
+        return err;
+    err = store_select_one(store, SQL_USER_HOLD, STORE_IN(of_number(call->id)), USER_OUT(user));
+    if (err)
+        return err;
+    if (!condition_holds(call->condition, user))
+        return ERR_STALE;
+    if (!user_patch_fits(user, call->patch))
+        return ERR_INVALID;
+    user_apply(user, call->patch);
+    err = store_execute(store, SQL_USER_UPDATE,
+                        STORE_IN(of_string(user->name, user->name_length),
+                                 of_string(user->external_id, user->external_id_length), of_number(user->id)),
+                        NULL);
+    return err ? taken_or(store, err) : remember(store, call);
+}
+
+/* The answer takes the body. */
+static enum err write_user(struct store *store, store_work *work, struct write_call *call)
+{
+    struct change *change = &call->change;
+    *change->answer = (struct store_answer){0};
+    enum err err = store_run(store, STORE_WRITE, work, call);
+    if (err)
+        strbuf_free(&change->body);
+    change->answer->body = change->body.text;
+    return err;
+}
+
+enum err store_user_insert(struct store *store, const struct user_new *user,
+                           const struct store_origin *origin, struct store_answer *answer)
+{
+    struct user made;
+    struct write_call call = {
+        .change = {.kind = CHANGE_CREATE, .origin = origin, .answer = answer}, .asked = user, .user = &made};
+    return write_user(store, insert_work, &call);
+}
+
+enum err store_user_update(struct store *store, uint32_t id, const struct user_patch *patch,
+                           const struct store_text_condition *condition, const struct store_origin *origin,
+                           struct user *user, struct store_answer *answer)
+{
+    struct write_call call = {.change = {.kind = CHANGE_UPDATE, .origin = origin, .answer = answer},
+                              .patch = patch,
+                              .condition = condition,
+                              .id = id,
+                              .user = user};
+    return write_user(store, update_work, &call);
+}
+
+/* ---- the counter ----------------------------------------------------------------------------------- */
 
 enum err store_user_position(struct store *store, uint32_t user_id, bool *known, struct cursor *cursor)
 {

@@ -190,7 +190,7 @@ VERBS = {
 }
 COLUMN = {"tasks": "content", "events": "payload", "outbox": "created_at", "confirmed": "last_seq", "emitted": "seq", "users": "name", "meta": "value", "epoch": "value", "notes": "value", "settled": "times"}
 API_MAY = {
-    "users": "SELECT",
+    "users": "SELECT UPDATE",  # of some columns
     "tasks": "SELECT INSERT UPDATE DELETE",
     "events": "SELECT INSERT",
     "outbox": "SELECT INSERT UPDATE DELETE",
@@ -277,7 +277,10 @@ FORBIDDEN = [
     "SELECT 1 INTO OUTFILE '/tmp/carillon-mine'",
     "SELECT LOAD_FILE('/etc/passwd') FROM mysql.user",
     "SET GLOBAL general_log = 1",
-    "UPDATE users SET name = 'x' WHERE id = 0",
+    "UPDATE users SET id = 7 WHERE id = 0",
+    "UPDATE users SET created_at = NOW() WHERE id = 0",
+    "INSERT INTO users (id, name) VALUES (7, 'x')",
+    "INSERT INTO users (name, event_seq) VALUES ('x', 7)",
 ]
 
 

@@ -51,7 +51,7 @@ def test_a_nul_in_the_content_survives(stack, http, user, insert, stream):
 
 def test_a_nul_in_a_name_survives(stack, http, user):
     stack.sql(f"UPDATE users SET name = CONCAT('A', CHAR(0), 'na'), created_at = '1890-05-19' WHERE id = {user}")
-    assert http.get(f"/users/{user}").json() == {"id": user, "name": "A\0na", "createdAt": "1890-05-19T00:00:00.000Z"}
+    assert http.get(f"/users/{user}").json() == {"id": user, "name": "A\0na", "external_id": None, "createdAt": "1890-05-19T00:00:00.000Z"}
 
 
 def test_the_version_begins_again(stack, http, user, insert):

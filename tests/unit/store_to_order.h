@@ -14,6 +14,7 @@
 #include "fcgi-api/publisher/publisher.h"
 #include "fcgi-api/store/store.h"
 #include "fcgi-api/task/task_json.h"
+#include "fcgi-api/user/user_json.h"
 
 static struct {
     enum err err; /* what every function answers */
@@ -150,6 +151,58 @@ enum err store_user_get(struct store *store, uint32_t id, struct user *user)
     (void)store;
     *user = (struct user){.id = id, .name = "Ana", .name_length = 3, .created_at_ms = 1704214800000};
     return fake.err;
+}
+
+enum err store_user_find(struct store *store, const char *external_id, struct user *user)
+{
+    snprintf(fake.text, sizeof fake.text, "%s", external_id);
+    return store_user_get(store, 7, user);
+}
+
+static const struct user the_user = {.id = 7,
+                                     .name = "Ana",
+                                     .name_length = 3,
+                                     .external_id = "e-7",
+                                     .external_id_length = 3,
+                                     .created_at_ms = 1704214800000};
+
+static enum err fake_user(const struct store_text_condition *condition, const struct store_origin *origin,
+                          struct store_answer *answer)
+{
+    struct strbuf body = {0};
+    *answer = (struct store_answer){.repeated = fake.repeated, .task.id = the_user.id};
+    fake.owner_id = origin->idempotency != NULL ? origin->idempotency->owner_id : 0;
+    if (fake.err != ERR_OK)
+        return fake.err;
+    user_json_add(&body, &the_user);
+    if (condition != NULL && !condition->holds(condition->context, body.text, body.length)) {
+        strbuf_free(&body);
+        return ERR_STALE;
+    }
+    answer->body = body.text;
+    fake.changes += !fake.repeated;
+    return ERR_OK;
+}
+
+enum err store_user_insert(struct store *store, const struct user_new *user,
+                           const struct store_origin *origin, struct store_answer *answer)
+{
+    (void)store;
+    snprintf(fake.text, sizeof fake.text, "%s|%s", user->name,
+             user->external_id != NULL ? user->external_id : "NULL");
+    return fake_user(NULL, origin, answer);
+}
+
+enum err store_user_update(struct store *store, uint32_t id, const struct user_patch *patch,
+                           const struct store_text_condition *condition, const struct store_origin *origin,
+                           struct user *user, struct store_answer *answer)
+{
+    (void)store, (void)id;
+    *user = the_user;
+    *answer = (struct store_answer){0};
+    if (!user_patch_fits(&the_user, patch))
+        return ERR_INVALID;
+    return fake_user(condition, origin, answer);
 }
 
 enum err store_event_list(struct store *store, uint32_t user_id, const struct cursor *since, int limit,

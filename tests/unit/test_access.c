@@ -88,6 +88,25 @@ static void test_who_names_another_user(void **state)
     assert_int_equal(send_with("POST", "/tasks", "{\"user_id\":2,\"content\":\"a\"}", ADMIN), 201);
 }
 
+static void test_what_is_for_administrators(void **state)
+{
+    static const struct {
+        const char *method, *uri, *body;
+        int status;
+    } asked[] = {{"POST", "/users", "{\"name\":\"a\"}", 201},
+                 {"PATCH", "/users/1", "{\"name\":\"a\"}", 200},
+                 {"GET", "/users?external_id=a", "", 200}};
+    (void)state;
+    for (size_t i = 0; i < sizeof asked / sizeof asked[0]; i++) {
+        assert_int_equal(send(asked[i].method, asked[i].uri, asked[i].body), 401);
+        fake.err = ERR_INTERNAL; /* nobody asks the store */
+        assert_int_equal(send_with(asked[i].method, asked[i].uri, asked[i].body, OWN), 403);
+        assert_true(has("tasks:admin"));
+        fake.err = ERR_OK;
+        assert_int_equal(send_with(asked[i].method, asked[i].uri, asked[i].body, ADMIN), asked[i].status);
+    }
+}
+
 static void test_keys_belong_to_who_sent_them(void **state)
 {
     static const char *const headers[] = {OWN, ADMIN};
@@ -182,6 +201,7 @@ int main(void)
         CLOSED(test_every_call_wants_a_token),
         CLOSED(test_a_user_has_his_own),
         CLOSED(test_who_names_another_user),
+        CLOSED(test_what_is_for_administrators),
         CLOSED(test_keys_belong_to_who_sent_them),
     };
     return cmocka_run_group_tests(tests, exchange_set_up, exchange_tear_down);

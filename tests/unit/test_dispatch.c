@@ -307,7 +307,7 @@ static const char *etag_of_answer(const char *parameter)
 
 static void test_lists_have_etags(void **state)
 {
-    static const char *const lists[] = {"/tasks", "/tasks?user_id=1", "/users", "/users/1",
+    static const char *const lists[] = {"/tasks", "/tasks?user_id=1", "/users", "/users?external_id=e-7",
                                         "/users/1/events"};
     (void)state;
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
@@ -380,12 +380,91 @@ static void test_users(void **state)
     (void)state;
     fake.more = true;
     assert_int_equal(send("GET", "/users?limit=1", ""), 200);
-    assert_string_equal(body_text(), "[{\"id\":7,\"name\":\"L\xc3\xa9"
-                                     "a \\\"x\\\"\",\"createdAt\":\"2024-01-02T17:00:00.000Z\"}]");
+    assert_string_equal(body_text(),
+                        "[{\"id\":7,\"name\":\"L\xc3\xa9"
+                        "a \\\"x\\\"\",\"external_id\":null,\"createdAt\":\"2024-01-02T17:00:00.000Z\"}]");
     assert_true(has("Link: </users?limit=1&after=7>; rel=\"next\""));
     assert_int_equal(send("GET", "/users/12", ""), 200);
-    assert_string_equal(body_text(),
-                        "{\"id\":12,\"name\":\"Ana\",\"createdAt\":\"2024-01-02T17:00:00.000Z\"}");
+    assert_string_equal(
+        body_text(),
+        "{\"id\":12,\"name\":\"Ana\",\"external_id\":null,\"createdAt\":\"2024-01-02T17:00:00.000Z\"}");
+    assert_int_equal(send("GET", "/users?external_id=a%20b", ""), 200);
+    assert_string_equal(fake.text, "a b");
+    assert_int_equal(send("GET", "/users?external_id=", ""), 422);
+    assert_true(has("external_id must not be empty"));
+    fake.err = ERR_NOT_FOUND;
+    assert_int_equal(send("GET", "/users?external_id=none", ""), 200);
+    assert_string_equal(body_text(), "[]");
+}
+
+static void test_users_are_made(void **state)
+{
+    static const char name[] = "{\"name\":\"Ana\",\"external_id\":\"e-7\"}";
+    (void)state;
+    assert_int_equal(send_with("POST", "/users", name, "HTTP_IDEMPOTENCY_KEY=k"), 201);
+    assert_true(has("\r\nLocation: /users/7\r\n") && has("\r\nETag: \""));
+    assert_string_equal(fake.text, "Ana|e-7");
+    assert_int_equal(send("POST", "/users", "{\"name\":\"Ana\",\"external_id\":null}"), 201);
+    assert_string_equal(fake.text, "Ana|NULL");
+    assert_int_equal(fake.changes, 2);
+    fake.repeated = true;
+    assert_int_equal(send_with("POST", "/users", name, "HTTP_IDEMPOTENCY_KEY=k"), 201);
+    assert_true(has("\r\nIdempotency-Replayed: true\r\n"));
+    fake.err = ERR_TAKEN;
+    assert_int_equal(send("POST", "/users", name), 409);
+    assert_true(has("/problems/taken") &&
+                has("{\"field\":\"external_id\",\"message\":\"is another user's\"}"));
+    assert_int_equal(send("PATCH", "/users/7", name), 409);
+    assert_int_equal(fake.changes, 2);
+}
+
+static void test_users_refuse(void **state)
+{
+    static const struct {
+        const char *body, *field;
+    } wrong[] = {{"{}", "name"},
+                 {"{\"name\":\"\"}", "name"},
+                 {"{\"name\":\" \"}", "name"},
+                 {"{\"name\":7}", "name"},
+                 {"{\"name\":null}", "name"},
+                 {"{\"name\":\"a\",\"external_id\":\"\"}", "external_id"},
+                 {"{\"name\":\"a\",\"external_id\":7}", "external_id"},
+                 {"{\"name\":\"a\",\"external_id\":\"\\t\"}", "external_id"},
+                 {"{\"name\":\"a\",\"event_seq\":7}", "event_seq"}};
+    char field[64];
+    (void)state;
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        snprintf(field, sizeof field, "{\"field\":\"%s\"", wrong[i].field);
+        assert_int_equal(send("POST", "/users", wrong[i].body), 422);
+        assert_true(has(field));
+        assert_int_equal(send("PATCH", "/users/7", wrong[i].body), 422);
+        assert_true(has(field));
+    }
+    assert_int_equal(send("POST", "/users", "{\"name\":\"a\",\"id\":7}"), 422);
+    assert_int_equal(fake.changes, 0);
+}
+
+static void test_users_change(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        send("PATCH", "/users/7",
+             "{\"id\":7,\"name\":\"Ana\",\"external_id\":null,\"createdAt\":\"2024-01-02T17:00:00.000Z\"}"),
+        200);
+    assert_int_equal(send_with("PATCH", "/users/7", "{\"name\":\"a\"}", etag_of_answer("HTTP_IF_MATCH")),
+                     200);
+    assert_int_equal(send_with("PATCH", "/users/7", "{\"name\":\"a\"}", "HTTP_IF_MATCH=\"1\""), 412);
+    assert_int_equal(send_with("PATCH", "/users/7", "{\"name\":\"a\"}", "HTTP_IF_MATCH=1"), 400);
+    assert_int_equal(fake.changes, 2);
+    assert_int_equal(
+        send("PATCH", "/users/7", "{\"id\":8,\"name\":\"a\",\"createdAt\":\"2024-01-02T17:00:00.001Z\"}"),
+        422);
+    assert_true(has("{\"field\":\"id\",\"message\":\"is read-only, and is 7\"}"));
+    assert_true(
+        has("{\"field\":\"createdAt\",\"message\":\"is read-only, and is 2024-01-02T17:00:00.000Z\"}"));
+    assert_int_equal(send("PATCH", "/users/7", "{\"id\":7}"), 422);
+    assert_int_equal(send("PATCH", "/users/7", "{\"createdAt\":7}"), 422);
+    assert_int_equal(fake.changes, 2);
 }
 
 static void test_events(void **state)
@@ -520,6 +599,9 @@ int main(void)
         TEST(test_preconditions_of_a_post),
         TEST(test_queries_refused),
         TEST(test_users),
+        TEST(test_users_are_made),
+        TEST(test_users_refuse),
+        TEST(test_users_change),
         TEST(test_events),
         TEST(test_database_away),
         TEST(test_commit_without_an_answer),

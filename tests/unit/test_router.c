@@ -71,7 +71,8 @@ static void test_tells_what_is_allowed(void **state)
     (void)state;
     assert_allowed("/tasks", "GET, HEAD, POST, OPTIONS");
     assert_allowed("/tasks/abc", "GET, HEAD, PATCH, DELETE, OPTIONS");
-    assert_allowed("/users/1", "GET, HEAD, OPTIONS");
+    assert_allowed("/users", "GET, HEAD, POST, OPTIONS");
+    assert_allowed("/users/1", "GET, HEAD, PATCH, OPTIONS");
 }
 
 int main(void)
