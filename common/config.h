@@ -55,6 +55,9 @@
     X(TEXT, jwt_kid_2, JWT_KID_2, "", 0, 255, "the second key's name")                                       \
     X(TEXT, jwt_audience, JWT_AUDIENCE, "", 0, 255, "audience (aud) tokens must be for; empty: any")         \
     X(TEXT, jwt_issuer, JWT_ISSUER, "", 0, 255, "issuer (iss) tokens must be from; empty: any")              \
+    X(TEXT, jwt_user_claim, JWT_USER_CLAIM, "sub", 1, 64, "claim with the user's id")                        \
+    X(TEXT, jwt_groups_claim, JWT_GROUPS_CLAIM, "groups", 1, 64,                                             \
+      "claim with the ids of further users whose things its bearer may touch")                               \
     X(INT, jwt_leeway_s, JWT_LEEWAY_S, "60", 0, 3600, "clocks may differ by so much, seconds")               \
     X(TEXT, allowed_origins, ALLOWED_ORIGINS, "", 0, 4095,                                                   \
       "origins whose pages may come in, or *; empty: its own, and while the service is open this machine's") \

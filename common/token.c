@@ -30,6 +30,9 @@
 #define PEM_MAX       16384       /* bytes */
 #define SECONDS_MAX   32503680000 /* the year 3000 */
 #define USER_ID_CHARS 10
+#define FAULT_SIZE    160
+#define TEXT(number)  TEXT_OF(number)
+#define TEXT_OF(text) #text
 
 struct key {
     const char *kid;       /* "": for tokens that name no key we know */
@@ -40,6 +43,8 @@ struct key {
 
 struct token_keys {
     const char *audience, *issuer; /* "": any */
+    const char *user_claim, *groups_claim;
+    char no_user[FAULT_SIZE], no_groups[FAULT_SIZE]; /* what is said of those, with their names */
     int64_t leeway_s;
     size_t count;
     struct key list[KEYS_MAX];
@@ -120,6 +125,16 @@ static enum err load_key(const struct key_setting *setting, struct token_keys *k
     return has_secret ? load_secret(setting, key, why, size) : load_public_key(setting, key, why, size);
 }
 
+static void name_claims(struct token_keys *keys, const struct config *config)
+{
+    keys->user_claim = config->jwt_user_claim != NULL ? config->jwt_user_claim : "sub";
+    keys->groups_claim = config->jwt_groups_claim != NULL ? config->jwt_groups_claim : "groups";
+    snprintf(keys->no_user, sizeof keys->no_user, "has no \"%s\" that is the id of a user", keys->user_claim);
+    snprintf(keys->no_groups, sizeof keys->no_groups,
+             "has \"%s\" that are no list of at most " TEXT(GRANT_GROUPS_MAX) " ids of users",
+             keys->groups_claim);
+}
+
 enum err token_keys_new(const struct config *config, struct token_keys **out, char *why, size_t size)
 {
     const struct key_setting settings[KEYS_MAX] = {
@@ -134,6 +149,7 @@ enum err token_keys_new(const struct config *config, struct token_keys **out, ch
         abort();
     *keys = (struct token_keys){
         .audience = config->jwt_audience, .issuer = config->jwt_issuer, .leeway_s = config->jwt_leeway_s};
+    name_claims(keys, config);
     for (size_t i = 0; i < KEYS_MAX && err == ERR_OK; i++)
         err = load_key(&settings[i], keys, why, size);
     if (err == ERR_OK && keys->count == KEYS_MAX && strcmp(keys->list[0].kid, keys->list[1].kid) == 0)
@@ -265,26 +281,68 @@ static bool names_audience(const cJSON *aud, const char *audience)
     return false;
 }
 
-/* Digits only, the first not 0: one user, one text. */
-static enum fault read_subject(const cJSON *sub, struct token *token)
+/* Digits only, the first not 0: one user, one text. 0: it is none. */
+static uint32_t id_in_text(const cJSON *item)
 {
-    if (sub == NULL || !cJSON_IsString(sub))
-        return TOKEN_SUBJECT;
-    const char *text = sub->valuestring;
+    if (item == NULL || !cJSON_IsString(item))
+        return 0;
+    const char *text = item->valuestring;
     size_t length = strlen(text);
     if (length == 0 || length > USER_ID_CHARS || strspn(text, "0123456789") != length || text[0] == '0')
-        return TOKEN_SUBJECT;
+        return 0;
     long long number = strtoll(text, NULL, 10);
-    if (number > EVENT_ID_MAX)
-        return TOKEN_SUBJECT;
-    token->user_id = (uint32_t)number;
+    return number <= EVENT_ID_MAX ? (uint32_t)number : 0;
+}
+
+/* Claims of one's own may hold it as a number, too. */
+static uint32_t id_in(const cJSON *item)
+{
+    int64_t number = 0;
+    if (json_whole_number(item, 1, EVENT_ID_MAX, &number) == ERR_OK)
+        return (uint32_t)number;
+    return id_in_text(item);
+}
+
+/* "sub" is a string by RFC 7519. */
+static enum fault read_user(const struct token_keys *keys, const cJSON *claims, struct token *token)
+{
+    const cJSON *claim = member(claims, keys->user_claim);
+    token->grant.user_id = strcmp(keys->user_claim, "sub") == 0 ? id_in_text(claim) : id_in(claim);
+    return token->grant.user_id != 0 ? TOKEN_FINE : TOKEN_SUBJECT;
+}
+
+/* Into its place in the order, unless it is there. */
+static void add_group(struct grant *grant, uint32_t id)
+{
+    uint32_t at = grant->group_count;
+    if (grant_lists(grant->groups, grant->group_count, id) || id == grant->user_id)
+        return;
+    for (; at > 0 && grant->groups[at - 1] > id; at--)
+        grant->groups[at] = grant->groups[at - 1];
+    grant->groups[at] = id;
+    grant->group_count++;
+}
+
+static enum fault read_groups(const cJSON *groups, struct grant *grant)
+{
+    const cJSON *item = NULL;
+    if (groups == NULL)
+        return TOKEN_FINE;
+    if (!cJSON_IsArray(groups) || cJSON_GetArraySize(groups) > GRANT_GROUPS_MAX)
+        return TOKEN_GROUPS;
+    cJSON_ArrayForEach(item, groups)
+    {
+        uint32_t id = id_in(item);
+        if (id == 0)
+            return TOKEN_GROUPS;
+        add_group(grant, id);
+    }
     return TOKEN_FINE;
 }
 
 /* Words with single spaces between them (RFC 6749, section 3.3). */
 static enum fault read_scope(const cJSON *scope, struct token *token)
 {
-    token->admin = false;
     if (scope == NULL)
         return TOKEN_FINE;
     if (!cJSON_IsString(scope))
@@ -292,7 +350,7 @@ static enum fault read_scope(const cJSON *scope, struct token *token)
     for (const char *word = scope->valuestring; *word != '\0';) {
         size_t length = strcspn(word, " ");
         if (length == strlen(TOKEN_ADMIN_SCOPE) && memcmp(word, TOKEN_ADMIN_SCOPE, length) == 0)
-            token->admin = true;
+            token->grant.everyone = true;
         word += length;
         word += strspn(word, " ");
     }
@@ -309,7 +367,9 @@ static enum fault check_claims(const struct token_keys *keys, const cJSON *claim
         return TOKEN_AUDIENCE;
     if (keys->issuer[0] != '\0' && !is_text(member(claims, "iss"), keys->issuer))
         return TOKEN_ISSUER;
-    fault = read_subject(member(claims, "sub"), token);
+    fault = read_user(keys, claims, token);
+    if (fault == TOKEN_FINE)
+        fault = read_groups(member(claims, keys->groups_claim), &token->grant);
     return fault != TOKEN_FINE ? fault : read_scope(member(claims, "scope"), token);
 }
 
@@ -358,7 +418,7 @@ enum err token_verify(const struct token_keys *keys, const char *text, int64_t n
     };
     *token = (struct token){0};
     enum fault fault = judge(keys, text, now_s, token);
-    *why = texts[fault];
+    *why = fault == TOKEN_SUBJECT ? keys->no_user : fault == TOKEN_GROUPS ? keys->no_groups : texts[fault];
     if (fault == TOKEN_FINE)
         return ERR_OK;
     *token = (struct token){0};

@@ -14,6 +14,7 @@
 
 #include "common/config.h"
 #include "common/err.h"
+#include "common/grant.h"
 
 #define TOKEN_MAX         6144 /* bytes; the header of a request may have 8192 */
 #define TOKEN_ADMIN_SCOPE "tasks:admin"
@@ -32,14 +33,14 @@
     X(TOKEN_TOO_EARLY, "is not valid yet")                                                                   \
     X(TOKEN_AUDIENCE, "is meant for another audience")                                                       \
     X(TOKEN_ISSUER, "is from another issuer")                                                                \
-    X(TOKEN_SUBJECT, "has no \"sub\" that is the id of a user")                                              \
+    X(TOKEN_SUBJECT, "has no claim with the id of a user")                                                   \
+    X(TOKEN_GROUPS, "has groups that are no list of ids of users")                                           \
     X(TOKEN_SCOPE, "has a \"scope\" that is no string")
 
 struct token_keys; /* opaque; never changed once made */
 
 struct token {
-    uint32_t user_id;
-    bool admin;            /* may touch everyone's */
+    struct grant grant;
     int64_t valid_until_s; /* `exp` and the leeway: from this second of the wall clock on it is void */
 };
 
@@ -50,7 +51,7 @@ MUST_CHECK enum err token_keys_new(const struct config *config, struct token_key
 void token_keys_free(struct token_keys **keys);
 
 /* ERR_GONE: it was valid once and has expired. ERR_INVALID: anything else is wrong. *why is a static text
- * from the list above. */
+ * from the list above, or one of the keys': it lives as long as they do. */
 MUST_CHECK enum err token_verify(const struct token_keys *keys, const char *text, int64_t now_s,
                                  struct token *token, const char **why);
 

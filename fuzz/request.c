@@ -37,15 +37,22 @@ static struct {
     enum err err;
     bool more, repeated;
     int calls;          /* other than readiness */
-    uint32_t only_user; /* as last asked with */
+    struct grant grant; /* as last asked with */
     struct task task;   /* the one row there is */
 } stub;
 
-static enum err asked(uint32_t only_user)
+static enum err asked(const struct grant *grant)
 {
     stub.calls++;
-    stub.only_user = only_user;
+    stub.grant = *grant;
     return stub.err;
+}
+
+/* For those who ask for one user's things. */
+static enum err asked_for(uint32_t user_id)
+{
+    CHECK(user_id == 0 || grant_covers(&request.identity.grant, user_id));
+    return asked(&request.identity.grant);
 }
 
 static void check_origin(const struct store_origin *origin)
@@ -82,7 +89,7 @@ static enum err answer_write(const struct store_origin *origin, struct store_ans
     if (origin->idempotency != NULL)
         CHECK(strlen(origin->idempotency->key) >= 1 && strlen(origin->idempotency->key) <= 255);
     *answer = (struct store_answer){.repeated = stub.repeated, .task = stub.task};
-    if (asked(origin->only_user) != ERR_OK)
+    if (asked(origin->grant) != ERR_OK)
         return stub.err;
     task_json_add(&body, &stub.task);
     answer->body = body.text;
@@ -94,18 +101,18 @@ enum err store_task_insert(struct store *store, const struct task_new *task,
 {
     (void)store;
     CHECK(task->user_id >= 1);
-    CHECK(origin->only_user == 0 || origin->only_user == task->user_id);
+    CHECK(grant_covers(origin->grant, task->user_id));
     check_content(task->content);
     task_begin(&stub.task, task, 1704214800000);
     return answer_write(origin, answer);
 }
 
-enum err store_task_get(struct store *store, uint32_t id, uint32_t only_user, struct task *task)
+enum err store_task_get(struct store *store, uint32_t id, const struct grant *grant, struct task *task)
 {
     (void)store;
     CHECK(id >= 1);
     *task = stub.task;
-    return asked(only_user);
+    return asked(grant);
 }
 
 enum err store_task_update(struct store *store, uint32_t id, const struct task_patch *patch,
@@ -145,10 +152,11 @@ enum err store_task_list(struct store *store, const struct store_task_filter *fi
     *page = (struct store_task_page){.more = stub.more, .total = 2};
     if (filter->user_id != 0)
         page->cursor = (struct cursor){.epoch = "k3", .seq = 42, .time_s = 1700000000};
-    return asked(filter->user_id);
+    CHECK(filter->user_id != 0 || request.identity.grant.everyone);
+    return asked_for(filter->user_id);
 }
 
-enum err store_user_list(struct store *store, uint32_t only_user, uint32_t after, int limit,
+enum err store_user_list(struct store *store, const struct grant *grant, uint32_t after, int limit,
                          store_user_visit *visit, void *context, bool *more)
 {
     struct user user = {.id = 7, .name = "L\xc3\xa9 \"x\"", .name_length = 7, .created_at_ms = 1704214800000};
@@ -157,7 +165,7 @@ enum err store_user_list(struct store *store, uint32_t only_user, uint32_t after
     (void)after;
     visit(context, &user);
     *more = stub.more;
-    return asked(only_user);
+    return asked(grant);
 }
 
 enum err store_user_get(struct store *store, uint32_t id, struct user *user)
@@ -165,13 +173,13 @@ enum err store_user_get(struct store *store, uint32_t id, struct user *user)
     (void)store;
     CHECK(id >= 1);
     *user = (struct user){.id = id, .name = "Ana", .name_length = 3, .created_at_ms = 1704214800000};
-    return asked(id);
+    return asked_for(id);
 }
 
 enum err store_user_find(struct store *store, const char *external_id, struct user *user)
 {
     CHECK(user_external_id_fault(external_id) == NULL);
-    CHECK(request.identity.only_user == 0);
+    CHECK(request.identity.grant.everyone);
     return store_user_get(store, 7, user);
 }
 
@@ -179,7 +187,7 @@ static enum err answer_user(const struct store_origin *origin, const struct user
                             struct store_answer *answer)
 {
     struct strbuf body = {0};
-    CHECK(origin->only_user == 0);
+    CHECK(origin->grant->everyone);
     check_origin(origin);
     *answer = (struct store_answer){.repeated = stub.repeated, .task.id = 7};
     if (stub.err != ERR_OK)
@@ -227,7 +235,7 @@ enum err store_event_list(struct store *store, uint32_t user_id, const struct cu
     visit(context, 1, "{\"a\":1}", 7);
     *more = stub.more;
     *last = (struct cursor){.epoch = "k3", .seq = 2};
-    return asked(user_id);
+    return asked_for(user_id);
 }
 
 /* ---- one exchange --------------------------------------------------------------------------------- */
@@ -283,8 +291,7 @@ static void check_identity(void)
     if (service.token_keys == NULL || stub.calls == 0)
         return;
     CHECK(text != NULL && token_verify(keys, text, clock_wall_ms() / 1000, &token, &why) == ERR_OK);
-    if (!token.admin)
-        CHECK(stub.only_user == token.user_id);
+    CHECK(memcmp(&stub.grant, &token.grant, sizeof token.grant) == 0);
 }
 
 /* It waited too long for a worker. */

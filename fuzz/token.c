@@ -96,15 +96,22 @@ static void check_accepted(const struct token *token, const char *claims, size_t
     CHECK(fuzz_is_object(claims, length));
     CHECK(json_parse_object(claims, length, &object, &why) == ERR_OK);
     const cJSON *sub = cJSON_GetObjectItemCaseSensitive(object, "sub");
-    CHECK(cJSON_IsString(sub) && token->user_id >= 1 && token->user_id <= EVENT_ID_MAX);
-    CHECK(strtoull(sub->valuestring, NULL, 10) == token->user_id);
+    CHECK(cJSON_IsString(sub) && token->grant.user_id >= 1 && token->grant.user_id <= EVENT_ID_MAX);
+    CHECK(strtoull(sub->valuestring, NULL, 10) == token->grant.user_id);
     CHECK(json_whole_number(cJSON_GetObjectItemCaseSensitive(object, "exp"), 0, 32503680000, &number) ==
           ERR_OK);
     CHECK(number + LEEWAY > NOW_S && token->valid_until_s == number + LEEWAY);
     const cJSON *nbf = cJSON_GetObjectItemCaseSensitive(object, "nbf");
     CHECK(nbf == NULL || (cJSON_IsNumber(nbf) && nbf->valuedouble <= NOW_S + LEEWAY));
     const cJSON *scope = cJSON_GetObjectItemCaseSensitive(object, "scope");
-    CHECK(!token->admin || (cJSON_IsString(scope) && strstr(scope->valuestring, TOKEN_ADMIN_SCOPE) != NULL));
+    CHECK(!token->grant.everyone ||
+          (cJSON_IsString(scope) && strstr(scope->valuestring, TOKEN_ADMIN_SCOPE) != NULL));
+    const cJSON *groups = cJSON_GetObjectItemCaseSensitive(object, "groups");
+    CHECK(token->grant.group_count <= (unsigned)cJSON_GetArraySize(groups));
+    CHECK(groups == NULL || (cJSON_IsArray(groups) && cJSON_GetArraySize(groups) <= GRANT_GROUPS_MAX));
+    for (size_t i = 0; i < token->grant.group_count; i++)
+        CHECK(token->grant.groups[i] != token->grant.user_id &&
+              token->grant.groups[i] > (i > 0 ? token->grant.groups[i - 1] : 0));
     if (strict) {
         const cJSON *iss = cJSON_GetObjectItemCaseSensitive(object, "iss");
         CHECK(cJSON_IsString(iss) && strcmp(iss->valuestring, "https://id.example") == 0);
@@ -118,7 +125,8 @@ static bool is_accepted(const struct token_keys *keys, const char *text, struct 
     const char *why = NULL;
     if (token_verify(keys, text, NOW_S, token, &why) == ERR_OK)
         return true;
-    CHECK(token->user_id == 0 && !token->admin && why != NULL && why[0] != '\0');
+    CHECK(token->grant.user_id == 0 && !token->grant.everyone && token->grant.group_count == 0 &&
+          why != NULL && why[0] != '\0');
     return false;
 }
 
@@ -134,7 +142,7 @@ static void try_raw(const char *text)
         if (inner != NULL)
             CHECK(!outer); /* a token holds no space */
         if (inner != NULL && is_accepted(*all[i], inner, &token))
-            CHECK(token.user_id != 0);
+            CHECK(token.grant.user_id != 0);
     }
 }
 

@@ -119,6 +119,7 @@ void client_free(struct client **client)
         return;
     assert(!(*client)->subscriptions);
     drop_queue(*client);
+    free((*client)->identity.groups);
     (*client)->rules->clients--;
     free(*client);
     *client = NULL;

@@ -66,6 +66,8 @@ void clients_close_slowest(struct client_rules *rules, bool (*enough)(const void
 struct client_identity {
     uint32_t user_id;       /* 0: nobody yet */
     bool admin;             /* may hear everybody */
+    uint8_t group_count;    /* further users it may hear, as in struct grant: GRANT_GROUPS_MAX at most */
+    uint32_t *groups;       /* the identity's; NULL: none */
     int64_t valid_until_ms; /* wall clock */
 };
 struct client_identity *client_identity(struct client *client);

@@ -145,7 +145,10 @@ enum admission reception_judge(const struct reception *reception, const char *au
         return ADMISSION_TOKEN_MISSING;
     }
     enum admission admission = admission_take(reception->keys, &identity, token, now_ms, why);
-    return admission == ADMISSION_GRANTED ? admission_to_hear(&identity, user_id, now_ms, why) : admission;
+    if (admission == ADMISSION_GRANTED)
+        admission = admission_to_hear(&identity, user_id, now_ms, why);
+    admission_forget(&identity);
+    return admission;
 }
 
 void reception_check(const struct reception *reception, struct client *client)

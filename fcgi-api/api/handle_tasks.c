@@ -19,7 +19,7 @@
 /* Whether the request may name this user. */
 static bool is_own_user(const struct request *request, uint32_t user_id)
 {
-    return request->identity.only_user == 0 || user_id == request->identity.only_user;
+    return grant_covers(&request->identity.grant, user_id);
 }
 
 static void add_etag(struct response *response, uint32_t version)
@@ -73,12 +73,14 @@ static const char *read_search(struct query *query, uint32_t user_id, struct fie
     return text;
 }
 
+/* Without a user_id: everyone's, for those who may; one's own, and not those of one's groups, for others. */
 static void read_filter(struct query *query, struct request *request, struct store_task_filter *filter)
 {
     struct field_errors *errors = &request->errors;
+    const struct grant *grant = &request->identity.grant;
     query_begin(query, request->query, errors);
-    filter->user_id =
-        (uint32_t)query_number(query, "user_id", 1, TASK_ID_MAX, request->identity.only_user, errors);
+    filter->user_id = (uint32_t)query_number(query, "user_id", 1, TASK_ID_MAX,
+                                             grant->everyone ? 0 : grant->user_id, errors);
     filter->status = read_status(query, errors);
     filter->limit = (int)query_number(query, "limit", 1, PAGE_LIMIT_HIGHEST, PAGE_LIMIT, errors);
     filter->after = (uint32_t)query_number(query, "after", 0, TASK_ID_MAX, 0, errors);
@@ -217,7 +219,7 @@ void handle_task_get(struct app *app, struct request *request, struct response *
 {
     struct task task;
     char etag[ETAG_SIZE];
-    enum err err = store_task_get(app->store, request->target_id, request->identity.only_user, &task);
+    enum err err = store_task_get(app->store, request->target_id, &request->identity.grant, &task);
     if (err != ERR_OK) {
         answer_failure(response, request, err);
         return;

@@ -64,14 +64,14 @@ void handle_user_list(struct app *app, struct request *request, struct response 
         problem_answer_fields(response, request);
         return;
     }
-    if (asked.external_id != NULL && request->identity.only_user != 0) {
+    if (asked.external_id != NULL && !request->identity.grant.everyone) {
         problem_answer_admins_only(response, request);
         return;
     }
     struct page page = page_begin(response);
     enum err err = asked.external_id != NULL
                        ? find_one(app, &asked, &page)
-                       : store_user_list(app->store, request->identity.only_user, asked.after, asked.limit,
+                       : store_user_list(app->store, &request->identity.grant, asked.after, asked.limit,
                                          add_user, &page, &more);
     if (err != ERR_OK) {
         problem_answer_err(response, request, err);

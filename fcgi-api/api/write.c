@@ -7,9 +7,8 @@
 
 struct store_origin write_origin(const struct request *request)
 {
-    return (struct store_origin){.request_id = request->id,
-                                 .traceparent = request->traceparent,
-                                 .only_user = request->identity.only_user};
+    return (struct store_origin){
+        .request_id = request->id, .traceparent = request->traceparent, .grant = &request->identity.grant};
 }
 
 bool write_read_key(const struct request *request, struct store_idempotency *idempotency,

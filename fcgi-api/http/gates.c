@@ -171,29 +171,31 @@ static void refuse_identity(const struct request *request, struct response *resp
                                 : "Bearer realm=\"carillon\", error=\"invalid_token\"");
 }
 
-/* While the service is open everybody may do everything: the identity stays the empty one. */
+/* While the service is open everybody may do everything. */
 static bool has_identity(const struct http_service *service, struct request *request,
                          struct response *response)
 {
     struct token token;
     const char *text = token_in_header(request->authorization), *why = NULL;
 
-    if (service->token_keys == NULL || !(request->route->needs & NEEDS_IDENTITY))
+    if (!(request->route->needs & NEEDS_IDENTITY))
+        return true;
+    request->identity = (struct identity){.grant = GRANT_EVERYONE};
+    if (service->token_keys == NULL)
         return true;
     if (text == NULL ||
         token_verify(service->token_keys, text, clock_wall_ms() / 1000, &token, &why) != ERR_OK) {
         refuse_identity(request, response, why);
         return false;
     }
-    request->identity =
-        (struct identity){.owner_id = token.user_id, .only_user = token.admin ? 0 : token.user_id};
+    request->identity = (struct identity){token.grant.user_id, token.grant};
     return true;
 }
 
 static bool has_rights(const struct http_service *service, struct request *request, struct response *response)
 {
     (void)service;
-    if (!(request->route->needs & NEEDS_ADMIN) || request->identity.only_user == 0)
+    if (!(request->route->needs & NEEDS_ADMIN) || request->identity.grant.everyone)
         return true;
     problem_answer_admins_only(response, request);
     return false;
@@ -204,7 +206,6 @@ static bool has_rights(const struct http_service *service, struct request *reque
 static bool has_target(const struct http_service *service, struct request *request, struct response *response)
 {
     unsigned needs = request->route->needs;
-    uint32_t only_user = request->identity.only_user;
     int64_t id = 0;
 
     (void)service;
@@ -216,7 +217,7 @@ static bool has_target(const struct http_service *service, struct request *reque
         return false;
     }
     request->target_id = (uint32_t)id;
-    if (!(needs & NEEDS_USER_ID) || only_user == 0 || request->target_id == only_user)
+    if (!(needs & NEEDS_USER_ID) || grant_covers(&request->identity.grant, request->target_id))
         return true;
     problem_answer_forbidden(response, request);
     return false;

@@ -6,9 +6,11 @@
 
 #include <stdint.h>
 
+#include "common/grant.h"
+
 struct identity {
-    uint32_t owner_id;  /* whose Idempotency-Keys these are; 0 while open */
-    uint32_t only_user; /* the one user whose things may be touched; 0: everyone's */
+    uint32_t owner_id; /* whose Idempotency-Keys these are; 0 while open */
+    struct grant grant;
 };
 
 #endif

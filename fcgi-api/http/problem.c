@@ -83,8 +83,9 @@ void problem_answer(struct response *response, const struct request *request, en
 
 void problem_answer_forbidden(struct response *response, const struct request *request)
 {
-    problem_answer(response, request, PROBLEM_FORBIDDEN, "The token is for user %u and nobody else.",
-                   request->identity.only_user);
+    problem_answer(response, request, PROBLEM_FORBIDDEN, "The token is for user %u%s and nobody else.",
+                   request->identity.grant.user_id,
+                   request->identity.grant.group_count > 0 ? ", its groups" : "");
 }
 
 void problem_answer_admins_only(struct response *response, const struct request *request)

@@ -200,8 +200,7 @@ static enum err lock_patiently(struct store *store, struct batch *batch)
 static enum err check_change(const struct change *change, const struct batch_row *row)
 {
     const struct store_condition *condition = change->condition;
-    uint32_t only_user = change->origin->only_user;
-    if (row->state == ROW_DELETED || (only_user != 0 && row->task.user_id != only_user))
+    if (row->state == ROW_DELETED || !grant_covers(change->origin->grant, row->task.user_id))
         return ERR_NOT_FOUND;
     if (condition && !condition->holds(condition->context, row->task.version))
         return ERR_STALE;

@@ -22,6 +22,7 @@
 #include "common/cursor.h"
 #include "common/err.h"
 #include "common/event.h"
+#include "common/grant.h"
 #include "common/metrics.h"
 #include "fcgi-api/task/task.h"
 #include "fcgi-api/user/user.h"
@@ -61,9 +62,9 @@ struct store *store_new_shared(const struct config *config, struct metrics *metr
 
 /* What travels with a write into its event. */
 struct store_origin {
-    const char *request_id;  /* "" when none */
-    const char *traceparent; /* "" when none */
-    uint32_t only_user;      /* 0: may touch everyone's; else others' tasks are ERR_NOT_FOUND */
+    const char *request_id;                      /* "" when none */
+    const char *traceparent;                     /* "" when none */
+    const struct grant *grant;                   /* others' tasks are ERR_NOT_FOUND */
     const struct store_idempotency *idempotency; /* NULL: none */
 };
 
@@ -90,7 +91,8 @@ MUST_CHECK enum err store_task_insert(struct store *store, const struct task_new
                                       const struct store_origin *origin, struct store_answer *answer);
 
 /* ERR_NOT_FOUND. */
-MUST_CHECK enum err store_task_get(struct store *store, uint32_t id, uint32_t only_user, struct task *task);
+MUST_CHECK enum err store_task_get(struct store *store, uint32_t id, const struct grant *grant,
+                                   struct task *task);
 
 /* Whether a change may go on, asked about the version of the row once it is locked: what If-Match and
  * If-None-Match say. It reads nothing but its context; another thread may ask it while the caller waits. */
@@ -138,8 +140,8 @@ MUST_CHECK enum err store_task_list(struct store *store, const struct store_task
 
 typedef void store_user_visit(void *context, const struct user *user);
 
-/* Users ordered by id, ids greater than `after`. */
-MUST_CHECK enum err store_user_list(struct store *store, uint32_t only_user, uint32_t after, int limit,
+/* Users ordered by id, ids greater than `after`, of those that the grant covers. */
+MUST_CHECK enum err store_user_list(struct store *store, const struct grant *grant, uint32_t after, int limit,
                                     store_user_visit *visit, void *context, bool *more);
 /* ERR_NOT_FOUND. */
 MUST_CHECK enum err store_user_get(struct store *store, uint32_t id, struct user *user);

@@ -11,15 +11,16 @@
 /* ---- rows ---------------------------------------------------------------------------------------- */
 
 /* Another's task is as if it did not exist. */
-static enum err check_owner(const struct task *task, uint32_t only_user)
+static enum err check_owner(const struct task *task, const struct grant *grant)
 {
-    return only_user != 0 && task->user_id != only_user ? ERR_NOT_FOUND : ERR_OK;
+    return grant_covers(grant, task->user_id) ? ERR_OK : ERR_NOT_FOUND;
 }
 
 /* ---- get ----------------------------------------------------------------------------------------- */
 
 struct get_call {
-    uint32_t id, only_user;
+    uint32_t id;
+    const struct grant *grant;
     struct task *task;
 };
 
@@ -29,12 +30,12 @@ static enum err get_work(struct store *store, void *context)
     struct task *task = call->task;
     enum err err =
         store_select_one(store, SQL_TASK_GET, STORE_IN(of_number(call->id)), STORE_OUT(TASK_READINGS));
-    return err ? err : check_owner(task, call->only_user);
+    return err ? err : check_owner(task, call->grant);
 }
 
-enum err store_task_get(struct store *store, uint32_t id, uint32_t only_user, struct task *task)
+enum err store_task_get(struct store *store, uint32_t id, const struct grant *grant, struct task *task)
 {
-    struct get_call call = {.id = id, .only_user = only_user, .task = task};
+    struct get_call call = {.id = id, .grant = grant, .task = task};
     return store_run(store, STORE_READ, get_work, &call);
 }
 
@@ -58,7 +59,7 @@ enum err store_task_insert(struct store *store, const struct task_new *task,
 {
     struct change change = {.kind = CHANGE_CREATE, .asked = task, .origin = origin, .answer = answer};
     *answer = (struct store_answer){0};
-    if (origin->only_user != 0 && task->user_id != origin->only_user)
+    if (!grant_covers(origin->grant, task->user_id))
         return ERR_NOT_FOUND;
     return commit(store, &change);
 }

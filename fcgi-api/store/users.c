@@ -12,7 +12,8 @@
               to_time(&(user)->created_at_ms))
 
 struct users_call {
-    uint32_t id, only_user;
+    uint32_t id;
+    const struct grant *grant;
     int limit;
     struct user *users;
     size_t count;
@@ -44,31 +45,57 @@ static enum err list_work(struct store *store, void *context)
     return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
-/* Who may see one user only has a list of at most that one. */
-static enum err list_one(struct store *store, uint32_t id, uint32_t after, store_user_visit *visit,
-                         void *context)
+/* ---- the few that a token names ------------------------------------------------------------------ */
+
+struct few_call {
+    struct users_call *users;
+    struct user row;
+};
+
+static void add_few(void *context)
 {
-    struct user user;
-    if (id <= after)
-        return ERR_OK;
-    enum err err = store_user_get(store, id, &user);
-    if (!err)
-        visit(context, &user);
-    return err == ERR_NOT_FOUND ? ERR_OK : err;
+    struct few_call *call = context;
+    call->users->users[call->users->count++] = call->row;
 }
 
-enum err store_user_list(struct store *store, uint32_t only_user, uint32_t after, int limit,
+static void add_few_sql(struct store *store, const struct users_call *call, struct strbuf *sql)
+{
+    const struct grant *grant = call->grant;
+    store_sql_add(store, sql, USER_SELECT "id > ? AND id IN (?",
+                  STORE_IN(of_number(call->id), of_number(grant->user_id)));
+    for (size_t i = 0; i < grant->group_count; i++)
+        store_sql_add(store, sql, ", ?", STORE_IN(of_number(grant->groups[i])));
+    store_sql_add(store, sql, ") ORDER BY id LIMIT ?", STORE_IN(of_number((uint64_t)call->limit + 1)));
+}
+
+static enum err list_few_work(struct store *store, void *context)
+{
+    struct users_call *users = context;
+    struct few_call call = {.users = users};
+    struct user *row = &call.row;
+    const struct store_column columns[] = {
+        to_u32(&row->id), to_string(row->name, sizeof row->name, &row->name_length),
+        to_string(row->external_id, sizeof row->external_id, &row->external_id_length),
+        to_time(&row->created_at_ms)};
+    struct strbuf sql = {0};
+
+    users->count = 0;
+    add_few_sql(store, users, &sql);
+    enum err err = store_query(store, &sql, &STORE_RESULT(columns, add_few), 1, &call);
+    strbuf_free(&sql);
+    return err;
+}
+
+enum err store_user_list(struct store *store, const struct grant *grant, uint32_t after, int limit,
                          store_user_visit *visit, void *context, bool *more)
 {
-    struct users_call call = {.id = after, .limit = limit};
+    struct users_call call = {.id = after, .grant = grant, .limit = limit};
 
     *more = false;
-    if (only_user != 0)
-        return list_one(store, only_user, after, visit, context);
     call.users = malloc(((size_t)limit + 1) * sizeof *call.users);
     if (!call.users)
         abort();
-    enum err err = store_run(store, STORE_READ, list_work, &call);
+    enum err err = store_run(store, STORE_READ, grant->everyone ? list_work : list_few_work, &call);
     if (!err) {
         *more = call.count > (size_t)limit;
         for (size_t i = 0; i < call.count - (*more ? 1 : 0); i++)

@@ -92,29 +92,29 @@ def say(message, with_header):
 
 NEW = {"user_id": "USER", "content": "a"}
 
-# What is asked          how                                                  bad  own  of another  admin
+# What is asked          how                                                  bad  own  of a group  of another  admin
 TABLE = {
-    "GET /tasks": (call("GET", "/tasks"), 401, 200, 200, 200),
-    "GET /tasks?user_id": (call("GET", "/tasks?user_id={user}"), 401, 200, 403, 200),
-    "POST /tasks": (call("POST", "/tasks", NEW), 401, 201, 403, 201),
-    "GET /tasks/{id}": (call("GET", "/tasks/{task}"), 401, 200, 404, 200),
-    "PATCH /tasks/{id}": (call("PATCH", "/tasks/{task}", {"status": 1}), 401, 200, 404, 200),
-    "DELETE /tasks/{id}": (call("DELETE", "/tasks/{task}"), 401, 204, 404, 204),
-    "GET /users": (call("GET", "/users"), 401, 200, 200, 200),
-    "GET /users?external_id": (call("GET", "/users?external_id=nobody"), 401, 403, 403, 200),
-    "POST /users": (call("POST", "/users", {"name": "a"}), 401, 403, 403, 201),
-    "PATCH /users/{id}": (call("PATCH", "/users/{user}", {"name": "a"}), 401, 403, 403, 200),
-    "GET /users/{id}": (call("GET", "/users/{user}"), 401, 200, 403, 200),
-    "GET /users/{id}/events": (call("GET", "/users/{user}/events"), 401, 200, 403, 200),
-    "GET /events?user_id": (listen_by_http, 401, 200, 403, 200),
-    "subscribe": (say({"type": "subscribe"}, False), 4401, "subscribe", 4403, "subscribe"),
-    "subscribe since": (say({"type": "subscribe", "since": None}, False), 4401, "subscribe", 4403, "subscribe"),
-    "subscribe, token in the header": (say({"type": "subscribe"}, True), 4401, "subscribe", 4403, "subscribe"),
-    "unsubscribe": (say({"type": "unsubscribe"}, True), 4401, "unsubscribe", "unsubscribe", "unsubscribe"),
-    "GET /healthz": (call("GET", "/healthz"), 200, 200, 200, 200),
-    "GET /readyz": (call("GET", "/readyz"), 200, 200, 200, 200),
-    "GET /metrics": (call("GET", "/metrics"), 200, 200, 200, 200),
-    "GET /notifier/readyz": (call("GET", "/notifier/readyz"), 200, 200, 200, 200),
+    "GET /tasks": (call("GET", "/tasks"), 401, 200, 200, 200, 200),
+    "GET /tasks?user_id": (call("GET", "/tasks?user_id={user}"), 401, 200, 200, 403, 200),
+    "POST /tasks": (call("POST", "/tasks", NEW), 401, 201, 201, 403, 201),
+    "GET /tasks/{id}": (call("GET", "/tasks/{task}"), 401, 200, 200, 404, 200),
+    "PATCH /tasks/{id}": (call("PATCH", "/tasks/{task}", {"status": 1}), 401, 200, 200, 404, 200),
+    "DELETE /tasks/{id}": (call("DELETE", "/tasks/{task}"), 401, 204, 204, 404, 204),
+    "GET /users": (call("GET", "/users"), 401, 200, 200, 200, 200),
+    "GET /users?external_id": (call("GET", "/users?external_id=nobody"), 401, 403, 403, 403, 200),
+    "POST /users": (call("POST", "/users", {"name": "a"}), 401, 403, 403, 403, 201),
+    "PATCH /users/{id}": (call("PATCH", "/users/{user}", {"name": "a"}), 401, 403, 403, 403, 200),
+    "GET /users/{id}": (call("GET", "/users/{user}"), 401, 200, 200, 403, 200),
+    "GET /users/{id}/events": (call("GET", "/users/{user}/events"), 401, 200, 200, 403, 200),
+    "GET /events?user_id": (listen_by_http, 401, 200, 200, 403, 200),
+    "subscribe": (say({"type": "subscribe"}, False), 4401, "subscribe", "subscribe", 4403, "subscribe"),
+    "subscribe since": (say({"type": "subscribe", "since": None}, False), 4401, "subscribe", "subscribe", 4403, "subscribe"),
+    "subscribe, token in the header": (say({"type": "subscribe"}, True), 4401, "subscribe", "subscribe", 4403, "subscribe"),
+    "unsubscribe": (say({"type": "unsubscribe"}, True), 4401, "unsubscribe", "unsubscribe", "unsubscribe", "unsubscribe"),
+    "GET /healthz": (call("GET", "/healthz"), 200, 200, 200, 200, 200),
+    "GET /readyz": (call("GET", "/readyz"), 200, 200, 200, 200, 200),
+    "GET /metrics": (call("GET", "/metrics"), 200, 200, 200, 200, 200),
+    "GET /notifier/readyz": (call("GET", "/notifier/readyz"), 200, 200, 200, 200, 200),
 }
 
 
@@ -129,10 +129,12 @@ def world(guarded_stack):
 def test_who_may_do_what(world):
     issuer, wrong = world.stack.issuer, []
     bad = {"no token": None, **issuer.bad_ones(world.user)}
-    for name, (ask, refused, own, of_another, admin) in TABLE.items():
+    for name, (ask, refused, own, of_a_group, of_another, admin) in TABLE.items():
         tokens = [(what, token, refused) for what, token in bad.items() if not (refused == 200 and what != "no token")]
         tokens += [
             ("another user", issuer.token(world.other), of_another),
+            ("another user of other groups", issuer.token(world.other, groups=[world.user + 1, "2147483646"]), of_another),
+            ("another user, whose group it is", issuer.token(world.other, groups=["2147483646", str(world.user)]), of_a_group),
             ("the user", issuer.token(world.user), own),
             ("the user by RS256", issuer.rs(issuer.claims(world.user)), own),
             ("an administrator", issuer.admin(), admin),
@@ -310,6 +312,73 @@ def test_origins(guarded_stack, world, origin, welcome):
     assert answer.status == 204
     assert ("PATCH" in answer.header("Access-Control-Allow-Methods", "")) == listed
     assert ("Authorization" in answer.header("Access-Control-Allow-Headers", "")) == listed
+
+
+# --- groups ---
+
+
+def test_a_team_is_read_written_and_heard(guarded_stack, world):
+    """Several subscriptions on one socket, each in order; what a member writes the others hear."""
+    issuer, (team, second) = guarded_stack.issuer, guarded_stack.new_users(2)
+    token = issuer.token(world.user, groups=[team, str(second)])
+    client, mine = guarded_stack.client(), bearer(token)
+    socket, other = guarded_stack.socket(), guarded_stack.socket()
+    for user in (world.user, team, second):
+        socket.subscribe(user, token=token, since=None)
+    other.subscribe(team, token=issuer.token(world.other, groups=[team]), since=None)
+    for user in (team, second, world.user, team):
+        answer = client.post("/tasks", {"user_id": user, "content": f"of {user}"}, headers=mine)
+        assert answer.status == 201
+        assert client.patch(answer.header("Location"), {"status": 1}, headers=mine).status == 200
+    heard = {}
+    for _ in range(8):
+        frame = socket.notification()
+        heard.setdefault(frame["task"]["user_id"], []).append(int(frame["cursor"].split(":")[1]))
+    assert heard == {team: [1, 2, 3, 4], second: [1, 2], world.user: [1, 2]}, heard
+    assert [other.notification()["task"]["user_id"] for _ in range(4)] == [team] * 4
+    assert [user["id"] for user in client.get("/users", headers=mine).json()] == sorted([world.user, team, second])
+    page = client.get("/users?limit=2", headers=mine)
+    assert len(page.json()) == 2 and 'rel="next"' in page.header("Link")
+    assert [user["id"] for user in client.get(f"/users?after={team}", headers=mine).json()] == [user for user in sorted([world.user, team, second]) if user > team]
+    assert {task["user_id"] for task in client.get("/tasks", headers=mine).json()} == {world.user}, "a list without a user_id is one's own"
+    assert {task["user_id"] for task in client.get(f"/tasks?user_id={team}", headers=mine).json()} == {team}
+    assert len(client.get(f"/users/{team}/events", headers=mine).json()) == 4
+    socket.close()
+    other.close()
+
+
+def test_a_team_ends_with_the_token(guarded_stack, world):
+    [team] = guarded_stack.new_users(1)
+    issuer, socket = guarded_stack.issuer, guarded_stack.socket()
+    socket.subscribe(team, token=issuer.token(world.user, ttl=3, groups=[team]))
+    socket.subscribe(world.user)
+    assert socket.wait_closed(10) == (4401, "token expired")
+    socket.close()
+
+
+def test_a_fresh_token_brings_a_team(guarded_stack, world):
+    """And one without it is refused: a socket never hears whom its last token does not allow."""
+    [team] = guarded_stack.new_users(1)
+    issuer, socket = guarded_stack.issuer, guarded_stack.socket()
+    socket.subscribe(world.user, token=issuer.token(world.user))
+    socket.subscribe(team, token=issuer.token(world.user, groups=[team]))
+    socket.send({"type": "subscribe", "user_id": world.user, "token": issuer.token(world.user, ttl=900)})
+    assert socket.recv()["code"] == "forbidden"
+    assert socket.wait_closed() == (4403, "user not allowed")
+    socket.close()
+
+
+@pytest.mark.parametrize("groups", ["1", 1, {}, ["admins"], [0], [1.5], [None], [[1]], list(range(1, 66))])
+def test_groups_that_are_none(guarded_stack, world, groups):
+    token = guarded_stack.issuer.token(world.user, groups=groups)
+    answer = guarded_stack.client().get("/tasks", headers=bearer(token))
+    problem = assert_problem(answer, 401, "unauthenticated")
+    assert '"groups" that are no list of at most 64 ids of users' in problem["detail"]
+    socket = guarded_stack.socket()
+    socket.send({"type": "subscribe", "user_id": world.user, "token": token})
+    assert "groups" in socket.recv()["message"]
+    assert socket.wait_closed() == (4401, "token not valid")
+    socket.close()
 
 
 # --- around it ---

@@ -187,7 +187,7 @@ def test_no_table_takes_the_servers_default(database):
     database.migrate("--demo")
     found = database.sql(
         "SELECT table_name, column_name, collation_name FROM information_schema.columns"
-        " WHERE table_schema = DATABASE() AND collation_name IS NOT NULL AND collation_name NOT IN ('utf8mb4_bin', 'utf8mb4_unicode_ci')"
+        " WHERE table_schema = DATABASE() AND collation_name IS NOT NULL AND collation_name NOT IN ('utf8mb4_bin', 'utf8mb4_nopad_bin', 'utf8mb4_unicode_ci')"
         " UNION ALL SELECT table_name, '', table_collation FROM information_schema.tables"
         " WHERE table_schema = DATABASE() AND table_collation NOT IN ('utf8mb4_bin', 'utf8mb4_unicode_ci')"
     )

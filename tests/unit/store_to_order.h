@@ -64,7 +64,7 @@ static enum err fake_write(const struct store_condition *condition, const struct
                            bool has_body, struct store_answer *answer)
 {
     struct strbuf body = {0};
-    fake.only_user = origin->only_user;
+    fake.only_user = origin->grant->everyone ? 0 : origin->grant->user_id;
     if (origin->idempotency != NULL) {
         strcpy(fake.key, origin->idempotency->key);
         fake.owner_id = origin->idempotency->owner_id;
@@ -88,10 +88,10 @@ enum err store_task_insert(struct store *store, const struct task_new *task,
     return fake_write(NULL, origin, true, answer);
 }
 
-enum err store_task_get(struct store *store, uint32_t id, uint32_t only_user, struct task *task)
+enum err store_task_get(struct store *store, uint32_t id, const struct grant *grant, struct task *task)
 {
     (void)store, (void)id;
-    fake.only_user = only_user;
+    fake.only_user = grant->everyone ? 0 : grant->user_id;
     *task = the_task;
     return fake.err;
 }
@@ -131,7 +131,7 @@ enum err store_task_list(struct store *store, const struct store_task_filter *fi
     return fake.err;
 }
 
-enum err store_user_list(struct store *store, uint32_t only_user, uint32_t after, int limit,
+enum err store_user_list(struct store *store, const struct grant *grant, uint32_t after, int limit,
                          store_user_visit *visit, void *context, bool *more)
 {
     struct user user = {.id = 7,
@@ -140,7 +140,7 @@ enum err store_user_list(struct store *store, uint32_t only_user, uint32_t after
                         .name_length = 8,
                         .created_at_ms = 1704214800000};
     (void)store, (void)after, (void)limit;
-    fake.only_user = only_user;
+    fake.only_user = grant->everyone ? 0 : grant->user_id;
     visit(context, &user);
     *more = fake.more;
     return fake.err;

@@ -88,6 +88,26 @@ static void test_who_names_another_user(void **state)
     assert_int_equal(send_with("POST", "/tasks", "{\"user_id\":2,\"content\":\"a\"}", ADMIN), 201);
 }
 
+#define GROUPS "HTTP_AUTHORIZATION=Bearer " TOKEN_OF_1_AND_GROUPS /* 5 and 1000 */
+
+static void test_a_team_is_as_oneself(void **state)
+{
+    (void)state;
+    assert_int_equal(send_with("GET", "/tasks?user_id=5", "", GROUPS), 200);
+    assert_int_equal(fake.filter.user_id, 5);
+    assert_int_equal(send_with("GET", "/users/1000", "", GROUPS), 200);
+    assert_int_equal(send_with("GET", "/users/1000/events", "", GROUPS), 200);
+    assert_int_equal(send_with("POST", "/tasks", "{\"user_id\":5,\"content\":\"a\"}", GROUPS), 201);
+    assert_int_equal(send_with("GET", "/tasks", "", GROUPS), 200);
+    assert_int_equal(fake.filter.user_id, 1);
+    assert_int_equal(send_with("POST", "/users", "{\"name\":\"a\"}", GROUPS), 403);
+    fake.err = ERR_INTERNAL; /* nobody asks the store */
+    assert_int_equal(send_with("GET", "/tasks?user_id=6", "", GROUPS), 403);
+    assert_true(has("The token is for user 1, its groups and nobody else."));
+    assert_int_equal(send_with("GET", "/users/6", "", GROUPS), 403);
+    assert_int_equal(send_with("POST", "/tasks", "{\"user_id\":6,\"content\":\"a\"}", GROUPS), 403);
+}
+
 static void test_what_is_for_administrators(void **state)
 {
     static const struct {
@@ -201,6 +221,7 @@ int main(void)
         CLOSED(test_every_call_wants_a_token),
         CLOSED(test_a_user_has_his_own),
         CLOSED(test_who_names_another_user),
+        CLOSED(test_a_team_is_as_oneself),
         CLOSED(test_what_is_for_administrators),
         CLOSED(test_keys_belong_to_who_sent_them),
     };

@@ -167,6 +167,71 @@ static void test_admin(void **state)
     is_open();
 }
 
+#define SUBSCRIBED(user) "{\"type\":\"subscribe\",\"user_id\":" #user "}"
+
+static void test_groups(void **state)
+{
+    (void)state;
+    reception_welcome(reception, browser.client, "Bearer " TOKEN_OF_1_AND_GROUPS);
+    say(SUBSCRIBED(1));
+    hears(SUBSCRIBED(1));
+    say(SUBSCRIBED(5));
+    hears(SUBSCRIBED(5));
+    say(SUBSCRIBED(1000));
+    hears(SUBSCRIBED(1000));
+    assert_int_equal(metrics_get(metrics, NOTIFIER_SUBSCRIPTIONS), 3);
+    is_open();
+    say(SUBSCRIBED(6));
+    is_closed(CLOSE_FORBIDDEN, "is for another user");
+}
+
+/* As with the scope: never the groups of one token for the time of another, and none is lost on the way. */
+static void test_groups_end_with_their_token(void **state)
+{
+    (void)state;
+    struct client_identity *identity = client_identity(browser.client);
+    reception_welcome(reception, browser.client, "Bearer " TOKEN_OF_1);
+    say(SUBSCRIBE(5, TOKEN_OF_1_AND_5_SOONER));
+    hears(SUBSCRIBED(5));
+    assert_int_equal(identity->valid_until_ms, (TOKENS_END_S - 1000) * 1000LL);
+    say(SUBSCRIBE(5, TOKEN_OF_1_AND_5));
+    hears(SUBSCRIBED(5));
+    assert_int_equal(identity->valid_until_ms, TOKENS_END_S * 1000LL);
+    say(SUBSCRIBE(5, TOKEN_OF_1_AND_5_SOONER));
+    hears(SUBSCRIBED(5));
+    assert_int_equal(identity->valid_until_ms, TOKENS_END_S * 1000LL);
+    say(SUBSCRIBE(1000, TOKEN_OF_1_AND_GROUPS));
+    hears(SUBSCRIBED(1000));
+    say(SUBSCRIBE(1, TOKEN_OF_1_ADMIN));
+    hears(SUBSCRIBED(1));
+    is_open();
+}
+
+static void test_a_token_with_fewer_groups(void **state)
+{
+    (void)state;
+    reception_welcome(reception, browser.client, "Bearer " TOKEN_OF_1_AND_GROUPS);
+    say(SUBSCRIBE(1, TOKEN_OF_1_AND_5));
+    is_closed(CLOSE_FORBIDDEN, "allows less");
+}
+
+static void test_an_administrators_groups(void **state)
+{
+    (void)state;
+    reception_welcome(reception, browser.client, "Bearer " TOKEN_OF_1_ADMIN);
+    say(SUBSCRIBE(1, TOKEN_OF_1_AND_GROUPS));
+    is_closed(CLOSE_FORBIDDEN, "allows less");
+}
+
+static void test_groups_over_http(void **state)
+{
+    const char *why = NULL;
+    (void)state;
+    assert_int_equal(reception_judge(reception, "Bearer " TOKEN_OF_1_AND_GROUPS, 5, &why), ADMISSION_GRANTED);
+    assert_int_equal(reception_judge(reception, "Bearer " TOKEN_OF_1_AND_GROUPS, 6, &why),
+                     ADMISSION_FORBIDDEN);
+}
+
 static void test_a_token_of_somebody_else(void **state)
 {
     (void)state;
@@ -374,6 +439,11 @@ int main(void)
         TEST(test_a_bad_one_later),
         TEST(test_another_user),
         TEST(test_admin),
+        TEST(test_groups),
+        TEST(test_groups_end_with_their_token),
+        TEST(test_a_token_with_fewer_groups),
+        TEST(test_an_administrators_groups),
+        TEST(test_groups_over_http),
         TEST(test_a_token_of_somebody_else),
         TEST(test_a_token_that_allows_less),
         TEST(test_time),

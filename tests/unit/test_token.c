@@ -55,7 +55,7 @@ static void is_good(const char *candidate)
     if (keys == NULL)
         load();
     assert_int_equal(token_verify(keys, candidate, NOW, &token, &why), ERR_OK);
-    assert_int_equal(token.user_id, 7);
+    assert_int_equal(token.grant.user_id, 7);
 }
 
 static void is_bad(const char *candidate, const char *expected)
@@ -65,8 +65,9 @@ static void is_bad(const char *candidate, const char *expected)
     enum err err = strcmp(expected, "has expired") == 0 ? ERR_GONE : ERR_INVALID;
     assert_int_equal(token_verify(keys, candidate, NOW, &token, &why), err);
     assert_string_equal(why, expected);
-    assert_int_equal(token.user_id, 0);
-    assert_false(token.admin);
+    assert_int_equal(token.grant.user_id, 0);
+    assert_false(token.grant.everyone);
+    assert_int_equal(token.grant.group_count, 0);
 }
 
 static void claims_are_bad(const char *claims, const char *expected)
@@ -89,7 +90,7 @@ static void test_a_secret(void **state)
 {
     (void)state;
     is_good(hs256(HS256, GOOD));
-    assert_false(token.admin);
+    assert_false(token.grant.everyone);
     assert_int_equal(token.valid_until_s, 1700000160);
     is_good(hs256("{\"alg\":\"HS256\"}", GOOD));
     is_good(hs256(HS256,
@@ -131,10 +132,69 @@ static void test_scope(void **state)
         snprintf(claims, sizeof claims, "{\"sub\":\"7\",\"exp\":1700000100,\"scope\":\"%s\"}",
                  cases[i].scope);
         is_good(hs256(HS256, claims));
-        assert_int_equal(token.admin, cases[i].admin);
+        assert_int_equal(token.grant.everyone, cases[i].admin);
     }
     claims_are_bad("{\"sub\":\"7\",\"exp\":1700000100,\"scope\":[\"tasks:admin\"]}",
                    "has a \"scope\" that is no string");
+}
+
+static void test_groups(void **state)
+{
+    static const uint32_t expected[] = {3, 9, 4294967295};
+    static const char *const none[] = {"[]", "[\"7\"]", "[7,7]"};
+    static const char *const wrong[] = {
+        "null",  "\"9\"",  "9",     "{}",           "[\"admins\"]", "[\"\"]",   "[0]",    "[-1]",
+        "[1.5]", "[null]", "[[9]]", "[4294967296]", "[\"09\"]",     "[\"9 \"]", "[true]", "[1e300]"};
+    char claims[1024];
+    (void)state;
+    is_good(
+        hs256(HS256, "{\"sub\":\"7\",\"exp\":1700000100,\"groups\":[9,\"4294967295\",\"3\",\"9\",3,\"7\"]}"));
+    assert_int_equal(token.grant.group_count, 3);
+    assert_memory_equal(token.grant.groups, expected, sizeof expected);
+    assert_true(grant_covers(&token.grant, 7) && grant_covers(&token.grant, 4294967295));
+    assert_false(grant_covers(&token.grant, 8) || grant_covers(&token.grant, 4));
+    for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) {
+        snprintf(claims, sizeof claims, "{\"sub\":\"7\",\"exp\":1700000100,\"groups\":%s}", none[i]);
+        is_good(hs256(HS256, claims));
+        assert_int_equal(token.grant.group_count, 0);
+    }
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        snprintf(claims, sizeof claims, "{\"sub\":\"7\",\"exp\":1700000100,\"groups\":%s}", wrong[i]);
+        claims_are_bad(claims, "has \"groups\" that are no list of at most 64 ids of users");
+    }
+}
+
+static void test_many_groups(void **state)
+{
+    char claims[1024] = "{\"sub\":\"7\",\"exp\":1700000100,\"groups\":[100";
+    (void)state;
+    for (int i = 1; i < 64; i++)
+        sprintf(claims + strlen(claims), ",%d", 100 - i);
+    char *end = claims + strlen(claims);
+    strcpy(end, "]}");
+    is_good(hs256(HS256, claims));
+    assert_int_equal(token.grant.group_count, 64);
+    assert_int_equal(token.grant.groups[0], 37);
+    strcpy(end, ",100]}");
+    claims_are_bad(claims, "has \"groups\" that are no list of at most 64 ids of users");
+}
+
+static void test_other_claims(void **state)
+{
+    (void)state;
+    config.jwt_user_claim = "https://x.example/id";
+    config.jwt_groups_claim = "teams";
+    is_good(
+        hs256(HS256,
+              "{\"sub\":\"auth0|5f7c\",\"https://x.example/id\":7,\"exp\":1700000100,\"groups\":[\"admins\"],"
+              "\"teams\":[8]}"));
+    assert_true(grant_covers(&token.grant, 8));
+    is_good(hs256(HS256, "{\"https://x.example/id\":\"7\",\"exp\":1700000100}"));
+    claims_are_bad(GOOD, "has no \"https://x.example/id\" that is the id of a user");
+    claims_are_bad("{\"https://x.example/id\":0,\"exp\":1700000100}",
+                   "has no \"https://x.example/id\" that is the id of a user");
+    claims_are_bad("{\"https://x.example/id\":7,\"exp\":1700000100,\"teams\":1}",
+                   "has \"teams\" that are no list of at most 64 ids of users");
 }
 
 static void test_two_keys(void **state)
@@ -356,7 +416,7 @@ static void test_subjects(void **state)
     assert_int_equal(
         token_verify(keys, hs256(HS256, "{\"sub\":\"4294967295\",\"exp\":1700000100}"), NOW, &token, &why),
         ERR_OK);
-    assert_int_equal(token.user_id, 4294967295);
+    assert_int_equal(token.grant.user_id, 4294967295);
 }
 
 /* Signed by the issuer, but not to be read in one way only. The library may refuse some of them first. */
@@ -468,6 +528,9 @@ int main(void)
         TEST(test_a_secret),
         TEST(test_public_keys),
         TEST(test_scope),
+        TEST(test_groups),
+        TEST(test_many_groups),
+        TEST(test_other_claims),
         TEST(test_two_keys),
         TEST(test_two_kinds_of_keys),
         TEST(test_garbage),

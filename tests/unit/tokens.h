@@ -30,6 +30,21 @@
     "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIiwiZXhwIjozMjUwMzY3ODk5OSwic2NvcGUiOiJ0YXNrczphZG1pbiJ9."             \
     "FpJxdFodQBhhkFjpntbhT8wUICAVeEwc_oY4OLxo1qg"
 
+/* user 1, with the groups 5 and 1000 */
+#define TOKEN_OF_1_AND_GROUPS                                                                                \
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIiwiZXhwIjozMjUwMzY3OTk5OSwiZ3JvdXBzIjpbIjEwMDAiLDUsIjUiLDFdfQ.gw3s"   \
+    "hd9TUGkYDq3QyiOCsW7O-1Nzcy_1CKFDXdZl71o"
+
+/* user 1, with the group 5 */
+#define TOKEN_OF_1_AND_5                                                                                     \
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIiwiZXhwIjozMjUwMzY3OTk5OSwiZ3JvdXBzIjpbIjUiXX0.cuZjGMZYbQzt_5zW1bL"   \
+    "YVurrPScKBQZ_PeTtb-BwgfY"
+
+/* the same, ends 1000 s earlier */
+#define TOKEN_OF_1_AND_5_SOONER                                                                              \
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIiwiZXhwIjozMjUwMzY3ODk5OSwiZ3JvdXBzIjpbIjUiXX0.hKae0OSmb0xNf6vDaqG"   \
+    "Yk0I6_e_FTpFyJxswobOGBJ4"
+
 /* user 2 */
 #define TOKEN_OF_2                                                                                           \
     "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIyIiwiZXhwIjozMjUwMzY3OTk5OX0.r764ZxvjShpQDS3psj_"                       \
