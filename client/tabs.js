@@ -2,7 +2,7 @@
 // A tab's end of the socket that all tabs of an application share (worker.js has the other). Looks like a WebSocket. Where
 // no worker comes up, it is one of the tab's own.
 
-const HELLO_MS = 3_000; // a worker that has not said a word by then does not come
+const HELLO_MS = 8_000; // a worker that has not said a word by then does not come
 
 let comesUp = true; // until it is seen that it does not
 
@@ -10,6 +10,7 @@ export class SharedSocket {
   onopen = null;
   onmessage = null;
   onclose = null;
+  #worker = null;
   #port = null;
   #own = null;
   #timer;
@@ -25,9 +26,9 @@ export class SharedSocket {
     this.#clock = clock;
     const giveUp = () => this.#goAlone(alone);
     try {
-      const worker = new SharedWorker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'carillon-client 0.9.0' });
-      worker.onerror = giveUp;
-      this.#port = worker.port;
+      this.#worker = new SharedWorker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'carillon-client 0.9.0' });
+      this.#worker.onerror = giveUp;
+      this.#port = this.#worker.port;
     } catch {
       giveUp();
       return;

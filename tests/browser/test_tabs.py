@@ -8,8 +8,9 @@ import pytest
 from lib.wait import eventually
 
 LISTEN = """
-const [user, share, done] = arguments;
+const [user, share, crashes, done] = arguments;
 if (!share) delete window.SharedWorker;
+if (crashes) addEventListener('pagehide', (event) => event.stopImmediatePropagation());
 window.heard = [];
 import('/client/index.js').then(({ listen }) => {
   window.feed = listen({
@@ -27,9 +28,9 @@ import('/client/index.js').then(({ listen }) => {
 def listening(stack, browser, user):
     """listening() is a tab of the service's own, without the page, that listens to the user."""
 
-    def open_one(share=True):
+    def open_one(share=True, crashes=False):
         tab = browser().open(f"{stack.http}/problems/validation")
-        said = tab.here().driver.execute_async_script(LISTEN, user, share)
+        said = tab.here().driver.execute_async_script(LISTEN, user, share, crashes)
         assert said is True, said
         eventually(lambda: tab.run("return window.state") == "live", 30, "the tab is live")
         return tab
@@ -52,7 +53,7 @@ def heard(tab, contents):
 @pytest.mark.disturbs
 def test_one_socket_for_all_tabs(stack, http, user, listening):
     before = sockets(stack)
-    first, second, third = [listening() for _ in range(3)]
+    first, second, third = listening(), listening(), listening(crashes=True)
     assert sockets(stack) == before + 1
     assert first.violations() == []
 
@@ -72,7 +73,7 @@ def test_one_socket_for_all_tabs(stack, http, user, listening):
     assert sockets(stack) == 1
     second.run("window.feed.stop()")
     third.close()
-    eventually(lambda: sockets(stack) == 0, 10, "the last tab takes the socket with it")
+    eventually(lambda: sockets(stack) == 0, 10, "the last tab takes the socket with it, though it could not say so")
 
 
 def test_without_a_worker_each_has_its_own(stack, http, user, listening):
