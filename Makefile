@@ -159,7 +159,7 @@ bench: ## compare with what people would use instead
 install: all ## programs into $(PREFIX)/bin, sql, nginx and scripts into $(PREFIX)/share/carillon, units for systemd
 	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/bin $(BUILD)/fcgi-api $(BUILD)/ws-notifier
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/carillon/sql sql/*.sql
-	find nginx client -type f -exec install -D -m 0644 {} $(DESTDIR)$(PREFIX)/share/carillon/{} \;
+	find nginx client ops -type f -exec install -D -m 0644 {} $(DESTDIR)$(PREFIX)/share/carillon/{} \;
 	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/share/carillon/scripts scripts/backup scripts/restore scripts/migrate
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/carillon/scripts/lib $(patsubst %,scripts/lib/%.sh,common clients backup supervisor sql_session grants)
 	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/share/carillon/scripts/parts/watch scripts/parts/watch/start

@@ -16,6 +16,8 @@ SERVICES = yaml.safe_load(COMPOSE)["services"]
 OVERLAY = (ROOT / "compose.tls.yml").read_text()
 INSIDE = (ROOT / "compose.inside-tls.yml").read_text()
 LIMITS = (ROOT / "compose.limits.yml").read_text()
+MONITORING = (ROOT / "compose.monitoring.yml").read_text()
+ALL = COMPOSE + OVERLAY + INSIDE + MONITORING
 EXAMPLE = (ROOT / ".env.example").read_text()
 
 # What a container is told by compose.yml alone, whatever .env says: who listens where in its networks, and as whom it comes.
@@ -47,7 +49,7 @@ def test_every_setting_is_documented():
 
 
 def test_nothing_else_is_documented():
-    known = set(COMMON | API | NOTIFIER) | {name for name, *_ in REFERENCE.findall(COMPOSE + OVERLAY + INSIDE)} | {"COMPOSE_PROJECT_NAME"}
+    known = set(COMMON | API | NOTIFIER) | {name for name, *_ in REFERENCE.findall(ALL)} | {"COMPOSE_PROJECT_NAME"}
     unknown = set(SET | SHOWN) - known
     assert not unknown, f"nobody reads {unknown}"
 
@@ -96,19 +98,19 @@ def test_a_password_is_known_to_its_server_and_its_user_only():
 
 def test_one_name_has_one_default():
     defaults = {}
-    for name, kind, default in REFERENCE.findall(COMPOSE + OVERLAY + INSIDE):
+    for name, kind, default in REFERENCE.findall(ALL):
         assert defaults.setdefault(name, (kind, default)) == (kind, default), name
         if kind == "-" and name in SET | SHOWN:
             assert (SET | SHOWN)[name] == default, name
 
 
 def test_everything_compose_asks_for_is_documented():
-    missing = {name for name, *_ in REFERENCE.findall(COMPOSE + OVERLAY + INSIDE)} - set(SET | SHOWN)
+    missing = {name for name, *_ in REFERENCE.findall(ALL)} - set(SET | SHOWN)
     assert not missing, f".env.example does not name {missing}"
 
 
 def test_passwords_come_from_env_only():
-    secrets = [found for found in REFERENCE.findall(COMPOSE) if "PASSWORD" in found[0]]
+    secrets = [found for found in REFERENCE.findall(COMPOSE + MONITORING) if "PASSWORD" in found[0]]
     assert secrets and all(kind == "?" for _, kind, _ in secrets), secrets
     for name, *_ in secrets:
         assert SET.get(name), f".env.example must have a value for {name} to work when copied"
@@ -136,12 +138,24 @@ def test_nginx_gets_every_variable_of_its_templates():
 
 
 def test_every_service_is_confined():
-    for name, service in SERVICES.items():
+    for name, service in (SERVICES | yaml.safe_load(MONITORING)["services"]).items():
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"] and not service.get("cap_add"), name
         assert service["security_opt"] == ["no-new-privileges:true"], name
         assert service["restart"] == ("on-failure" if name == "migrate" else "unless-stopped"), name
         assert service["logging"]["options"]["max-size"], name
+
+
+def test_monitoring_is_a_profile_with_files_that_are_there():
+    services = yaml.safe_load(MONITORING)["services"]
+    assert set(services) == {"prometheus", "grafana"}
+    for service in services.values():
+        assert service["profiles"] == ["monitoring"]
+        assert all(port.startswith("127.0.0.1:${") for port in service["ports"])
+        folders = [volume for volume in service["volumes"] if volume.startswith(".")]
+        assert folders and all(volume.endswith(":ro") and (ROOT / volume.split(":")[0]).is_dir() for volume in folders)
+    targets = re.findall(r'targets: \["([^"]+):(\d+)"\]', (ROOT / "ops/prometheus/prometheus.compose.yml").read_text())
+    assert targets == [("nginx", SERVICES["nginx"]["environment"]["HTTP_LISTEN"].split()[0]), ("ws-notifier", SERVICES["ws-notifier"]["environment"]["WS_PORT"])]
 
 
 def compose_client():
@@ -184,3 +198,8 @@ def test_docker_compose_reads_it(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert yaml.safe_load(done.stdout)["services"]["fcgi-api"]["environment"]["AMQP_PORT"] == "5671"
+    (tmp_path / "compose.monitoring.yml").write_text(MONITORING)
+    command[-1:-1] = ["-f", str(tmp_path / "compose.monitoring.yml"), "--profile", "monitoring"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert len(yaml.safe_load(done.stdout)["services"]) == 9
