@@ -13,4 +13,6 @@ audit of what everybody was promised. Started by scripts/drill.
     evidence.py   what the database and the stream hold in the end
     audit.py      compares all of that: every difference is a violation
     report.py     the table
+    cuts.py       power cuts in place of strikes: their plan, and what makes them happen
+    power.py      the drill with them (scripts/drill --power)
 """

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
+import signal
 import sys
 
-from .main import main
+from . import main, power
 
-sys.exit(main(sys.argv[1:]))
+# Ctrl-C and a supervisor's SIGTERM alike stop the stack on the way out.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+sys.exit((power if "--power" in sys.argv else main).main(sys.argv[1:]))

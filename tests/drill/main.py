@@ -6,8 +6,6 @@ import asyncio
 import itertools
 import os
 import random
-import signal
-import sys
 import time
 import urllib.parse
 
@@ -22,7 +20,7 @@ from .chaos import Chaos, Targets, lingering
 from .crowd import Crowd
 from .evidence import Database
 from .plan import NAMES, strikes
-from .probe import Probe
+from .probe import Probe, end
 from .writers import Pace, Writer
 
 USERS, CLIENTS, WRITERS, NOTIFIERS, WORKERS = 40, 100, 24, 2, 4
@@ -34,7 +32,7 @@ RING_SETTINGS = ("RING_BYTES", "RING_AGE_S", "NOTIFIER_MEMORY_BYTES", "WS_QUEUE_
 # Heartbeats often enough to matter in minutes. A notifier reads as much of the stream at its start as its ring is
 # to hold, and RabbitMQ gives it some thousands a second: two minutes are enough for who is away for seconds.
 # What the broker confirmed is kept until one publisher has seen it alive for HEAL_WINDOW_S; here publishers die every few
-# seconds, and with the default of 60 all that was ever written would be kept, and go to a restarted broker again.
+# seconds, and with the default of 90 all that was ever written would be kept, and go to a restarted broker again.
 SETTINGS = {"HEAL_WINDOW_S": 5, "API_WORKERS": WORKERS, "WS_HEARTBEAT_S": 4, "RING_AGE_S": 120, "ADMINER_PORT": "off", "LOG_LEVEL": "info"}
 
 
@@ -55,6 +53,9 @@ def arguments(argv):
 
 
 class Drill:
+    settings = SETTINGS
+    skipped = 0
+
     def __init__(self, given):
         self.given = given
         self.began = time.monotonic()
@@ -70,9 +71,9 @@ class Drill:
 
     def prepare(self):
         ports = {"PORT": os.environ["DRILL_PORT"]} if os.environ.get("DRILL_PORT") else {}
-        settings = {name: os.environ.get(name, value) for name, value in SETTINGS.items()}
+        settings = {name: os.environ.get(name, value) for name, value in self.settings.items()}
         self.stack = Stack.prepare(**settings, **ports)
-        self.stack.run("--notifiers", str(NOTIFIERS))
+        self.bring_up()
         self.stack.ready()
         self.users = self.stack.new_users(USERS)
         self.probe_user = self.stack.new_users(1)[0]
@@ -89,6 +90,9 @@ class Drill:
         self.before = leftovers.take(self.stack, self.notifier_ports)
         self.say(f"stack in {self.stack.run_dir}, {self.stack.http}")
 
+    def bring_up(self):
+        self.stack.run("--notifiers", str(NOTIFIERS))
+
     def warm_up(self):
         """Every worker has served something and has its connections, before they are counted."""
         load = Load(self.stack.http, lambda index: ("GET", f"/tasks?user_id={self.users[index % USERS]}", None), 400, total=800)
@@ -100,7 +104,7 @@ class Drill:
         pace = Pace(self.given.rate)
         self.writers = [Writer(f"w{seed}.{n}", self.http, self.users, pace, seed) for n in range(WRITERS)]
         probe = Probe(self.stack, self.probe_task, self.probe_user, self.doors, self.http, Database(self.stack))
-        chaos = Chaos(self.stack, Targets(self.stack, self.before.processes, self.notifier_parts), probe, self.crowd, self.say)
+        chaos = self.chaos(probe)
         self.outcomes = chaos.outcomes
         hearing = [asyncio.create_task(listener.run()) for listener in self.listeners]
         writing = [asyncio.create_task(writer.run()) for writer in self.writers]
@@ -112,13 +116,17 @@ class Drill:
             await self.be_quiet(writing, probe)
         finally:
             chaos.thaw()
-            for task in hearing + writing:
-                task.cancel()
-            ended = await asyncio.gather(*hearing, *writing, return_exceptions=True)
+            ended = await end(hearing + writing)
             await probe.stop()
         for failure in ended:
             if isinstance(failure, Exception) and not isinstance(failure, asyncio.CancelledError):
                 raise failure
+
+    def targets(self):
+        return Targets(self.stack, self.before.processes, self.notifier_parts)
+
+    def chaos(self, probe):
+        return Chaos(self.stack, self.targets(), probe, self.crowd, self.say)
 
     async def strike_all(self, chaos):
         end = time.monotonic() + self.given.minutes * 60 if self.given.minutes else None
@@ -212,15 +220,34 @@ class Drill:
         finally:
             if given.keep:
                 print(f"kept: {self.stack.run_dir}")
-            self.stack.stop(given.keep)
-        self.problems += report.late(self.outcomes) + lingering(self.outcomes)
+            self.remove()
+        self.problems += self.judge()
         return self.tell(verdict)
 
-    def tell(self, verdict):
+    def remove(self):
+        self.stack.stop(self.given.keep)
+
+    # -- what it found
+
+    def judge(self):
+        return report.late(self.outcomes) + lingering(self.outcomes)
+
+    def table(self):
+        return report.strikes_table(self.outcomes)
+
+    def counts(self):
+        return report.struck(self.outcomes, self.struck_s)
+
+    def command(self):
+        """How to repeat it."""
         given = self.given
-        print()
-        print("\n".join(report.strikes_table(self.outcomes)), "", sep="\n")
-        lines = report.figures(verdict, self.listeners, self.outcomes, self.struck_s) + report.crowded(self.outcomes)
+        much = f"--minutes {given.minutes:g}" if given.kills is None else f"--kills {given.kills}"
+        only = f" --only {given.only}" if given.only else ""
+        return f"{much} --seed {given.seed} --rate {given.rate:g}{only}"
+
+    def tell(self, verdict):
+        print("", *self.table(), "", sep="\n")
+        lines = report.figures(verdict, self.listeners, self.counts()) + report.crowded(self.outcomes)
         if self.missed_s is not None:
             lines.append(f"{'long absence':<16}{MISSED:,} missed events replayed in {self.missed_s:.2f} s")
         print("\n".join(lines))
@@ -229,14 +256,10 @@ class Drill:
         print(f"{'violations':<16}{total or 'none'}")
         for line in bad:
             print("  " + line)
-        much = f"--minutes {given.minutes:g}" if given.kills is None else f"--kills {given.kills}"
-        only = f" --only {given.only}" if given.only else ""
-        print(f"\nrepeat with     scripts/drill {much} --seed {given.seed} --rate {given.rate:g}{only}")
-        print(f"\n{0 if total else 1} passed, {1 if total else 0} failed, 0 skipped")
+        print(f"\nrepeat with     scripts/drill {self.command()}")
+        print(f"\n{0 if total else 1} passed, {1 if total else 0} failed, {self.skipped} skipped")
         return 1 if total else 0
 
 
 def main(argv):
-    # Ctrl-C and a supervisor's SIGTERM alike stop the stack on the way out.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     return Drill(arguments(argv)).run()

@@ -26,6 +26,16 @@ class Change:
     heard: dict = field(default_factory=dict)  # door -> when
 
 
+async def end(tasks):
+    """What each ended with. More than once: asyncio.wait_for() may keep a cancellation to itself (until Python 3.12)."""
+    left = {task for task in tasks if not task.done()}
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=5)
+    return await asyncio.gather(*tasks, return_exceptions=True)
+
+
 class Probe:
     def __init__(self, stack, task, user, doors, http, database):
         self._task, self._user, self._doors, self._http = task, user, doors, http
@@ -40,9 +50,8 @@ class Probe:
         self._tasks += [asyncio.create_task(self._hear(door, url)) for door, url in self._doors.items()]
 
     async def stop(self):
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
+        self._tasks = []
         self._database.close()
 
     # -- what it does all the time

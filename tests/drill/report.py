@@ -45,7 +45,7 @@ def crowded(outcomes):
     stretched = [outcome.stretch for outcome in outcomes if outcome.stretch > 1]
     if not stretched:
         return []
-    return [f"machine         crowded during {len(stretched)} of {len(outcomes)} strikes: their limits are stretched, by up to {max(stretched):.1f}"]
+    return [f"machine         crowded during {len(stretched)} of {len(outcomes)}: their limits are stretched, by up to {max(stretched):.1f}"]
 
 
 def _kinds(outcomes):
@@ -54,7 +54,12 @@ def _kinds(outcomes):
     return f"{len(outcomes):,}, of which {killed:,} kill -9"
 
 
-def figures(verdict, listeners, outcomes, seconds):
+def struck(outcomes, seconds):
+    return [("strikes", f"{_kinds(outcomes)}, in {seconds:.0f} s")]
+
+
+def figures(verdict, listeners, counted):
+    """`counted`: rows of what was done, for the top."""
     counts = verdict.counts
     visits = sum(listener.connects for listener in listeners)
     closes = {}
@@ -63,7 +68,7 @@ def figures(verdict, listeners, outcomes, seconds):
             closes[code] = closes.get(code, 0) + count
     told = {kind[6:]: count for kind, count in sorted(counts.items()) if kind.startswith("told: ")}
     rows = [
-        ("strikes", f"{_kinds(outcomes)}, in {seconds:.0f} s"),
+        *counted,
         (
             "writes",
             f"{counts['accepted']:,} accepted, {counts['refused']:,} refused, {counts['unknown']:,} without a sure answer "

@@ -11,8 +11,8 @@ HERE = Path(__file__).resolve().parent
 PATCHES = sorted((HERE / "saboteurs").glob("*.patch"))
 
 
-def test_there_are_seven():
-    assert len(PATCHES) == 7, PATCHES
+def test_there_are_nine():
+    assert len(PATCHES) == 9, PATCHES
 
 
 @pytest.mark.parametrize("patch", PATCHES, ids=lambda patch: patch.stem)
@@ -26,5 +26,5 @@ def test_it_applies(patch):
 @pytest.mark.parametrize("patch", PATCHES, ids=lambda patch: patch.stem)
 def test_its_head_says_how_it_is_caught(patch):
     head = patch.read_text().split("\ndiff ")[0]
-    for name, form in (("drill", r"(--\w+ [\w-]+ ?)+"), ("settings", r"([A-Z_]+=\w+ ?)*"), ("caught by", r".+")):
+    for name, form in (("drill", r"(--\w+( [\w-]+)? ?)+"), ("settings", r"([A-Z_]+=\w+ ?)*"), ("caught by", r".+")):
         assert re.search(rf"^{name}: *{form}$", head, re.M), f"{name} in\n{head}"
