@@ -11,6 +11,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON outbox TO :api;
 GRANT SELECT, INSERT, UPDATE, DELETE ON idempotency_keys TO :api;
 GRANT SELECT ON epoch TO :api;
 GRANT SELECT, INSERT, DELETE ON confirmed TO :api;
+GRANT SELECT, INSERT, UPDATE ON broker TO :api;
 GRANT SELECT, DELETE ON emitted TO :api;
 GRANT SELECT ON schema_migrations TO :api;
 GRANT SELECT, INSERT, UPDATE ON notes TO :api;

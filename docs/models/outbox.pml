@@ -18,7 +18,7 @@
  * An event of another program (carillon_emit) is here, too: a commit whose hint is lost, which each one's may be. The look for
  * them (emitted.c) is the sweeper's: under the same lock, and from a list that is a part of the outbox.
  *
- * Not here: time (a row's age, and how long what is confirmed is kept: all that is lost is kept still) and other users
+ * Not here: time (a row's age, and how long what is confirmed is kept, which is kept.pml: all that is lost is kept still) and other users
  * (their events share nothing but the connections). The stream is one number, `top`: as long as `order` holds,
  * what is in it is exactly 1..top. Reading and sending is one step, because what is sent stays on the wire for
  * any time and may be cut off it anywhere.

@@ -97,16 +97,11 @@ struct outgoing {
     bool event_confirmed;
 };
 
-#define KEEP_MARKS 16
-
 /* Until when events that the broker has confirmed are kept, see keep.c. */
 struct keeping {
-    struct {
-        uint64_t end; /* of what was kept ... */
-        int64_t at;   /* ... then */
-    } marks[KEEP_MARKS];
-    size_t first, count; /* in a ring */
-    uint64_t forget;     /* all before this end is to go */
+    uint64_t lived_ms; /* for how long the broker has lived, as the database says ... */
+    int64_t since;     /* ... since then, on this connection; 0: it is to be read */
+    int64_t beat_ms;   /* until the next beacon */
 };
 
 /* What one publisher does for all. */
@@ -197,6 +192,8 @@ int64_t publisher_emitted_time(const struct publisher *publisher);
 void publisher_set_gauges(struct publisher *publisher);
 void publisher_purge(struct publisher *publisher);
 void publisher_forget_kept(struct publisher *publisher);
+/* For anyone: a beacon may have been confirmed. */
+void publisher_count_life(struct publisher *publisher);
 
 /* ---- drain.c ------------------------------------------------------------------------------------- */
 

@@ -1,57 +1,86 @@
 /* SPDX-License-Identifier: MIT */
 /* For how long what the broker has confirmed is kept, so that it can be published again (heal.c): until the
- * broker was seen alive, in the same life, HEAL_WINDOW_S later. By then the kernel has written it to disk.
+ * broker has lived on for HEAL_WINDOW_S, in the same life. By then the kernel has written it to disk.
  *
- * No clock but this process's own is asked: from time to time the end of what is kept is marked, with the
- * moment. When a beacon that was sent HEAL_WINDOW_S after a mark has come back confirmed, everything before
- * that end may go. A publisher that takes over begins without marks, so what it finds is kept for longer,
- * never shorter. */
+ * Publishers may die more often than that, so they count together, in the database: `lived_ms` is for how
+ * long the broker was seen alive. Each row that is kept carries what it was then. A publisher adds the time
+ * from the moment at which it knew the number until it sent a beacon that was confirmed, on one connection,
+ * by its own monotonic clock. It adds only while the number, and the life, are still those: no time is
+ * counted twice, however many publishers there are, and what no publisher has seen is not counted. What is
+ * counted too little keeps rows for longer, never shorter.
+ *
+ * A row may have come in the middle of what is added next, so that its first part is from before the row.
+ * Later parts are not: they begin after that one was added. So no more than BEAT_MOST_MS is added at once,
+ * and rows are kept for that much longer (docs/models/kept.pml). */
 #include "common/clock.h"
 #include "fcgi-api/publisher/internal.h"
 
-#define MARKS_A_WINDOW 8
-#define MARK_LEAST_MS  250
-#define FORGET_ROWS    2000
-#define AGAIN_MS       50 /* when there is more to forget */
+#define BEAT_FIRST_MS 125  /* then twice as much each time: one that dies soon has added something, too */
+#define BEAT_MOST_MS  2000 /* the same for all publishers, whatever their settings */
+#define FORGET_ROWS   2000
+#define AGAIN_MS      50 /* when there is more to forget */
 
-/* The moment is taken after the end was read: nothing before the end was confirmed later. */
-static void mark_end(struct publisher *publisher, int64_t window_ms)
+static void pull_ahead(int64_t *at, int64_t moment)
+{
+    if (*at > moment)
+        *at = moment;
+}
+
+/* From now on time counts; the next beacon ends it. */
+static void begin_beat(struct publisher *publisher)
+{
+    struct upkeep *upkeep = &publisher->upkeep;
+    int64_t now = clock_monotonic_ms();
+    upkeep->keeping.since = now;
+    pull_ahead(&upkeep->beacon_at, now + upkeep->keeping.beat_ms);
+    pull_ahead(&upkeep->sweep_at, now + upkeep->keeping.beat_ms);
+}
+
+void publisher_count_life(struct publisher *publisher)
 {
     struct keeping *keeping = &publisher->upkeep.keeping;
-    int64_t pause = window_ms / MARKS_A_WINDOW > MARK_LEAST_MS ? window_ms / MARKS_A_WINDOW : MARK_LEAST_MS;
-    size_t newest = (keeping->first + keeping->count - 1) % KEEP_MARKS;
-    uint64_t end;
+    int64_t lived_ms = publisher->outgoing.alive_at - keeping->since;
 
-    if (keeping->count == KEEP_MARKS ||
-        (keeping->count > 0 && clock_monotonic_ms() - keeping->marks[newest].at < pause))
+    if (keeping->since == 0 || lived_ms <= 0)
         return;
-    if (store_kept_end(publisher->store, &end) != ERR_OK)
+    if (lived_ms > BEAT_MOST_MS)
+        lived_ms = BEAT_MOST_MS;
+    if (store_broker_lives_on(publisher->store, publisher->life, &keeping->lived_ms, (uint64_t)lived_ms)) {
+        keeping->since = 0; /* the next sweep reads it again */
         return;
-    size_t next = (keeping->first + keeping->count) % KEEP_MARKS;
-    keeping->marks[next].end = end;
-    keeping->marks[next].at = clock_monotonic_ms();
-    keeping->count++;
+    }
+    keeping->beat_ms = 2 * keeping->beat_ms < BEAT_MOST_MS ? 2 * keeping->beat_ms : BEAT_MOST_MS;
+    begin_beat(publisher);
+}
+
+static void forget(struct publisher *publisher)
+{
+    uint64_t lived_ms = publisher->upkeep.keeping.lived_ms, deleted;
+    uint64_t kept_ms = (uint64_t)publisher->config->heal_window_s * 1000 + BEAT_MOST_MS;
+
+    if (lived_ms < kept_ms)
+        return;
+    if (store_kept_forget(publisher->store, lived_ms - kept_ms, FORGET_ROWS, &deleted) == ERR_OK &&
+        deleted == FORGET_ROWS)
+        publisher->upkeep.sweep_at = clock_monotonic_ms() + AGAIN_MS;
 }
 
 void publisher_forget_kept(struct publisher *publisher)
 {
     struct keeping *keeping = &publisher->upkeep.keeping;
-    int64_t window_ms = publisher->config->heal_window_s * 1000;
-    uint64_t deleted;
+    uint64_t lived_ms;
+    bool any;
 
-    mark_end(publisher, window_ms);
-    while (keeping->count > 0 &&
-           publisher->outgoing.alive_at - keeping->marks[keeping->first].at >= window_ms) {
-        keeping->forget = keeping->marks[keeping->first].end;
-        keeping->first = (keeping->first + 1) % KEEP_MARKS;
-        keeping->count--;
+    if (store_kept(publisher->store, &any, &lived_ms) != ERR_OK)
+        return;
+    if (!any) {
+        keeping->since = 0; /* nothing is waited for: nothing is counted */
+        return;
     }
-    if (keeping->forget == 0)
-        return;
-    if (store_kept_forget(publisher->store, keeping->forget, FORGET_ROWS, &deleted) != ERR_OK)
-        return;
-    if (deleted < FORGET_ROWS)
-        keeping->forget = 0;
-    else
-        publisher->upkeep.sweep_at = clock_monotonic_ms() + AGAIN_MS;
+    if (keeping->since == 0 || keeping->lived_ms != lived_ms) {
+        keeping->lived_ms = lived_ms;
+        keeping->beat_ms = BEAT_FIRST_MS;
+        begin_beat(publisher);
+    }
+    forget(publisher);
 }

@@ -90,7 +90,7 @@ static void lose(struct publisher *publisher)
     publisher_link_close(publisher);
     publisher_forget_batch(publisher);
     worklist_clear(&publisher->outgoing.todo); /* publisher_catch_up() finds them again */
-    publisher->outgoing.alive_at = 0;
+    publisher->outgoing.alive_at = publisher->upkeep.keeping.since = 0;
     flight_clear(&publisher->sending.flight);
 }
 
@@ -290,6 +290,7 @@ static void work(struct publisher *publisher)
             lose_if(publisher, publisher_drain(publisher));
         }
         lose_if(publisher, publisher_take_out(publisher));
+        publisher_count_life(publisher);
         lose_if(publisher, publisher_sweep(publisher));
         publisher_find_emitted(publisher);
         wait_for_something(publisher);

@@ -57,6 +57,8 @@ static enum err sweep_with_broker(struct publisher *publisher, int64_t now)
     find_forgotten(publisher, FORGOTTEN_AGE_MS);
     if (is_due(&publisher->upkeep.beacon_at, now, BEACON_INTERVAL_MS))
         err = publisher_send_beacon(publisher);
+    if (err == ERR_AGAIN)
+        publisher->upkeep.beacon_at = now; /* with the next sweep */
     publisher_forget_kept(publisher);
     return err == ERR_CLOSED ? err : ERR_OK;
 }

@@ -9,6 +9,7 @@
 struct life_call {
     bool begins;
     uint64_t life;
+    uint64_t lived_ms, more_ms;
 };
 
 static enum err life_work(struct store *store, void *context)
@@ -28,6 +29,25 @@ enum err store_broker_life(struct store *store, bool begins, uint64_t *life)
     enum err err = store_run(store, begins ? STORE_WRITE : STORE_READ, life_work, &call);
     if (!err)
         *life = call.life;
+    return err;
+}
+
+static enum err lives_on_work(struct store *store, void *context)
+{
+    const struct life_call *call = context;
+    struct store_outcome outcome;
+    enum err err = store_execute(
+        store, SQL_LIFE_GOES_ON,
+        STORE_IN(of_number(call->more_ms), of_number(call->life), of_number(call->lived_ms)), &outcome);
+    return !err && outcome.rows == 0 ? ERR_STALE : err;
+}
+
+enum err store_broker_lives_on(struct store *store, uint64_t life, uint64_t *lived_ms, uint64_t more_ms)
+{
+    struct life_call call = {.life = life, .lived_ms = *lived_ms, .more_ms = more_ms};
+    enum err err = store_run(store, STORE_WRITE, lives_on_work, &call);
+    if (!err)
+        *lived_ms += more_ms;
     return err;
 }
 
@@ -144,23 +164,24 @@ enum err store_outbox_refill(struct store *store, struct outbox_refill *refill, 
 /* ---- forgetting ---------------------------------------------------------------------------------- */
 
 struct kept_call {
-    uint64_t end;
+    uint64_t lived_ms;
+    uint32_t any;
     int limit;
     uint64_t deleted;
 };
 
-static enum err end_work(struct store *store, void *context)
+static enum err kept_work(struct store *store, void *context)
 {
     struct kept_call *call = context;
-    return store_select_one(store, SQL_KEPT_LAST, NULL, 0, STORE_OUT(to_u64(&call->end)));
+    return store_select_one(store, SQL_KEPT, NULL, 0, STORE_OUT(to_u64(&call->lived_ms), to_u32(&call->any)));
 }
 
-enum err store_kept_end(struct store *store, uint64_t *end)
+enum err store_kept(struct store *store, bool *any, uint64_t *lived_ms)
 {
     struct kept_call call = {0};
-    enum err err = store_run(store, STORE_READ, end_work, &call);
-    if (!err)
-        *end = call.end;
+    enum err err = store_run(store, STORE_READ, kept_work, &call);
+    *any = !err && call.any != 0;
+    *lived_ms = call.lived_ms;
     return err;
 }
 
@@ -168,16 +189,17 @@ static enum err forget_work(struct store *store, void *context)
 {
     struct kept_call *call = context;
     struct store_outcome outcome;
-    enum err err = store_execute(store, SQL_KEPT_FORGET,
-                                 STORE_IN(of_number(call->end), of_number((uint64_t)call->limit)), &outcome);
+    enum err err =
+        store_execute(store, SQL_KEPT_FORGET,
+                      STORE_IN(of_number(call->lived_ms), of_number((uint64_t)call->limit)), &outcome);
     if (!err)
         call->deleted = outcome.rows;
     return err;
 }
 
-enum err store_kept_forget(struct store *store, uint64_t end, int limit, uint64_t *deleted)
+enum err store_kept_forget(struct store *store, uint64_t lived_ms, int limit, uint64_t *deleted)
 {
-    struct kept_call call = {.end = end, .limit = limit};
+    struct kept_call call = {.lived_ms = lived_ms, .limit = limit};
     enum err err = store_run(store, STORE_WRITE, forget_work, &call);
     *deleted = err ? 0 : call.deleted;
     return err;

@@ -196,7 +196,7 @@ enum err store_outbox_depth(struct store *store, struct outbox_depth *depth)
 
 /* A run of one user's events: a row of what is kept. */
 struct run {
-    uint64_t user_id, first_seq, last_seq;
+    uint64_t user_id, first_seq, last_seq, lived_ms;
 };
 
 struct confirm_call {
@@ -226,15 +226,16 @@ static void make_runs(struct confirm_call *call)
         if (last && last->user_id == event->user_id && last->last_seq + 1 == event->seq)
             last->last_seq = event->seq;
         else
-            call->runs[call->run_count++] = (struct run){event->user_id, event->seq, event->seq};
+            call->runs[call->run_count++] = (struct run){event->user_id, event->seq, event->seq, 0};
     }
 }
 
 /* Held until the commit: nobody begins another life before, and who does then finds what is kept here. */
-static enum err hold_life(struct store *store, uint64_t life)
+static enum err hold_life(struct store *store, uint64_t life, uint64_t *lived_ms)
 {
     uint64_t now = 0;
-    enum err err = store_select_one(store, SQL_LIFE_HOLD, NULL, 0, STORE_OUT(to_u64(&now)));
+    *lived_ms = 0;
+    enum err err = store_select_one(store, SQL_LIFE_HOLD, NULL, 0, STORE_OUT(to_u64(&now), to_u64(lived_ms)));
     if (err && err != ERR_NOT_FOUND)
         return err;
     return now == life ? ERR_OK : ERR_STALE;
@@ -243,13 +244,16 @@ static enum err hold_life(struct store *store, uint64_t life)
 static enum err confirm_work(struct store *store, void *context)
 {
     const struct confirm_call *call = context;
+    uint64_t lived_ms;
     _Static_assert(sizeof *call->events == 2 * sizeof(uint64_t), "the statement's two numbers");
-    _Static_assert(sizeof *call->runs == 3 * sizeof(uint64_t), "the statement's three numbers");
-    enum err err = hold_life(store, call->life);
+    _Static_assert(sizeof *call->runs == 4 * sizeof(uint64_t), "the statement's four numbers");
+    enum err err = hold_life(store, call->life, &lived_ms);
+    for (size_t i = 0; i < call->run_count; i++)
+        call->runs[i].lived_ms = lived_ms;
     if (!err)
         err = store_execute_many(store, SQL_OUTBOX_DELETE, &call->events->user_id, call->count, 2);
     if (!err && call->runs)
-        err = store_execute_many(store, SQL_KEEP, &call->runs->user_id, call->run_count, 3);
+        err = store_execute_many(store, SQL_KEEP, &call->runs->user_id, call->run_count, 4);
     return err;
 }
 

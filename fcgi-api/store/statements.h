@@ -179,19 +179,21 @@
       "INSERT IGNORE INTO outbox (user_id, seq, created_at) "                                                \
       "SELECT user_id, seq, ? FROM events FORCE INDEX (PRIMARY) "                                            \
       "WHERE ((user_id = ? AND seq > ?) OR user_id > ?) AND (user_id < ? OR (user_id = ? AND seq <= ?))")    \
-    /* what the broker has confirmed within the last moments, and in which of its lives */                   \
+    /* what the broker has confirmed within the last moments, in which of its lives, and how long it lived */\
     X(SQL_KEEP,                                                                                              \
-      "INSERT INTO confirmed (user_id, first_seq, last_seq) VALUES (?, ?, ?)")                               \
-    X(SQL_KEPT_LAST,                                                                                         \
-      "SELECT COALESCE(MAX(id), 0) FROM confirmed")                                                          \
+      "INSERT INTO confirmed (user_id, first_seq, last_seq, lived_ms) VALUES (?, ?, ?, ?)")                  \
+    X(SQL_KEPT,                                                                                              \
+      "SELECT lived_ms, EXISTS(SELECT 1 FROM confirmed) FROM broker WHERE id = 1")                           \
     X(SQL_KEPT_FORGET,                                                                                       \
-      "DELETE FROM confirmed WHERE id <= ? ORDER BY id LIMIT ?")                                             \
+      "DELETE FROM confirmed WHERE lived_ms <= ? ORDER BY lived_ms LIMIT ?")                                 \
     X(SQL_LIFE_GET,                                                                                          \
-      "SELECT CAST(value AS UNSIGNED) FROM notes WHERE name = 'broker_life'")                                \
+      "SELECT life FROM broker WHERE id = 1")                                                                \
     X(SQL_LIFE_HOLD,                                                                                         \
-      "SELECT CAST(value AS UNSIGNED) FROM notes WHERE name = 'broker_life' LOCK IN SHARE MODE")             \
+      "SELECT life, lived_ms FROM broker WHERE id = 1 LOCK IN SHARE MODE")                                   \
     X(SQL_LIFE_NEXT,                                                                                         \
-      "INSERT INTO notes (name, value) VALUES ('broker_life', '1') ON DUPLICATE KEY UPDATE value = value + 1")  \
+      "INSERT INTO broker (id, life) VALUES (1, 1) ON DUPLICATE KEY UPDATE life = life + 1")                 \
+    X(SQL_LIFE_GOES_ON,                                                                                      \
+      "UPDATE broker SET lived_ms = lived_ms + ? WHERE id = 1 AND life = ? AND lived_ms = ?")                \
     /* upkeep */                                                                                             \
     X(SQL_SCHEMA,                                                                                            \
       "SELECT COUNT(*) FROM schema_migrations WHERE name REGEXP '^[0-9]{3}_'")                               \

@@ -226,6 +226,11 @@ MUST_CHECK enum err store_emitted_take(struct store *store, const struct outbox_
  * begins the next (`begins`). */
 MUST_CHECK enum err store_broker_life(struct store *store, bool begins, uint64_t *life);
 
+/* It was seen alive for `more_ms` more, in that life and since *lived_ms was read or returned. ERR_STALE:
+ * another life has begun, or another publisher has counted since: nothing was added. */
+MUST_CHECK enum err store_broker_lives_on(struct store *store, uint64_t life, uint64_t *lived_ms,
+                                          uint64_t more_ms);
+
 /* Takes events that the broker has confirmed, in that life, out of the outbox, and keeps them where
  * store_outbox_refill() finds them (`keeps`). Sorts them. ERR_STALE: another life has begun since, and
  * somebody has put back what the broker may have lost, so the confirms say nothing any more
@@ -245,10 +250,11 @@ struct outbox_refill {
 };
 MUST_CHECK enum err store_outbox_refill(struct store *store, struct outbox_refill *refill, int limit);
 
-/* What is kept grows at its end: its end now (0: empty), and forgetting what came before such an end, at most
- * `limit` rows a call. */
-MUST_CHECK enum err store_kept_end(struct store *store, uint64_t *end);
-MUST_CHECK enum err store_kept_forget(struct store *store, uint64_t end, int limit, uint64_t *deleted);
+/* Whether anything is kept, and for how long publishers have seen the broker live, in all: what is kept
+ * carries what that was then. */
+MUST_CHECK enum err store_kept(struct store *store, bool *any, uint64_t *lived_ms);
+/* Forgets what was kept when it was not more than `lived_ms`, at most `limit` rows a call. */
+MUST_CHECK enum err store_kept_forget(struct store *store, uint64_t lived_ms, int limit, uint64_t *deleted);
 
 /* How many there are (counted up to 100,000), and the oldest of them, by the clock it was made with. */
 struct outbox_depth {

@@ -181,20 +181,21 @@ def test_a_marker_by_another_way_is_none(stack, publisher, sockets, user):
 
 # ---- MariaDB -----------------------------------------------------------------------------------------
 
-TABLES = ("users", "tasks", "events", "outbox", "confirmed", "emitted", "idempotency_keys", "meta", "epoch", "notes", "settled", "schema_migrations", "schema_progress")
+TABLES = ("users", "tasks", "events", "outbox", "confirmed", "broker", "emitted", "idempotency_keys", "meta", "epoch", "notes", "settled", "schema_migrations", "schema_progress")
 VERBS = {
     "SELECT": "SELECT 1 FROM {} LIMIT 1",
     "INSERT": "INSERT INTO {} SELECT * FROM {} WHERE FALSE",
     "UPDATE": "UPDATE {} SET {column} = {column} WHERE FALSE",
     "DELETE": "DELETE FROM {} WHERE FALSE",
 }
-COLUMN = {"tasks": "content", "events": "payload", "outbox": "created_at", "confirmed": "last_seq", "emitted": "seq", "users": "name", "meta": "value", "epoch": "value", "notes": "value", "settled": "times"}
+COLUMN = {"tasks": "content", "events": "payload", "outbox": "created_at", "confirmed": "last_seq", "broker": "life", "emitted": "seq", "users": "name", "meta": "value", "epoch": "value", "notes": "value", "settled": "times"}
 API_MAY = {
     "users": "SELECT UPDATE",  # of some columns
     "tasks": "SELECT INSERT UPDATE DELETE",
     "events": "SELECT INSERT",
     "outbox": "SELECT INSERT UPDATE DELETE",
     "confirmed": "SELECT INSERT DELETE",
+    "broker": "SELECT INSERT UPDATE",
     "emitted": "SELECT DELETE",
     "idempotency_keys": "SELECT INSERT UPDATE DELETE",
     "meta": "SELECT INSERT UPDATE",

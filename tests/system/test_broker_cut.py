@@ -2,12 +2,17 @@
 """A broker that comes back without what it had confirmed, as after a power cut: it confirms a stream's messages before
 they are on disk. Its data is copied back; everything is in the stream again, and readers have missed nothing."""
 
+import os
+import signal
+import time
+
 import pytest
 
 from lib.amqp import first_appearances
 from lib.power import BrokerData
 from lib.wait import eventually
 from test_accounts import management
+from test_prefix_rule import publisher_pid
 
 pytestmark = pytest.mark.disturbs
 
@@ -40,9 +45,26 @@ def definitions(request, stack):
         management(stack, LIFE, method="DELETE")
 
 
+class Terms:
+    """Kills publishers that have been at it for so long."""
+
+    def __init__(self, stack, seconds):
+        self.stack, self.seconds = stack, seconds
+        self.killed, self.longest, self._pid, self._since = 0, 0, None, None
+
+    def look(self):
+        pid, now = publisher_pid(self.stack), time.monotonic()
+        if pid != self._pid:
+            self._pid, self._since = pid, now
+        elif pid and now - self._since >= self.seconds:
+            self.longest = max(self.longest, now - self._since)
+            os.kill(pid, signal.SIGKILL)
+            self.killed += 1
+
+
 def test_confirmed_long_after_it_was_made(stack, http, data, definitions, sockets):
     """What counts is when the broker confirmed an event, not when it was made, nor how long the broker was away; and
-    not whose clock says so. After a heal the same can happen again."""
+    not whose clock says so, nor how many publishers have died since. After a heal the same can happen again."""
     users = stack.new_users(3)
     tasks = stack.new_tasks(users)
     socket = sockets()
@@ -57,6 +79,8 @@ def test_confirmed_long_after_it_was_made(stack, http, data, definitions, socket
     data.start()
     stack.ready(60)
     stack.outbox_empty(40)
+    terms = Terms(stack, 1.2)
+    eventually(lambda: (terms.look(), terms.killed >= 4)[1], 40, "four publishers have died", interval=0.1)
     for _ in range(2 if definitions == "Mnesia" else 1):
         data.cut()
         stack.ready(60)
@@ -87,12 +111,30 @@ def test_the_journal_in_a_new_stream(stack, http, data):
     in_stream(stack, users, 1)
 
 
-def test_what_is_kept_goes(small_stack):
-    """Kept for HEAL_WINDOW_S and a little, not for ever."""
+def lived(stack):
+    """For how long publishers have seen the broker live, and what time it is: seconds."""
+    return stack.sql_number("SELECT lived_ms FROM broker") / 1000, time.monotonic()
+
+
+@pytest.mark.parametrize("term", [1.2, 1000], ids=["publishers die", "one publisher"])
+def test_what_is_kept_goes(small_stack, term):
+    """Kept for HEAL_WINDOW_S and a little, not shorter and not for ever, whoever is there to see it."""
     [user] = small_stack.new_users(1)
     [task] = small_stack.new_tasks([user])
+    terms = Terms(small_stack, term)
+    before, begun = lived(small_stack)
     assert small_stack.client().patch(f"/tasks/{task}", {"status": 1}).status == 200
     small_stack.outbox_empty()
     kept = f"SELECT COUNT(*) FROM confirmed WHERE user_id = {user}"
     assert small_stack.sql_number(kept) == 1
-    eventually(lambda: small_stack.sql_number(kept) == 0, 60, "it is forgotten", interval=0.5)
+
+    def forgotten():
+        terms.look()
+        return small_stack.sql_number(kept) == 0
+
+    eventually(forgotten, 60, "it is forgotten", interval=0.1)
+    after, ended = lived(small_stack)
+    assert ended - begun >= 3, "it was forgotten too early"
+    assert after - before <= ended - begun + 2, "some time was counted twice"
+    assert term > 3 or terms.killed >= 3 and terms.longest < 3, "one of them could do it alone"
+    small_stack.ready()
