@@ -160,7 +160,7 @@ install: all ## programs into $(PREFIX)/bin, sql, nginx and scripts into $(PREFI
 	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/bin $(BUILD)/fcgi-api $(BUILD)/ws-notifier
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/carillon/sql sql/*.sql
 	find nginx client ops -type f -exec install -D -m 0644 {} $(DESTDIR)$(PREFIX)/share/carillon/{} \;
-	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/share/carillon/scripts scripts/backup scripts/restore scripts/migrate
+	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/share/carillon/scripts scripts/backup scripts/restore scripts/migrate scripts/fetch-keys
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/carillon/scripts/lib $(patsubst %,scripts/lib/%.sh,common clients backup supervisor sql_session grants)
 	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/share/carillon/scripts/parts/watch scripts/parts/watch/start
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system systemd/*.service systemd/*.socket systemd/*.timer

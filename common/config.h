@@ -48,11 +48,13 @@
     X(SECRET, jwt_secret, JWT_SECRET, "", 0, 512,                                                            \
       "secret of HS256 tokens, 32 bytes at least; with no key at all the service is open")                   \
     X(TEXT, jwt_public_key_file, JWT_PUBLIC_KEY_FILE, "", 0, 4095,                                           \
-      "instead: file with the public key of RS256 or ES256 tokens, PEM")                                     \
+      "instead: file with the public key of RS256, ES256 or EdDSA tokens, PEM")                              \
     X(TEXT, jwt_kid, JWT_KID, "", 0, 255, "its name (kid); empty: it is for tokens that name no other")      \
     X(SECRET, jwt_secret_2, JWT_SECRET_2, "", 0, 512, "a second key, to change from one to the other")       \
     X(TEXT, jwt_public_key_2_file, JWT_PUBLIC_KEY_2_FILE, "", 0, 4095, "instead: file with a public key")    \
     X(TEXT, jwt_kid_2, JWT_KID_2, "", 0, 255, "the second key's name")                                       \
+    X(TEXT, jwt_jwks_file, JWT_JWKS_FILE, "", 0, 4095,                                                       \
+      "file with a JSON Web Key Set, read again when it changes: keys by their names, beside those above")   \
     X(TEXT, jwt_audience, JWT_AUDIENCE, "", 0, 255, "audience (aud) tokens must be for; empty: any")         \
     X(TEXT, jwt_issuer, JWT_ISSUER, "", 0, 255, "issuer (iss) tokens must be from; empty: any")              \
     X(TEXT, jwt_user_claim, JWT_USER_CLAIM, "sub", 1, 64, "claim with the user's id")                        \

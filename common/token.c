@@ -19,6 +19,7 @@
 #include "common/base64url.h"
 #include "common/event.h"
 #include "common/json.h"
+#include "common/jwks_file.h"
 #include "common/public_key.h"
 
 #if defined(JWT_VERSION_MAJOR) && JWT_VERSION_MAJOR >= 3
@@ -35,9 +36,9 @@
 #define TEXT_OF(text) #text
 
 struct key {
-    const char *kid;       /* "": for tokens that name no key we know */
-    const char *algorithm; /* the one it is for, static */
-    unsigned char *bytes;  /* as libjwt takes them */
+    const char *kid;            /* "": for tokens that name no key we know */
+    const char *algorithm;      /* the one it is for, static */
+    const unsigned char *bytes; /* as libjwt takes them */
     size_t length;
 };
 
@@ -48,6 +49,7 @@ struct token_keys {
     int64_t leeway_s;
     size_t count;
     struct key list[KEYS_MAX];
+    struct jwks_file *file; /* further ones; NULL: none */
 };
 
 enum fault {
@@ -68,7 +70,7 @@ struct key_setting {
 
 #define COMPLAIN(...) (snprintf(why, size, __VA_ARGS__), ERR_INVALID)
 
-static unsigned char *copy_bytes(const void *bytes, size_t length)
+static const unsigned char *copy_bytes(const void *bytes, size_t length)
 {
     unsigned char *copy = malloc(length + 1);
     if (copy == NULL)
@@ -154,7 +156,9 @@ enum err token_keys_new(const struct config *config, struct token_keys **out, ch
         err = load_key(&settings[i], keys, why, size);
     if (err == ERR_OK && keys->count == KEYS_MAX && strcmp(keys->list[0].kid, keys->list[1].kid) == 0)
         err = COMPLAIN("two keys are told apart by JWT_KID and JWT_KID_2, which are the same");
-    if (err != ERR_OK || keys->count == 0)
+    if (err == ERR_OK && config->jwt_jwks_file != NULL && config->jwt_jwks_file[0] != '\0')
+        err = jwks_file_open(config->jwt_jwks_file, &keys->file, why, size);
+    if (err != ERR_OK || (keys->count == 0 && keys->file == NULL))
         token_keys_free(&keys);
     *out = keys;
     return err;
@@ -165,11 +169,13 @@ void token_keys_free(struct token_keys **keys)
     if (*keys == NULL)
         return;
     for (size_t i = 0; i < (*keys)->count; i++) {
-        struct key *key = &(*keys)->list[i];
-        if (key->bytes != NULL)
-            explicit_bzero(key->bytes, key->length);
-        free(key->bytes);
+        const struct key *key = &(*keys)->list[i];
+        unsigned char *bytes = (unsigned char *)(uintptr_t)key->bytes;
+        if (bytes != NULL)
+            explicit_bzero(bytes, key->length);
+        free(bytes);
     }
+    jwks_file_close(&(*keys)->file);
     free(*keys);
     *keys = NULL;
 }
@@ -201,31 +207,62 @@ static bool is_text(const cJSON *item, const char *text)
     return item != NULL && cJSON_IsString(item) && strcmp(item->valuestring, text) == 0;
 }
 
-/* The key a token names; the one without a name for all others. */
-static const struct key *find_key(const struct token_keys *keys, const cJSON *kid)
+/* How well a key fits a token: by its name; else one without a name, for all tokens that name none we know.
+ * Keys of a set may share a name when they are for different algorithms. */
+enum fit { FITS_NOT, IS_NAMELESS, IS_NAMELESS_ALGORITHM, IS_NAMED, IS_NAMED_ALGORITHM };
+
+static enum fit fit_of(const struct key *key, const cJSON *kid, const cJSON *algorithm)
 {
-    const struct key *nameless = NULL;
-    for (size_t i = 0; i < keys->count; i++) {
-        const struct key *key = &keys->list[i];
-        if (key->kid[0] == '\0')
-            nameless = key;
-        else if (is_text(kid, key->kid))
-            return key;
-    }
-    return nameless;
+    bool same = is_text(algorithm, key->algorithm);
+    if (key->kid[0] == '\0')
+        return same ? IS_NAMELESS_ALGORITHM : IS_NAMELESS;
+    if (!is_text(kid, key->kid))
+        return FITS_NOT;
+    return same ? IS_NAMED_ALGORITHM : IS_NAMED;
 }
 
-static enum fault check_header(const struct token_keys *keys, const cJSON *header, const struct key **key)
+/* The key that fits best, of equals the first. False: none does. */
+static bool find_key(const struct token_keys *keys, const struct jwks *set, const cJSON *header,
+                     struct key *found)
+{
+    const cJSON *kid = member(header, "kid"), *algorithm = member(header, "alg");
+    enum fit best = FITS_NOT;
+
+    for (size_t i = 0; i < keys->count + (set != NULL ? set->count : 0); i++) {
+        const struct jwks_key *other = i < keys->count ? NULL : &set->keys[i - keys->count];
+        struct key key = other == NULL ? keys->list[i]
+                                       : (struct key){other->kid, other->algorithm,
+                                                      (const unsigned char *)other->pem, other->length};
+        enum fit fit = fit_of(&key, kid, algorithm);
+        if (fit > best) {
+            best = fit;
+            *found = key;
+        }
+    }
+    return best != FITS_NOT;
+}
+
+static enum fault check_header(const struct token_keys *keys, const struct jwks *set, const cJSON *header,
+                               struct key *key)
 {
     const cJSON *kid = member(header, "kid");
     if (header == NULL || (kid != NULL && !cJSON_IsString(kid)))
         return TOKEN_MALFORMED;
     if (member(header, "crit") != NULL)
         return TOKEN_CRITICAL;
-    *key = find_key(keys, kid);
-    if (*key == NULL)
+    if (!find_key(keys, set, header, key))
         return TOKEN_UNKNOWN_KEY;
-    return is_text(member(header, "alg"), (*key)->algorithm) ? TOKEN_FINE : TOKEN_ALGORITHM;
+    return is_text(member(header, "alg"), key->algorithm) ? TOKEN_FINE : TOKEN_ALGORITHM;
+}
+
+static bool is_signed_by_eddsa(const char *text, const struct key *key)
+{
+    unsigned char signature[BASE64URL_DECODED(TOKEN_MAX)];
+    const char *dot = strrchr(text, '.');
+    size_t size = 0;
+    return base64url_decode(dot + 1, strlen(dot + 1), signature, &size) == ERR_OK &&
+           public_key_has_signed((const char *)key->bytes, key->length, text, (size_t)(dot - text), signature,
+                                 size);
 }
 
 static bool is_signed(const char *text, const struct key *key)
@@ -238,6 +275,8 @@ static bool is_signed(const char *text, const struct key *key)
     bool good = false;
 
     assert(key->bytes != NULL && key->length > 0); /* without a key the library verifies nothing */
+    if (strcmp(key->algorithm, "EdDSA") == 0)
+        return is_signed_by_eddsa(text, key);
     if (jwt_decode(&jwt, text, key->bytes, (int)key->length) != 0)
         return false;
     for (size_t i = 0; i < sizeof algorithms / sizeof algorithms[0]; i++)
@@ -375,11 +414,22 @@ static enum fault check_claims(const struct token_keys *keys, const cJSON *claim
 
 /* ---- the whole ----------------------------------------------------------------------------------- */
 
+/* Header and signature, with the keys as they are at this moment. */
+static enum fault judge_signature(const struct token_keys *keys, const char *text, const cJSON *header)
+{
+    const struct jwks *set = keys->file != NULL ? jwks_file_hold(keys->file) : NULL;
+    struct key key;
+    enum fault fault = check_header(keys, set, header, &key);
+    if (fault == TOKEN_FINE && !is_signed(text, &key))
+        fault = TOKEN_SIGNATURE;
+    if (set != NULL)
+        jwks_file_release(keys->file);
+    return fault;
+}
+
 static enum fault judge(const struct token_keys *keys, const char *text, int64_t now_s, struct token *token)
 {
     static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    const struct key *key = NULL;
-    enum fault fault = TOKEN_MALFORMED;
     size_t length = strnlen(text, TOKEN_MAX + 1);
 
     if (length > TOKEN_MAX)
@@ -396,9 +446,7 @@ static enum fault judge(const struct token_keys *keys, const char *text, int64_t
         return TOKEN_MALFORMED;
 
     cJSON *header = read_part(text, header_length), *claims = NULL;
-    fault = check_header(keys, header, &key);
-    if (fault == TOKEN_FINE && !is_signed(text, key))
-        fault = TOKEN_SIGNATURE;
+    enum fault fault = judge_signature(keys, text, header);
     if (fault == TOKEN_FINE && (claims = read_part(payload, payload_length)) == NULL)
         fault = TOKEN_MALFORMED;
     if (fault == TOKEN_FINE)

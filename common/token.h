@@ -3,8 +3,9 @@
  * notifier's messages alike. The only file that knows libjwt, which is asked for one thing: whether the
  * signature is that of the key. Everything else is checked by ourselves, strictly (TOKEN_FAULTS).
  *
- * Keys: HS256 with a shared secret (JWT_SECRET), RS256 or ES256 with a public key (JWT_PUBLIC_KEY_FILE); up
- * to two at a time, told apart by `kid`, so that one can replace the other while tokens of both are about. */
+ * Keys: HS256 with a shared secret (JWT_SECRET), RS256, ES256 or EdDSA with a public key
+ * (JWT_PUBLIC_KEY_FILE); up to two at a time, told apart by `kid`, so that one can replace the other while
+ * tokens of both are about. And a file of keys that changes by itself (JWT_JWKS_FILE, jwks_file.h). */
 #ifndef CARILLON_TOKEN_H
 #define CARILLON_TOKEN_H
 
@@ -37,7 +38,7 @@
     X(TOKEN_GROUPS, "has groups that are no list of ids of users")                                           \
     X(TOKEN_SCOPE, "has a \"scope\" that is no string")
 
-struct token_keys; /* opaque; never changed once made */
+struct token_keys; /* opaque; any thread may verify with them */
 
 struct token {
     struct grant grant;

@@ -3,7 +3,8 @@
  *   r   a token as it stands in a header or message, "Bearer " and all
  *   s   header, a newline, claims: both as JSON, signed here with the secret, as the issuer would
  *   p   the same, signed with the bytes of the public key as if it were a secret
- *   k   a file that should hold a public key */
+ *   k   a file that should hold a public key
+ *   j   one that should hold a key set */
 #include "fuzz/fuzz.h"
 
 #include <openssl/evp.h>
@@ -15,6 +16,7 @@
 #include "common/base64url.h"
 #include "common/event.h"
 #include "common/json.h"
+#include "common/jwks.h"
 #include "common/public_key.h"
 #include "common/strbuf.h"
 #include "common/token.h"
@@ -180,9 +182,27 @@ static void try_key(const char *pem, size_t length)
 {
     const char *algorithm = NULL, *why = NULL;
     if (public_key_algorithm(pem, length, &algorithm, &why) == ERR_OK)
-        CHECK(strcmp(algorithm, "RS256") == 0 || strcmp(algorithm, "ES256") == 0);
+        CHECK(strcmp(algorithm, "RS256") == 0 || strcmp(algorithm, "ES256") == 0 ||
+              strcmp(algorithm, "EdDSA") == 0);
     else
         CHECK(why != NULL && why[0] != '\0');
+}
+
+static void try_key_set(const char *text, size_t length)
+{
+    const char *algorithm = NULL, *why = NULL;
+    struct jwks *set = NULL;
+    if (jwks_parse(text, length, &set, &why) != ERR_OK) {
+        CHECK(set == NULL && why != NULL && why[0] != '\0');
+        return;
+    }
+    CHECK(fuzz_is_object(text, length) && set->count >= 1 && set->count <= JWKS_KEYS_MAX);
+    for (size_t i = 0; i < set->count; i++) {
+        const struct jwks_key *key = &set->keys[i];
+        CHECK(public_key_algorithm(key->pem, key->length, &algorithm, &why) == ERR_OK);
+        CHECK(algorithm == key->algorithm && key->kid != NULL);
+    }
+    jwks_free(&set);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -202,6 +222,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         break;
     case 'k':
         try_key((const char *)data + 1, size - 1);
+        break;
+    case 'j':
+        try_key_set((const char *)data + 1, size - 1);
         break;
     default: {
         char *text = fuzz_next(&input, '\0', NULL);

@@ -7,13 +7,14 @@
 #include <string.h>
 
 #include "common/config.h"
+#include "common/jwks_file.h"
 #include "common/log.h"
 #include "common/version.h"
 #include "ws-notifier/loop.h"
 
 static void print_help(void)
 {
-    puts("usage: ws-notifier [--help | --version]\n\n"
+    puts("usage: ws-notifier [--help | --version | --check-keys FILE]\n\n"
          "Reads the stream of task events from RabbitMQ and sends each to the browsers of its user.\n"
          "Settings are environment variables:\n");
     config_print_help(CONFIG_FOR_NOTIFIER);
@@ -35,6 +36,8 @@ int main(int argc, char **argv)
         puts("ws-notifier " CARILLON_VERSION);
         return EXIT_SUCCESS;
     }
+    if (argc == 3 && strcmp(argv[1], "--check-keys") == 0) /* would it do for JWT_JWKS_FILE? */
+        return jwks_file_report(argv[2]) ? EXIT_SUCCESS : EXIT_FAILURE;
     if (argc > 1) {
         fprintf(stderr, "ws-notifier: unknown argument %s (try --help)\n", argv[1]);
         return 2;
