@@ -49,13 +49,16 @@ NOTIFIER_OBJECTS := $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out ws-notifier/mai
 ARCHIVES         := $(BUILD)/libapi.a $(BUILD)/libnotifier.a $(BUILD)/libcommon.a
 UNIT_TESTS       := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 SOURCES          := $(wildcard common/*.[ch] common/*/*.[ch] fcgi-api/*.[ch] fcgi-api/*/*.[ch] ws-notifier/*.[ch] tests/unit/*.[ch] bench/*.[ch] \
-                      bench/peers/*/*.c fuzz/*.[ch])
+                      bench/peers/*/*.c fuzz/*.[ch] man/*.c)
 
 COMMON_LIBS   := $(shell pkg-config --libs libcjson librabbitmq libjwt libssl libcrypto libseccomp) -lm -lpthread
 API_LIBS      := $(shell pkg-config --libs fcgi libmariadb libcrypto)
 NOTIFIER_LIBS := $(shell pkg-config --libs libwebsockets libuv)
 
-.PHONY: all check asan tsan hardening lint fuzz fuzz-long fuzz-coverage fuzz-programs format format-check run test bench
+# Manual pages: man/NAME.SECTION.in with the version and, in carillon.env(5), the table of settings filled in.
+MANUAL := $(patsubst man/%.in,$(BUILD)/man/%,$(wildcard man/*.in))
+
+.PHONY: all man check asan tsan hardening lint fuzz fuzz-long fuzz-coverage fuzz-programs format format-check run test bench
 .PHONY: bench-programs install client-package clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -83,6 +86,16 @@ $(BUILD)/obj/%.o: %.c VERSION
 $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(ARCHIVES)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(ARCHIVES) -lcmocka $(API_LIBS) $(NOTIFIER_LIBS) $(COMMON_LIBS)
+
+man: $(MANUAL) ## the manual pages, into $(BUILD)/man
+$(BUILD)/man/%: man/%.in VERSION
+	@mkdir -p $(@D)
+	sed 's/@VERSION@/$(VERSION)/' $< >$@
+$(BUILD)/man/carillon.env.5: man/carillon.env.5.in VERSION $(BUILD)/man-settings
+	@mkdir -p $(@D)
+	sed 's/@VERSION@/$(VERSION)/' $< | $(BUILD)/man-settings >$@
+$(BUILD)/man-settings: $(BUILD)/obj/man/settings.o
+	$(CC) $(CFLAGS) $(PROGRAM_LDFLAGS) $(LDFLAGS) -o $@ $^
 
 # The notifier's rules without its network and with a clock that stands still, for tests/property.
 MODEL_SOURCES := tests/property/shim.c $(filter-out common/clock.c,$(wildcard common/*.c)) \
@@ -156,8 +169,9 @@ test: ## everything: unit, system, browser, Bruno and container tests
 bench: ## compare with what people would use instead
 	scripts/bench
 
-install: all ## programs into $(PREFIX)/bin, sql, nginx and scripts into $(PREFIX)/share/carillon, units for systemd
+install: all man ## programs into $(PREFIX)/bin, manual pages, sql, nginx and scripts into $(PREFIX)/share/carillon, units for systemd
 	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/bin $(BUILD)/fcgi-api $(BUILD)/ws-notifier
+	for page in $(MANUAL); do install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man$${page##*.} $$page || exit 1; done
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/carillon/sql sql/*.sql
 	find nginx client ops -type f -exec install -D -m 0644 {} $(DESTDIR)$(PREFIX)/share/carillon/{} \;
 	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/share/carillon/scripts scripts/backup scripts/restore scripts/migrate scripts/fetch-keys

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Runs a document's commands from top to bottom, so that what a reader copies works.
 
 Of its code blocks these count, by what stands behind the fence:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Documents that are followed by copy and paste: their commands, in a copy of the tree and on ports of their own."""
 
 import shutil
