@@ -85,6 +85,25 @@ char *event_format_body(enum event_type type, const struct cursor *cursor, uint3
     return body.text;
 }
 
+/* As emit_event() in sql/routines.sql makes it. */
+char *event_format_other(const struct event_new *event, const char *cursor, size_t *length)
+{
+    struct strbuf body = {0};
+
+    strbuf_printf(&body,
+                  "{\"type\":\"notification\",\"event\":\"%s\",\"cursor\":\"%s\",\"message\":", event->type,
+                  cursor);
+    if (event->message)
+        strbuf_add_json_string(&body, event->message, strlen(event->message));
+    else
+        strbuf_add_text(&body, "null");
+    strbuf_add_text(&body, ",\"data\":");
+    strbuf_add(&body, event->data ? event->data : "null", event->data ? event->data_length : strlen("null"));
+    strbuf_add(&body, "}", 1);
+    *length = body.length;
+    return body.text;
+}
+
 /* Where the epoch of a body's cursor is. */
 static bool find_epoch(const char *body, size_t length, size_t *at, size_t *size)
 {

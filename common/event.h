@@ -80,6 +80,15 @@ void event_format_id(const struct event_meta *meta, char id[EVENT_ID_SIZE]);
 char *event_format_body(enum event_type type, const struct cursor *cursor, uint32_t task_id, int64_t at_ms,
                         const char *task_json, size_t *length);
 
+/* The same for an event of another program, with its cursor as text; message (UTF-8) and data (a JSON object)
+ * may be NULL. */
+struct event_new {
+    uint32_t user_id;
+    const char *type, *message, *data;
+    size_t data_length;
+};
+char *event_format_other(const struct event_new *event, const char *cursor, size_t *length);
+
 /* A copy of a body, malloc()ed, of *length bytes: its cursor with this epoch. The journal keeps a body as it
  * was made, and the epoch of the data may be another one now (a backup was restored). A text that is no body
  * is copied as it is. */

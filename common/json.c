@@ -181,6 +181,52 @@ enum err json_parse_object(const char *text, size_t length, cJSON **object, cons
     return ERR_OK;
 }
 
+/* Behind the string that begins there. */
+static const char *skip_string(const char *at)
+{
+    for (at++; *at != '"'; at++)
+        if (*at == '\\')
+            at++;
+    return at + 1;
+}
+
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* Behind the value that begins there: at the comma or the bracket that ends it. */
+static const char *skip_value(const char *at)
+{
+    for (int depth = 0;;) {
+        if (depth == 0 && (*at == ',' || *at == '}'))
+            return at;
+        depth += *at == '{' || *at == '[';
+        depth -= *at == '}' || *at == ']';
+        at = *at == '"' ? skip_string(at) : at + 1;
+    }
+}
+
+/* No bounds are looked at: the text is a whole object. */
+const char *json_member_text(const char *text, size_t length, int index, size_t *size)
+{
+    const char *at = memchr(text, '{', length), *end;
+    for (;; index--) {
+        at = skip_string(strchr(at + 1, '"'));
+        at = strchr(at, ':') + 1;
+        end = skip_value(at);
+        if (index == 0)
+            break;
+        at = end;
+    }
+    while (is_space(*at))
+        at++;
+    while (is_space(end[-1]))
+        end--;
+    *size = (size_t)(end - at);
+    return at;
+}
+
 const char *json_kind(const cJSON *item)
 {
     if (cJSON_IsString(item))

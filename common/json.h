@@ -18,6 +18,10 @@
  * The caller frees *object with cJSON_Delete(). */
 MUST_CHECK enum err json_parse_object(const char *text, size_t length, cJSON **object, const char **why);
 
+/* The text of a value of an object that was parsed from text[0..length): its member number `index`, counted
+ * from 0, as it stands there. */
+const char *json_member_text(const char *text, size_t length, int index, size_t *size);
+
 /* What a value is, for people: "a string", "the number 3" is "a number". */
 const char *json_kind(const cJSON *item);
 

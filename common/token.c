@@ -379,6 +379,11 @@ static enum fault read_groups(const cJSON *groups, struct grant *grant)
     return TOKEN_FINE;
 }
 
+static bool is_word(const char *word, size_t length, const char *wanted)
+{
+    return length == strlen(wanted) && memcmp(word, wanted, length) == 0;
+}
+
 /* Words with single spaces between them (RFC 6749, section 3.3). */
 static enum fault read_scope(const cJSON *scope, struct token *token)
 {
@@ -388,8 +393,8 @@ static enum fault read_scope(const cJSON *scope, struct token *token)
         return TOKEN_SCOPE;
     for (const char *word = scope->valuestring; *word != '\0';) {
         size_t length = strcspn(word, " ");
-        if (length == strlen(TOKEN_ADMIN_SCOPE) && memcmp(word, TOKEN_ADMIN_SCOPE, length) == 0)
-            token->grant.everyone = true;
+        token->grant.everyone |= is_word(word, length, TOKEN_ADMIN_SCOPE);
+        token->writes_events |= is_word(word, length, TOKEN_EVENTS_SCOPE);
         word += length;
         word += strspn(word, " ");
     }

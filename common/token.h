@@ -17,8 +17,9 @@
 #include "common/err.h"
 #include "common/grant.h"
 
-#define TOKEN_MAX         6144 /* bytes; the header of a request may have 8192 */
-#define TOKEN_ADMIN_SCOPE "tasks:admin"
+#define TOKEN_MAX          6144 /* bytes; the header of a request may have 8192 */
+#define TOKEN_ADMIN_SCOPE  "tasks:admin"
+#define TOKEN_EVENTS_SCOPE "events:write"
 
 /* X(name, what is said about it, after "the token "). */
 #define TOKEN_FAULTS(X)                                                                                      \
@@ -42,6 +43,7 @@ struct token_keys; /* opaque; any thread may verify with them */
 
 struct token {
     struct grant grant;
+    bool writes_events;    /* may make events of other programs, of any user */
     int64_t valid_until_s; /* `exp` and the leeway: from this second of the wall clock on it is void */
 };
 

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What a user missed, over HTTP: for clients without a WebSocket, and for a look with curl. */
+/* What a user missed, over HTTP: for clients without a WebSocket, and for a look with curl; and events of
+ * other programs. */
+#include <stdlib.h>
 #include <string.h>
 
+#include "fcgi-api/api/event_input.h"
 #include "fcgi-api/api/handlers.h"
+#include "fcgi-api/api/write.h"
 #include "fcgi-api/http/page.h"
 #include "fcgi-api/http/problem.h"
 
@@ -58,4 +62,30 @@ void handle_event_list(struct app *app, struct request *request, struct response
     cursor_format(&last, position);
     if (page_end(&page, response, request, position) || response->status == 304)
         response_header(response, "Event-Cursor", cursor);
+}
+
+void handle_event_create(struct app *app, struct request *request, struct response *response)
+{
+    struct event_new event;
+    struct store_idempotency idempotency;
+    struct store_answer answer;
+    struct store_origin origin = write_origin(request);
+
+    event_input_read(request, &event);
+    if (request->errors.count > 0) {
+        problem_answer_fields(response, request);
+        return;
+    }
+    if (!write_read_key(request, &idempotency, &origin, response) ||
+        !write_list_allows(app, request, response, handle_event_list))
+        return;
+    enum err err = store_event_emit(app->store, &event, &origin, &answer);
+    if (err == ERR_OK) {
+        response->status = 201;
+        strbuf_add_text(&response->body, answer.body);
+        write_note_repeated(response, &answer);
+    } else {
+        answer_failure(response, request, err);
+    }
+    free(answer.body);
 }

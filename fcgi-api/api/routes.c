@@ -15,6 +15,8 @@ static const struct route routes[] = {
     {METHOD_PATCH, "/users/{id}", handle_user_update,
      NEEDS_IDENTITY | NEEDS_ADMIN | NEEDS_USER_ID | NEEDS_JSON},
     {METHOD_GET, "/users/{id}/events", handle_event_list, NEEDS_IDENTITY | NEEDS_USER_ID | TAKES_QUERY},
+    {METHOD_POST, "/users/{id}/events", handle_event_create,
+     NEEDS_IDENTITY | NEEDS_USER_ID | NEEDS_EVENTS_SCOPE | NEEDS_JSON},
     {METHOD_GET, "/healthz", handle_alive, IGNORES_QUERY},
     {METHOD_GET, "/readyz", handle_ready, IGNORES_QUERY},
     {METHOD_GET, "/metrics", handle_metrics, IGNORES_QUERY},

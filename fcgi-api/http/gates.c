@@ -180,7 +180,7 @@ static bool has_identity(const struct http_service *service, struct request *req
 
     if (!(request->route->needs & NEEDS_IDENTITY))
         return true;
-    request->identity = (struct identity){.grant = GRANT_EVERYONE};
+    request->identity = (struct identity){.grant = GRANT_EVERYONE, .writes_events = true};
     if (service->token_keys == NULL)
         return true;
     if (text == NULL ||
@@ -188,17 +188,25 @@ static bool has_identity(const struct http_service *service, struct request *req
         refuse_identity(request, response, why);
         return false;
     }
-    request->identity = (struct identity){token.grant.user_id, token.grant};
+    request->identity =
+        (struct identity){token.grant.user_id, token.grant, token.writes_events || token.grant.everyone};
     return true;
 }
 
 static bool has_rights(const struct http_service *service, struct request *request, struct response *response)
 {
+    unsigned needs = request->route->needs;
     (void)service;
-    if (!(request->route->needs & NEEDS_ADMIN) || request->identity.grant.everyone)
-        return true;
-    problem_answer_admins_only(response, request);
-    return false;
+    if (needs & NEEDS_ADMIN && !request->identity.grant.everyone) {
+        problem_answer_admins_only(response, request);
+        return false;
+    }
+    if (needs & NEEDS_EVENTS_SCOPE && !request->identity.writes_events) {
+        problem_answer(response, request, PROBLEM_FORBIDDEN,
+                       "The token's scope must have " TOKEN_EVENTS_SCOPE " (or " TOKEN_ADMIN_SCOPE ").");
+        return false;
+    }
+    return true;
 }
 
 /* Reads the id in the path: what cannot be one is an id nobody has. Who names another user is told off
@@ -217,7 +225,8 @@ static bool has_target(const struct http_service *service, struct request *reque
         return false;
     }
     request->target_id = (uint32_t)id;
-    if (!(needs & NEEDS_USER_ID) || grant_covers(&request->identity.grant, request->target_id))
+    if (!(needs & NEEDS_USER_ID) || needs & NEEDS_EVENTS_SCOPE ||
+        grant_covers(&request->identity.grant, request->target_id))
         return true;
     problem_answer_forbidden(response, request);
     return false;

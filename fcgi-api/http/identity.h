@@ -11,6 +11,7 @@
 struct identity {
     uint32_t owner_id; /* whose Idempotency-Keys these are; 0 while open */
     struct grant grant;
+    bool writes_events; /* may make events of other programs, of any user */
 };
 
 #endif

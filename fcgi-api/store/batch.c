@@ -91,6 +91,19 @@ static void add_id(struct strbuf *ids, uint32_t id)
     strbuf_printf(ids, "%s%u", ids->length > 0 ? ", " : "(", id);
 }
 
+/* The user of a change that names one; 0: it names a task. */
+static uint32_t named_user(const struct change *change)
+{
+    switch (change->kind) {
+    case CHANGE_CREATE:
+        return change->asked->user_id;
+    case CHANGE_EMIT:
+        return change->emitted->user_id;
+    default:
+        return 0;
+    }
+}
+
 /* Makes "(1, 2, 3)" of the tasks that are to be changed, or of the users of the rows that have been read and
  * of new tasks. False: there are none. */
 static bool add_ids(const struct batch *batch, bool of_users, struct strbuf *ids)
@@ -99,9 +112,9 @@ static bool add_ids(const struct batch *batch, bool of_users, struct strbuf *ids
     for (size_t i = 0; of_users && batch->patient && i < batch->row_count; i++)
         add_id(ids, batch->rows[i].task.user_id);
     for (size_t i = 0; i < batch->count; i++) {
-        const struct change *change = batch->changes[i];
-        if ((change->kind == CHANGE_CREATE) == of_users)
-            add_id(ids, of_users ? change->asked->user_id : change->task_id);
+        uint32_t user_id = named_user(batch->changes[i]);
+        if ((user_id != 0) == of_users)
+            add_id(ids, of_users ? user_id : batch->changes[i]->task_id);
     }
     if (ids->length == 0)
         return false;
@@ -228,6 +241,15 @@ static enum err make_task(struct batch *batch, struct change *change)
     return ERR_OK;
 }
 
+static enum err make_event(struct batch *batch, struct change *change)
+{
+    struct batch_user *user = find_user(batch, change->emitted->user_id);
+    if (!user)
+        return batch->patient ? ERR_NOT_FOUND : ERR_AGAIN;
+    number_event(batch, user, change);
+    return ERR_OK;
+}
+
 static enum err change_row(struct batch *batch, struct change *change)
 {
     struct batch_row *row = find_row(batch, change->task_id);
@@ -242,6 +264,18 @@ static enum err change_row(struct batch *batch, struct change *change)
     row->state = change->patch ? ROW_CHANGED : ROW_DELETED;
     change->answer->task = row->task;
     return ERR_OK;
+}
+
+static enum err make_change(struct batch *batch, struct change *change)
+{
+    switch (change->kind) {
+    case CHANGE_CREATE:
+        return make_task(batch, change);
+    case CHANGE_EMIT:
+        return make_event(batch, change);
+    default:
+        return change_row(batch, change);
+    }
 }
 
 /* A twin of an earlier change waits for that one's end. */
@@ -263,8 +297,7 @@ static enum err make_changes(struct batch *batch)
         if (change->err == ERR_OK && has_twin(batch, i))
             change->err = ERR_AGAIN;
         if (change->err == ERR_OK)
-            change->err =
-                change->kind == CHANGE_CREATE ? make_task(batch, change) : change_row(batch, change);
+            change->err = make_change(batch, change);
         any |= change->err == ERR_OK;
     }
     batch->refused = !any;
@@ -328,16 +361,28 @@ static enum err insert_tasks(struct store *store, struct batch *batch)
     return store_query(store, &batch->sql, &ids, 1, batch);
 }
 
+/* The task, or where its event is. */
+static void add_answer(struct change *change)
+{
+    char cursor[CURSOR_TEXT_SIZE];
+    if (change->kind != CHANGE_EMIT) {
+        task_json_add(&change->body, &change->answer->task);
+        return;
+    }
+    cursor_format(&change->at, cursor);
+    strbuf_printf(&change->body, "{\"cursor\":\"%s\"}", cursor);
+}
+
 static void make_events(struct batch *batch)
 {
     for (size_t i = 0; i < batch->count; i++) {
         struct change *change = batch->changes[i];
         if (change->err != ERR_OK)
             continue;
-        task_json_add(&change->body, &change->answer->task);
-        store_make_event(&change->event,
-                         &(struct store_new_event){change->type, &change->answer->task, change->body.text,
-                                                   &change->at, change->now_ms, change->origin});
+        add_answer(change);
+        store_make_event(&change->event, &(struct store_new_event){
+                                             change->type, &change->answer->task, change->body.text,
+                                             change->emitted, &change->at, change->now_ms, change->origin});
         if (change->kind == CHANGE_DELETE)
             strbuf_clear(&change->body);
     }

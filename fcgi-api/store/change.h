@@ -9,12 +9,13 @@
 #include "common/strbuf.h"
 #include "fcgi-api/store/store.h"
 
-enum change_kind { CHANGE_CREATE, CHANGE_UPDATE, CHANGE_DELETE };
+enum change_kind { CHANGE_CREATE, CHANGE_UPDATE, CHANGE_DELETE, CHANGE_EMIT };
 
 struct change {
     enum change_kind kind;
     const struct store_origin *origin;
     const struct task_new *asked;            /* create */
+    const struct event_new *emitted;         /* emit: an event of another program, and nothing else */
     uint32_t task_id;                        /* update, delete */
     const struct task_patch *patch;          /* update */
     const struct store_condition *condition; /* update, delete; NULL: none */
@@ -23,7 +24,7 @@ struct change {
     /* what comes of it */
     enum err err;
     struct store_answer *answer;
-    struct strbuf body; /* the task's JSON; empty for a delete */
+    struct strbuf body; /* the answer's JSON; empty for a delete */
     enum event_type type;
     struct cursor at; /* the event's epoch and number */
     int64_t now_ms;   /* when it was made */

@@ -12,18 +12,27 @@
 void store_make_event(struct outbox_event *made, const struct store_new_event *event)
 {
     struct event_meta *meta = &made->meta;
+    const struct event_new *emitted = event->emitted;
+    char cursor[CURSOR_TEXT_SIZE];
 
     free(made->payload);
     *made = (struct outbox_event){
-        .meta = {.user_id = event->task->user_id, .seq = event->at->seq, .created_at_ms = event->now_ms},
+        .meta = {.user_id = emitted ? emitted->user_id : event->task->user_id,
+                 .seq = event->at->seq,
+                 .created_at_ms = event->now_ms},
         .queued_at_ms = event->now_ms,
     };
     snprintf(meta->epoch, sizeof meta->epoch, "%s", event->at->epoch);
-    snprintf(meta->type, sizeof meta->type, "%s", event_type_key(event->type));
+    snprintf(meta->type, sizeof meta->type, "%s", emitted ? emitted->type : event_type_key(event->type));
     snprintf(meta->request_id, sizeof meta->request_id, "%s", event->origin->request_id);
     snprintf(meta->traceparent, sizeof meta->traceparent, "%s", event->origin->traceparent);
-    made->payload = event_format_body(event->type, event->at, event->task->id, event->now_ms,
-                                      event->task_json, &made->length);
+    if (emitted) {
+        cursor_format(event->at, cursor);
+        made->payload = event_format_other(emitted, cursor, &made->length);
+    } else {
+        made->payload = event_format_body(event->type, event->at, event->task->id, event->now_ms,
+                                          event->task_json, &made->length);
+    }
 }
 
 /* ---- reading ------------------------------------------------------------------------------------- */

@@ -292,7 +292,7 @@ MUST_CHECK enum err store_remember_answer(struct store *store, const struct chan
         of_string((change)->body.length > 0 ? (change)->body.text : "", (change)->body.length)
 static inline uint64_t store_status_of(enum change_kind kind)
 {
-    return kind == CHANGE_CREATE ? 201 : kind == CHANGE_UPDATE ? 200 : 204;
+    return kind == CHANGE_CREATE || kind == CHANGE_EMIT ? 201 : kind == CHANGE_UPDATE ? 200 : 204;
 }
 
 /* What a write, in its transaction, says of its event. */
@@ -300,7 +300,8 @@ struct store_new_event {
     enum event_type type;
     const struct task *task;
     const char *task_json;
-    const struct cursor *at; /* epoch and number */
+    const struct event_new *emitted; /* instead of those three; NULL: it is of a task */
+    const struct cursor *at;         /* epoch and number */
     int64_t now_ms;
     const struct store_origin *origin;
 };

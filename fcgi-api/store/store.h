@@ -81,7 +81,7 @@ struct store_idempotency {
 struct store_answer {
     bool repeated;    /* answered from the remembered one: nothing was changed, no event */
     struct task task; /* when repeated only its id and version (as first answered) are set */
-    char *body;       /* the task's JSON text, to free(); NULL after a DELETE, or a failure */
+    char *body;       /* the answer's JSON text, to free(); NULL after a DELETE, or a failure */
 };
 
 /* Each write: ERR_MISMATCH: the key was used for another request. */
@@ -111,6 +111,11 @@ MUST_CHECK enum err store_task_update(struct store *store, uint32_t id, const st
 MUST_CHECK enum err store_task_delete(struct store *store, uint32_t id,
                                       const struct store_condition *condition,
                                       const struct store_origin *origin, struct store_answer *answer);
+
+/* An event of another program, and nothing else; answer->body is {"cursor":"..."}. Its type, message and data
+ * must be such as it may have (event_input.h). ERR_NOT_FOUND: no such user. */
+MUST_CHECK enum err store_event_emit(struct store *store, const struct event_new *event,
+                                     const struct store_origin *origin, struct store_answer *answer);
 
 struct store_task_filter {
     uint32_t user_id; /* 0: everyone's */

@@ -85,3 +85,12 @@ enum err store_task_delete(struct store *store, uint32_t id, const struct store_
         .kind = CHANGE_DELETE, .task_id = id, .condition = condition, .origin = origin, .answer = answer};
     return commit(store, &change);
 }
+
+/* ---- events of other programs -------------------------------------------------------------------- */
+
+enum err store_event_emit(struct store *store, const struct event_new *event,
+                          const struct store_origin *origin, struct store_answer *answer)
+{
+    struct change change = {.kind = CHANGE_EMIT, .emitted = event, .origin = origin, .answer = answer};
+    return commit(store, &change);
+}

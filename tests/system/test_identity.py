@@ -91,6 +91,7 @@ def say(message, with_header):
 
 
 NEW = {"user_id": "USER", "content": "a"}
+EVENT = {"event": "invoice.paid", "data": {"a": 1}}
 
 # What is asked          how                                                  bad  own  of a group  of another  admin
 TABLE = {
@@ -106,6 +107,7 @@ TABLE = {
     "PATCH /users/{id}": (call("PATCH", "/users/{user}", {"name": "a"}), 401, 403, 403, 403, 200),
     "GET /users/{id}": (call("GET", "/users/{user}"), 401, 200, 200, 403, 200),
     "GET /users/{id}/events": (call("GET", "/users/{user}/events"), 401, 200, 200, 403, 200),
+    "POST /users/{id}/events": (call("POST", "/users/{user}/events", EVENT), 401, 403, 403, 403, 201),
     "GET /events?user_id": (listen_by_http, 401, 200, 200, 403, 200),
     "subscribe": (say({"type": "subscribe"}, False), 4401, "subscribe", "subscribe", 4403, "subscribe"),
     "subscribe since": (say({"type": "subscribe", "since": None}, False), 4401, "subscribe", "subscribe", 4403, "subscribe"),
@@ -146,6 +148,24 @@ def test_who_may_do_what(world):
             if answer != expected:
                 wrong.append(f"{name} with {what}: {answer}, not {expected}")
     assert not wrong, "\n".join(wrong)
+
+
+def test_who_writes_events_may_do_nothing_else(world):
+    """The scope events:write: events of any user, and beside them what the user of its `sub` may do."""
+    issuer, wrong = world.stack.issuer, []
+    for name, (ask, _, own, _, of_another, _) in TABLE.items():
+        if name == "POST /users/{id}/events":
+            own = of_another = 201
+        for user, expected in ((world.other, of_another), (world.user, own)):
+            if name == "DELETE /tasks/{id}":
+                world.new_task()
+            answer = ask(world, issuer.token(user, scope="openid events:write"))
+            if answer != expected:
+                wrong.append(f"{name} with events:write: {answer}, not {expected}")
+    assert not wrong, "\n".join(wrong)
+    refused = world.stack.client().post(f"/users/{world.user}/events", EVENT, headers=bearer(issuer.token(world.user)))
+    assert_problem(refused, 403, "forbidden")
+    assert "events:write" in refused.json()["detail"]
 
 
 def test_the_table_names_every_route():

@@ -24,6 +24,30 @@ static void test_body_is_the_frame(void **state)
     free(body);
 }
 
+/* The same bytes as emit_event() in sql/routines.sql makes. */
+static void test_body_of_another_program(void **state)
+{
+    (void)state;
+    struct event_new event = {.user_id = 1,
+                              .type = "invoice.paid",
+                              .message = "a \"b\"\n",
+                              .data = "{\"c\": 1}, rest",
+                              .data_length = 8};
+    size_t length = 0;
+    char *body = event_format_other(&event, "k3f9a1c2:42", &length);
+    assert_string_equal(body,
+                        "{\"type\":\"notification\",\"event\":\"invoice.paid\",\"cursor\":\"k3f9a1c2:42\","
+                        "\"message\":\"a \\\"b\\\"\\n\",\"data\":{\"c\": 1}}");
+    assert_int_equal(length, strlen(body));
+    free(body);
+    event = (struct event_new){.user_id = 1, .type = "a.b"};
+    body = event_format_other(&event, "k3f9a1c2:43", &length);
+    assert_string_equal(body, "{\"type\":\"notification\",\"event\":\"a.b\",\"cursor\":\"k3f9a1c2:43\","
+                              "\"message\":null,\"data\":null}");
+    assert_int_equal(length, strlen(body));
+    free(body);
+}
+
 static void test_types_have_keys(void **state)
 {
     (void)state;
@@ -146,6 +170,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_body_is_the_frame),
+        cmocka_unit_test(test_body_of_another_program),
         cmocka_unit_test(test_types_have_keys),
         cmocka_unit_test(test_types_of_others),
         cmocka_unit_test(test_id),

@@ -28,6 +28,29 @@ static const char *refusal(const char *text, size_t length)
 #define ACCEPTS(text)      assert_null(refusal(text, sizeof(text) - 1))
 #define REFUSES(text, why) assert_string_equal(refusal(text, sizeof(text) - 1), why)
 
+static void check_member(const char *text, int index, const char *wanted)
+{
+    size_t size = 0;
+    const char *found = json_member_text(text, strlen(text), index, &size);
+    assert_int_equal(size, strlen(wanted));
+    assert_memory_equal(found, wanted, size);
+}
+
+/* As it stands there, and by its place: a key may be written in other ways. */
+static void test_member_text(void **state)
+{
+    static const char text[] =
+        " { \"a\" : 1.50 ,\"d\\u0061ta\":\t{\"x\":\"},\\\"]{\", \"y\":[1 ,{}]} , \"e\":\"a,b\"\n, "
+        "\"f\":[[],{\"g\":[]}]\n}";
+    (void)state;
+    check_member(text, 0, "1.50");
+    check_member(text, 1, "{\"x\":\"},\\\"]{\", \"y\":[1 ,{}]}");
+    check_member(text, 2, "\"a,b\"");
+    check_member(text, 3, "[[],{\"g\":[]}]");
+    check_member("{\"\":{}}", 0, "{}");
+    check_member("{\"a\\\"}\":null}", 0, "null");
+}
+
 static void test_accepts(void **state)
 {
     (void)state;
@@ -172,6 +195,7 @@ static void test_faults(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_member_text),   cmocka_unit_test(test_refuses),
         cmocka_unit_test(test_accepts),       cmocka_unit_test(test_refuses),
         cmocka_unit_test(test_faults),        cmocka_unit_test(test_refuses_depth_and_width),
         cmocka_unit_test(test_whole_numbers),

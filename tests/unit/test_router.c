@@ -20,6 +20,7 @@ static void test_finds(void **state)
     assert_ptr_equal(find(METHOD_PATCH, "/tasks/1")->handle, handle_task_update);
     assert_ptr_equal(find(METHOD_HEAD, "/tasks/1")->handle, handle_task_get);
     assert_ptr_equal(find(METHOD_GET, "/users/7/events")->handle, handle_event_list);
+    assert_ptr_equal(find(METHOD_POST, "/users/7/events")->handle, handle_event_create);
     assert_ptr_equal(find(METHOD_GET, "/metrics")->handle, handle_metrics);
 }
 

@@ -134,6 +134,10 @@ static void test_scope(void **state)
         is_good(hs256(HS256, claims));
         assert_int_equal(token.grant.everyone, cases[i].admin);
     }
+    is_good(hs256(HS256, "{\"sub\":\"7\",\"exp\":1700000100,\"scope\":\"openid events:write\"}"));
+    assert_true(token.writes_events && !token.grant.everyone);
+    is_good(hs256(HS256, "{\"sub\":\"7\",\"exp\":1700000100,\"scope\":\"events:writer tasks:admin\"}"));
+    assert_true(!token.writes_events && token.grant.everyone);
     claims_are_bad("{\"sub\":\"7\",\"exp\":1700000100,\"scope\":[\"tasks:admin\"]}",
                    "has a \"scope\" that is no string");
 }
