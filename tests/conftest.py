@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lib import issuer
+from lib import contract, issuer
 from lib.stack import Stack
 
 LOGGED = ("fcgi-api", "ws-notifier", "nginx", "rabbitmq", "mariadb")
@@ -125,7 +125,7 @@ def pair():
 
 @pytest.fixture
 def http(stack):
-    return stack.client()
+    return stack.client(judge=contract.calls().judge)
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ def sockets(stack):
     opened = []
 
     def open_one(url=None, **more):
-        opened.append(stack.socket(url, **more))
+        opened.append(stack.socket(url, judge=contract.frames().judge, **more))
         return opened[-1]
 
     yield open_one

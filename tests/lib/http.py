@@ -29,12 +29,12 @@ class Response:
 
 class Http:
     """A client of one base address. Each call opens its own connection unless `keep` is set. For https, `trust`
-    is the file of the CA; the server's name is verified."""
+    is the file of the CA; the server's name is verified. judge(method, path, response) sees each answer."""
 
-    def __init__(self, base, keep=False, timeout=15, trust=None):
+    def __init__(self, base, keep=False, timeout=15, trust=None, judge=None):
         parts = urllib.parse.urlsplit(base)
         self.host, self.port, self.base = parts.hostname, parts.port or 80, base.rstrip("/")
-        self.timeout = timeout
+        self.timeout, self.judge = timeout, judge
         self._tls = ssl.create_default_context(cafile=trust) if parts.scheme == "https" else None
         self._kept = self._connection() if keep else None
 
@@ -53,13 +53,16 @@ class Http:
         try:
             connection.request(method, path, body=data, headers=headers or {})
             answer = connection.getresponse()
-            return Response(answer.status, answer.headers, answer.read(), answer.version)
+            response = Response(answer.status, answer.headers, answer.read(), answer.version)
         except Exception:
             connection.close()
             raise
         finally:
             if connection is not self._kept:
                 connection.close()
+        if self.judge:
+            self.judge(method, path, response)
+        return response
 
     def get(self, path, **more):
         return self.call("GET", path, **more)

@@ -51,7 +51,9 @@ class Closed(AssertionError):
 class WebSocket:
     """Reads all the time; recv() hands out frames in order. `texts` holds every frame seen so far."""
 
-    def __init__(self, url, headers=None, **options):
+    def __init__(self, url, headers=None, judge=None, **options):
+        """judge(text) sees each frame when it is received."""
+        self.judge = judge
         self._loop = shared_loop()
         self._queue = queue.Queue()
         self.texts = []
@@ -93,6 +95,8 @@ class WebSocket:
         if frame is None:
             self._queue.put(None)
             raise Closed(self._socket.close_code, self._socket.close_reason)
+        if self.judge:
+            self.judge(frame)
         return frame
 
     def recv(self, timeout=10):

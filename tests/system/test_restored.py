@@ -41,7 +41,8 @@ def test_what_is_kept_speaks_of_the_epoch_of_now(stack, http, user, sockets):
     """The texts of a restored journal and outbox are of the epoch before; the cursors they carry to readers are not."""
     socket = sockets()
     socket.subscribe(user, since=None)
-    body = '{"type":"notification","event":"task.updated","cursor":"before1:1","message":"kept","task":{"id":1}}'
+    task = '{"id":1,"user_id":1,"status":0,"content":"kept","createdAt":"2024-01-02T17:00:00.000Z","completedAt":null}'
+    body = f'{{"type":"notification","event":"task.updated","cursor":"before1:1","message":"kept","task":{task}}}'
     stack.sql(
         f"UPDATE users SET event_seq = 1 WHERE id = {user};"
         "INSERT INTO events (user_id, seq, type, task_id, payload, created_at)"
