@@ -169,16 +169,28 @@ test: ## everything: unit, system, browser, Bruno and container tests
 bench: ## compare with what people would use instead
 	scripts/bench
 
+# The sources name what is installed by /usr/local.
+SHARE         = $(DESTDIR)$(PREFIX)/share/carillon
+UNITS         = $(DESTDIR)$(UNITDIR)
+UNITDIR      ?= $(PREFIX)/lib/systemd/system
+INSTALLED    := accounts backup fetch-keys migrate nginx-config restore setup
+INSTALLED_LIB := accounts backup clients common grants nginx secrets sql_session supervisor
 install: all man ## programs into $(PREFIX)/bin, manual pages, sql, nginx and scripts into $(PREFIX)/share/carillon, units for systemd
 	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/bin $(BUILD)/fcgi-api $(BUILD)/ws-notifier
 	for page in $(MANUAL); do install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man$${page##*.} $$page || exit 1; done
-	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/carillon/sql sql/*.sql
-	find nginx client ops -type f -exec install -D -m 0644 {} $(DESTDIR)$(PREFIX)/share/carillon/{} \;
-	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/share/carillon/scripts scripts/backup scripts/restore scripts/migrate scripts/fetch-keys
-	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/carillon/scripts/lib $(patsubst %,scripts/lib/%.sh,common clients backup supervisor sql_session grants)
-	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/share/carillon/scripts/parts/watch scripts/parts/watch/start
-	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system systemd/*.service systemd/*.socket systemd/*.timer
-	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system/carillon-.service.d systemd/carillon-.service.d/*.conf
+	install -D -m 0644 -t $(SHARE)/sql sql/*.sql
+	install -D -m 0644 -t $(SHARE)/sql/demo sql/demo/*.sql
+	find nginx client ops -type f -exec install -D -m 0644 {} $(SHARE)/{} \;
+	chmod 0755 $(SHARE)/nginx/deploy-certificate $(SHARE)/nginx/listen-tls
+	install -D -m 0755 -t $(SHARE)/scripts $(INSTALLED:%=scripts/%)
+	install -D -m 0644 -t $(SHARE)/scripts/lib $(INSTALLED_LIB:%=scripts/lib/%.sh)
+	install -D -m 0755 -t $(SHARE)/scripts/lib scripts/lib/undo
+	install -D -m 0755 -t $(SHARE)/scripts/parts/watch scripts/parts/watch/start
+	install -d -m 0755 $(DESTDIR)$(PREFIX)/sbin
+	ln -sf ../share/carillon/scripts/setup $(DESTDIR)$(PREFIX)/sbin/carillon-setup
+	install -D -m 0644 -t $(UNITS) systemd/*.service systemd/*.socket systemd/*.timer
+	install -D -m 0644 -t $(UNITS)/carillon-.service.d systemd/carillon-.service.d/*.conf
+	[ $(PREFIX) = /usr/local ] || sed -i 's|/usr/local/|$(PREFIX)/|g' $(UNITS)/carillon-*.service $(SHARE)/scripts/nginx-config $(SHARE)/nginx/deploy-certificate
 
 client-package: ## the package carillon-client (client/) as a tarball in $(BUILD)
 	@mkdir -p $(BUILD)

@@ -22,8 +22,9 @@ nginx_configure() {
     service_make nginx nginx "NGINX_CONFIG=$target/nginx.conf" "PORT=$PORT"
 }
 
-# Fills the variables into a template; everything else that starts with a dollar is left alone.
-nginx_render() { envsubst "$NGINX_VARIABLES" <"$1" >"$2"; }
+# Fills the variables into a template; everything else that starts with a dollar is left alone. What is included lies in conf.d
+# beside nginx.conf, or in NGINX_FOLDER.
+nginx_render() { envsubst "$NGINX_VARIABLES" <"$1" | sed "s|include conf\.d/|include ${NGINX_FOLDER:-conf.d}/|" >"$2"; }
 
 # What lies in the http block, into a folder that is called conf.d.
 nginx_render_all() {

@@ -41,7 +41,7 @@ debian_sources() {
 
 # What git knows of the tree, as it lies here: what a newcomer has.
 platform_copy() {
-    rm -rf "${TREE:?}$COPY"
+    rm -rf "${TREE?}${COPY:?}"
     mkdir -p "$TREE$COPY"
     (cd "$ROOT" && git -c safe.directory='*' ls-files -z --cached --others --exclude-standard --deduplicate |
         while IFS= read -r -d '' file; do [ ! -e "$file" ] || printf '%s\0' "$file"; done |

@@ -8,6 +8,9 @@
 #   sock/      unix sockets                 mariadb/, rabbitmq/   the data
 #   tls/       with --tls: the CA and the certificate, keys with mode 0600
 
+# shellcheck source=scripts/lib/secrets.sh
+. "$ROOT/scripts/lib/secrets.sh"
+
 STACK_PORTS=(PORT API_PORT CLIENT_PORT WS_PORT ADMINER_PORT MANAGEMENT_PORT
     AMQP_PORT NOTIFIER_PORT DB_PORT EPMD_PORT DIST_PORT)
 SOCKET_PATH_MAX=107
@@ -84,12 +87,3 @@ stack_load() {
     # shellcheck disable=SC1091 # made by stack_save
     . "$RUN_DIR/ports.env"
 }
-
-# The path of a secret's file, made at first use.
-secret_file() {
-    local file=$SECRET_DIR/$1
-    [ -s "$file" ] || (umask 077 && random_password >"$file.new" && mv "$file.new" "$file")
-    printf '%s' "$file"
-}
-
-secret() { cat "$(secret_file "$1")"; }

@@ -168,7 +168,8 @@ def test_what_is_installed_can_be_read_by_everybody(tmp_path, umask):
     modes = {str(path.relative_to(tmp_path / "to")): path.stat().st_mode & 0o777 for path in (tmp_path / "to").rglob("*")}
     assert "usr/local/share/carillon/nginx/client/index.html" in modes
     for path, mode in modes.items():
-        whole = (tmp_path / "to" / path).is_dir() or "/bin/" in path or path.endswith(("/backup", "/restore", "/migrate", "/watch/start"))
+        commands = ("/accounts", "/backup", "/fetch-keys", "/migrate", "/nginx-config", "/restore", "/setup", "/undo", "/watch/start", "/deploy-certificate", "/listen-tls")
+        whole = (tmp_path / "to" / path).is_dir() or "/bin/" in path or "/sbin/" in path or path.endswith(commands)
         assert mode == (0o755 if whole else 0o644), f"{path} has mode {mode:o}"
 
 
