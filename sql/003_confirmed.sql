@@ -22,5 +22,6 @@ CREATE TABLE confirmed (
     lived_ms     BIGINT UNSIGNED NOT NULL COMMENT 'broker.lived_ms of that moment',
     confirmed_at DATETIME(3)     NOT NULL DEFAULT CURRENT_TIMESTAMP(3) COMMENT 'for people; programs go by lived_ms',
     PRIMARY KEY (id),
-    KEY confirmed_by_life (lived_ms)
+    KEY confirmed_by_life (lived_ms),
+    CONSTRAINT confirmed_is_a_run CHECK (last_seq BETWEEN first_seq AND first_seq + 9999)
 ) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin;

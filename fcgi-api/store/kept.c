@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What may have to be published again: events that the broker has confirmed within the last moments, and the
  * way back into the outbox for them or for the whole journal. The publisher's side of the store. */
+#include <stdlib.h>
+
 #include "common/clock.h"
 #include "fcgi-api/store/internal.h"
 
@@ -53,59 +55,80 @@ enum err store_broker_lives_on(struct store *store, uint64_t life, uint64_t *liv
 
 /* ---- what was kept goes back --------------------------------------------------------------------- */
 
+/* A row of the outbox, as the statement takes it. */
+struct back_row {
+    uint64_t user_id, seq, at_ms;
+};
+
 struct back_call {
     struct outbox_refill *refill;
     int limit;
     uint64_t upto_id; /* of this piece */
     struct outbox_key upto;
     uint64_t rows;
+    struct back_row *kept; /* of this piece */
+    size_t count, room;
 };
 
-/* As many rows as hold about `limit` events; one alone always goes. */
+static void take_run(struct back_call *call, uint64_t user_id, uint64_t first_seq, uint64_t size)
+{
+    uint64_t at_ms = (uint64_t)clock_wall_ms();
+    if (call->count + size > call->room) {
+        call->room = call->count + size + (size_t)call->limit;
+        call->kept = realloc(call->kept, call->room * sizeof *call->kept);
+        if (!call->kept)
+            abort();
+    }
+    for (uint64_t i = 0; i < size; i++)
+        call->kept[call->count++] = (struct back_row){user_id, first_seq + i, at_ms};
+}
+
+/* As many rows as hold about `limit` events; one alone always goes. They are counted up here: joined with the
+ * journal by `seq BETWEEN`, MariaDB reads the user's whole journal for each row. */
 static enum err kept_piece_work(struct store *store, void *context)
 {
     struct back_call *call = context;
-    uint64_t id, size, sum = 0;
+    uint64_t id, user_id, first_seq, last_seq;
     call->upto_id = 0;
-    enum err err = store_select(store, SQL_KEPT_SIZES,
-                                STORE_IN(of_number(call->refill->after_id), of_number((uint64_t)call->limit)),
-                                STORE_OUT(to_u64(&id), to_u64(&size)));
+    call->count = 0;
+    enum err err = store_select(
+        store, SQL_KEPT_RUNS, STORE_IN(of_number(call->refill->after_id), of_number((uint64_t)call->limit)),
+        STORE_OUT(to_u64(&id), to_u64(&user_id), to_u64(&first_seq), to_u64(&last_seq)));
     while (!err && (err = store_fetch(store)) == ERR_OK) {
-        sum += size;
-        if (call->upto_id != 0 && sum > (uint64_t)call->limit)
+        uint64_t size = last_seq - first_seq + 1;
+        if (call->upto_id != 0 && call->count + size > (uint64_t)call->limit)
             break;
+        take_run(call, user_id, first_seq, size);
         call->upto_id = id;
     }
     return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
+/* One that the journal has no more is ignored: the outbox refers to it. */
 static enum err kept_back_work(struct store *store, void *context)
 {
     struct back_call *call = context;
-    struct store_value after = of_number(call->refill->after_id), upto = of_number(call->upto_id);
-    struct store_outcome outcome;
-    enum err err =
-        store_execute(store, SQL_KEPT_BACK, STORE_IN(of_time(clock_wall_ms()), after, upto), &outcome);
-    if (!err) {
-        call->rows = outcome.rows;
-        err = store_execute(store, SQL_KEPT_TAKEN, STORE_IN(after, upto), NULL);
-    }
-    return err;
+    _Static_assert(sizeof *call->kept == 3 * sizeof(uint64_t), "the statement's three numbers");
+    enum err err = store_execute_many(store, SQL_KEPT_BACK, &call->kept->user_id, call->count, 3);
+    if (err)
+        return err;
+    return store_execute(store, SQL_KEPT_TAKEN,
+                         STORE_IN(of_number(call->refill->after_id), of_number(call->upto_id)), NULL);
 }
 
 static enum err put_kept_back(struct store *store, struct back_call *call)
 {
     struct outbox_refill *refill = call->refill;
     enum err err = store_run(store, STORE_READ, kept_piece_work, call);
-    if (err)
-        return err;
-    if (call->upto_id == 0) {
+    if (!err && call->upto_id == 0)
         refill->done = true;
-        return ERR_OK;
-    }
-    err = store_run(store, STORE_WRITE, kept_back_work, call);
-    if (!err)
+    else if (!err)
+        err = store_run(store, STORE_WRITE, kept_back_work, call);
+    if (!err && !refill->done) {
         refill->after_id = call->upto_id;
+        call->rows = call->count;
+    }
+    free(call->kept);
     return err;
 }
 

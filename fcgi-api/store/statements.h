@@ -163,13 +163,10 @@
     X(SQL_EMITTED_DELETE,                                                                                    \
       "DELETE FROM emitted WHERE user_id = ? AND seq = ?")                                                   \
     /* Back from what the broker has confirmed, and the journal as a whole. */                               \
-    X(SQL_KEPT_SIZES,                                                                                        \
-      "SELECT id, last_seq - first_seq + 1 FROM confirmed WHERE id > ? ORDER BY id LIMIT ?")                 \
+    X(SQL_KEPT_RUNS,                                                                                         \
+      "SELECT id, user_id, first_seq, last_seq FROM confirmed WHERE id > ? ORDER BY id LIMIT ?")             \
     X(SQL_KEPT_BACK,                                                                                         \
-      "INSERT IGNORE INTO outbox (user_id, seq, created_at) "                                                \
-      "SELECT e.user_id, e.seq, ? FROM confirmed c STRAIGHT_JOIN events e FORCE INDEX (PRIMARY) "            \
-      "ON e.user_id = c.user_id AND e.seq BETWEEN c.first_seq AND c.last_seq "                               \
-      "WHERE c.id > ? AND c.id <= ?")                                                                        \
+      "INSERT IGNORE INTO outbox (user_id, seq, created_at) VALUES (?, ?, FROM_UNIXTIME(? / 1000))")         \
     X(SQL_KEPT_TAKEN,                                                                                        \
       "DELETE FROM confirmed WHERE id > ? AND id <= ?")                                                      \
     X(SQL_JOURNAL_PIECE,                                                                                     \

@@ -247,7 +247,7 @@ MUST_CHECK enum err store_outbox_confirm(struct store *store, uint64_t life, boo
  * other fields 0, call until `done`. */
 struct outbox_refill {
     bool whole_journal;
-    uint64_t added; /* events so far; those that were in the outbox still are not counted */
+    uint64_t added; /* events so far */
     bool done;
     uint64_t after_id;   /* kept ones up to here are done */
     uint32_t after_user; /* events of the journal up to here are */

@@ -89,6 +89,32 @@ def test_confirmed_long_after_it_was_made(stack, http, data, definitions, socket
     assert sorted(socket.notification(30)["task"]["user_id"] for _ in users) == users
 
 
+def test_what_is_kept_of_a_long_journal(stack):
+    """Putting it back takes as long as there is of it, not as the journal is: else no piece of it is done in time, for ever."""
+    [user] = stack.new_users(1)
+    stack.outbox_empty()
+    try:
+        stack.sql(
+            "INSERT INTO events (user_id, seq, type, task_id, payload, created_at)"
+            f" SELECT {user}, seq, 'task.updated', 1, '{{}}', UTC_TIMESTAMP(3) FROM seq_1_to_100000;"
+            f"UPDATE users SET event_seq = 100000 WHERE id = {user};"
+            "INSERT INTO confirmed (user_id, first_seq, last_seq, lived_ms)"
+            f" SELECT {user}, seq, seq, lived_ms FROM seq_99001_to_100000, broker"
+        )
+        stack.broker().kill(signal.SIGKILL)
+        eventually(lambda: stack.sql_number("SELECT COUNT(*) FROM outbox") > 0, 60, "it goes back into the outbox")
+        stack.ready(60)
+        stack.outbox_empty(20)
+        reader = stack.stream()
+        try:
+            seen = first_appearances(m for m in reader.sync(60).events() if m.user == user)
+        finally:
+            reader.close()
+        assert seen == {user: list(range(99001, 100001))}
+    finally:
+        stack.sql(f"DELETE FROM outbox WHERE user_id = {user}; DELETE FROM confirmed WHERE user_id = {user}; DELETE FROM events WHERE user_id = {user}")
+
+
 def test_the_journal_in_a_new_stream(stack, http, data):
     """All of it was just confirmed when the power went: also what had been, long ago, in another stream."""
     users = stack.new_users(2)
