@@ -75,7 +75,8 @@ class Browser:
         self.world, self.user = world, user
         self.socket = self.notifier = None
         self.last = None  # the last event it has; None: does not know
-        self.floor = 0  # when it does not know: it must hear whatever comes after this one
+        self.floor = 0  # when it does not know: it must hear whatever comes after this one,
+        self.again = 0  # and may hear once more what was before; 0: has not, and has not been told of it
         self.cursor = None
         self.told = 0  # how often it had to read everything anew
 
@@ -124,6 +125,7 @@ class Browser:
         if self.since is None:
             self.floor = max(self.world.highest_read(self.notifier, self.user), seq)
             assert frame["replayed"] == 0
+            self.again = seq
         elif split(self.since)[0] or self.last:
             assert seq == split(self.since)[0], (self.since, frame)
         if frame["replayed"]:
@@ -132,14 +134,18 @@ class Browser:
     def on_notification(self, frame):
         assert self.answered, "an event before the answer"
         seq, _ = split(frame["cursor"])
-        if self.last is None:
-            assert seq <= self.floor + 1, f"{seq} comes first, {self.floor + 1} is missing"
+        if self.last is None and seq <= self.floor:
+            assert seq > self.again, f"{seq} once more after {self.again}"
+        elif self.last is None:
+            assert seq == self.floor + 1, f"{seq} comes first, {self.floor + 1} is missing"
+            assert self.again in (0, self.floor), f"{seq} after {self.again}, and nothing was said"
         else:
             assert seq == self.last + 1, f"{seq} after {self.last}"
         assert frame["text"] == self.world.journal[self.user][seq - 1]
         self.cursor = frame["cursor"]
-        if self.last is not None or seq > self.floor or not self.world.old_again:
+        if self.last is not None or seq >= self.floor:
             self.last = seq
+        self.again = seq
 
     def on_heartbeat(self, frame):
         seq, time_s = split(frame["cursor"])
@@ -152,7 +158,10 @@ class Browser:
         if frame["reason"] == "truncated":
             self.world.check_truncation(self)
         else:
-            assert frame["reason"] == "lost" and (self.world.may_reset or self.world.old_again), "nothing was ever lost"
+            # An old event was published again, alone, and the notifier, which knew nothing of this user any more, took it for
+            # the newest.
+            misled = self.last is None and 0 < self.again < self.floor
+            assert frame["reason"] == "lost" and (self.world.may_reset or misled), "nothing was ever lost"
         self.read_everything_anew()
         self.leave()
 
@@ -171,7 +180,6 @@ class PromiseMachine(RuleBasedStateMachine):
         self.stream = []
         self.browsers = []
         self.may_reset = self.forgetful = False
-        self.old_again = False  # an old event was published again, alone: a notifier that has forgotten it takes it for new
         for user in events:
             self.write(user, 1)
         self.publishers_connect()
@@ -248,7 +256,6 @@ class PromiseMachine(RuleBasedStateMachine):
         """From some event that is or may be unconfirmed, in order."""
         first = max(self.published[user] - back, 0) + 1
         for seq in range(first, min(first + most, len(self.journal[user]) + 1)):
-            self.old_again |= seq < self.published[user] and seq == first + most - 1
             self.put(user, seq)
             self.published[user] = max(self.published[user], seq)
 
