@@ -1,30 +1,36 @@
 /* SPDX-License-Identifier: MIT */
-/* The way of one user's events from the outbox into the stream.
+/* The way of users' events from a commit group through the outbox into the stream.
  *
  * Claims, for every interleaving, with publishers killed and the broker crashed at any instant:
  *
- *   order     the first appearance of event n in the stream comes before that of n + 1
+ *   truth     only committed events are in the stream
+ *   order     the first appearance of a user's event n in the stream comes before that of n + 1
  *   arrival   when nothing moves any more, every committed event is in the stream and the outbox is empty
  *
- * so that a reader who drops what is not newer than the last he has holds an exact log.
+ * so that a reader who drops what is not newer than the last they have holds an exact log.
  *
- * What is here: a writer whose transactions commit in the order of their numbers (the user's row is locked);
- * two publishers, each with a connection of its own; hints, which may go to either or be lost, and carry their
- * event, which goes out as it is when the one before it went out on this connection; the sweeper, the same code under a
- * lock that dies with its holder; confirms, which take an event out of the outbox and keep it; and the heal: the first
- * connection to a life of the broker puts back what is kept, and then notes that it has. A connection is a queue that may outlive its publisher (the kernel still sends what was written) or be cut
+ * What is here: commit groups, each with some events of some users, which are numbered, committed together and then
+ * hinted one by one. A group holds its users' counters from the numbers to the commit, so the groups of all processes
+ * are one writer's here. Two publishers, each with a connection of its own; hints, which may go to either or be lost,
+ * and carry their event, which goes out as it is when the one before it of that user went out on this connection; the
+ * sweeper, the same code under a lock that dies with its holder; confirms, which take an event out of the outbox and
+ * keep it; and the heal: the first connection to a life of the broker puts back what is kept, and then notes that it
+ * has. A connection is a queue that may outlive its publisher (the kernel still sends what was written) or be cut
  * anywhere. A crashed broker loses any tail of the stream, confirmed or not, and every connection.
  *
- * An event of another program (carillon_emit) is here, too: a commit whose hint is lost, which each one's may be. The look for
- * them (emitted.c) is the sweeper's: under the same lock, and from a list that is a part of the outbox.
+ * An event of another program (carillon_emit) is here, too: a commit whose hint is lost, which each one's may be. The
+ * look for them (emitted.c) is the sweeper's: under the same lock, and from a list that is a part of the outbox.
  *
- * Not here: time (a row's age, and how long what is confirmed is kept, which is kept.pml: all that is lost is kept still) and other users
- * (their events share nothing but the connections). The stream is one number, `top`: as long as `order` holds,
- * what is in it is exactly 1..top. Reading and sending is one step, because what is sent stays on the wire for
- * any time and may be cut off it anywhere.
+ * Not here: time (a row's age, and how long what is confirmed is kept, which is kept.pml: all that is lost is kept still). An event is a
+ * slot: those of the first user are 1, 2, ... EVENTS, the next user's follow. The stream is a number a user, `top`: as
+ * long as `order` holds, what is in it is exactly 1..top. Reading and sending is one step, because what is sent stays
+ * on the wire for any time and may be cut off it anywhere.
  *
  * ./check runs it, as it is and with each rule broken on purpose (-D name):
  *
+ *   NUMBER_EARLY     a group gives its counters back before its commit
+ *   HINT_EARLY       a group's events are hinted before its commit
+ *   CARRY_GROUP      an event goes out as it came when another did on this connection, of whichever user
  *   OWN_HINT_ONLY    the publisher sends the hint's event alone, not what is below it
  *   CARRY_ANYTHING   an event that came with its hint goes out whatever went before it
  *   SKIP_LOCKED      it reads past rows that another publisher is busy with
@@ -37,8 +43,11 @@
  *   DELETE_HEALED    a confirm counts in any life of the broker: it also deletes what a heal has put back since
  */
 
+#ifndef USERS
+#define USERS 1
+#endif
 #ifndef EVENTS
-#define EVENTS 3
+#define EVENTS 3 /* of each */
 #endif
 #ifndef BATCH
 #define BATCH 2 /* rows read at a time */
@@ -56,11 +65,16 @@
 
 #define BIT(n)       (1 << (n))
 #define HAS(mask, n) (((mask) >> (n)) & 1)
-#define UPTO(n)      ((1 << ((n) + 1)) - 2) /* 1..n */
+
+#define SLOTS          (USERS * EVENTS)
+#define SLOT(user, n)  ((user) * EVENTS + (n))
+#define USER(slot)     (((slot) - 1) / EVENTS)
+#define NUMBER(slot)   (((slot) - 1) % EVENTS + 1)
 
 /* The database. */
-byte committed;       /* 1..committed are in the journal */
-byte outbox;          /* bit n: event n is not known to be confirmed */
+byte counter[USERS];  /* the last number given to an event of this user */
+byte committed;       /* bit n: the event of slot n is in the journal */
+byte outbox;          /* bit n: it is not known to be confirmed */
 byte holder = NOBODY; /* of the sweeper's lock */
 byte busy[2];         /* rows a publisher is at work on (SKIP_LOCKED) */
                       /* what is committed and not in the outbox was confirmed, and is kept */
@@ -69,7 +83,7 @@ byte healer = NOBODY; /* has the lock that dies with its holder, too */
 byte known[2];        /* that of a publisher's connection */
 
 /* The broker, and the connections to it. */
-byte top; /* the stream holds 1..top */
+byte top[USERS]; /* the stream holds 1..top */
 bool noted = true; /* somebody has healed in this life: gone with a crash */
 chan wire[LINKS] = [BATCH] of { byte };
 bool taken[LINKS];   /* a publisher holds it */
@@ -78,23 +92,60 @@ byte awaited[LINKS]; /* bit n: sent, its confirm has not arrived */
 byte acked[LINKS];   /* bit n: it has arrived */
 
 /* Hints; and what strikes. */
-byte hint[2]; /* the latest event this publisher was told of, 0: none */
+byte hint[2]; /* the slot of the latest event this publisher was told of, 0: none */
 bool killed[2];
+
+/* One event at least, of the first user upward. */
+inline number_events()
+{
+    user = 0;
+    do
+    :: user < USERS && counter[user] < EVENTS ->
+        counter[user]++;
+        group = group | BIT(SLOT(user, counter[user]))
+    :: user < USERS && (group != 0 || (user + 1 < USERS && counter[USERS - 1] < EVENTS)) -> user++
+    :: user == USERS -> break
+    od;
+    user = 0
+}
+
+/* Each event's hint comes to one of the publishers, or to none: it found no room, or the worker died before. */
+inline tell_of_group()
+{
+    slot = 1;
+    do
+    :: slot > SLOTS -> break
+    :: slot <= SLOTS && HAS(group, slot) && hint[0] == 0 -> hint[0] = slot; slot++
+    :: slot <= SLOTS && HAS(group, slot) && hint[1] == 0 -> hint[1] = slot; slot++
+    :: slot <= SLOTS -> slot++
+    od;
+    slot = 0
+}
 
 proctype writer()
 {
+    byte group, user, slot;
     do
     :: atomic {
-            committed < EVENTS ->
-            committed++;
-            outbox = outbox | BIT(committed)
+            counter[0] < EVENTS || counter[USERS - 1] < EVENTS ->
+            number_events()
+#if defined(NUMBER_EARLY) || defined(HINT_EARLY)
         }
-        if
-        :: atomic { hint[0] == 0 -> hint[0] = committed }
-        :: atomic { hint[1] == 0 -> hint[1] = committed }
-        :: skip /* the worker died before it could tell */
-        fi
-    :: committed == EVENTS -> break
+#ifdef HINT_EARLY
+        atomic { tell_of_group() }
+#endif
+        atomic {
+#endif
+            committed = committed | group;
+            outbox = outbox | group
+        }
+        atomic {
+#ifndef HINT_EARLY
+            tell_of_group();
+#endif
+            group = 0
+        }
+    :: counter[0] == EVENTS && counter[USERS - 1] == EVENTS -> break
     od
 }
 
@@ -102,7 +153,7 @@ proctype writer()
 inline put_back()
 {
     life++;
-    outbox = outbox | UPTO(committed)
+    outbox = outbox | committed
 }
 
 #ifdef HEAL_TOO_EARLY
@@ -156,7 +207,7 @@ inline take_up(n)
     rows = rows | BIT(n);
     count++;
     if
-    :: n > sent -> sent = n
+    :: NUMBER(n) > sent[USER(n)] -> sent[USER(n)] = NUMBER(n)
     :: else
     fi;
     wire[link]!n
@@ -164,8 +215,10 @@ inline take_up(n)
 
 #ifdef CARRY_ANYTHING
 #define GOES_AT_ONCE hint[me] != 0
+#elif defined(CARRY_GROUP)
+#define GOES_AT_ONCE hint[me] != 0 && (sent[0] != 0 || sent[USERS - 1] != 0)
 #else
-#define GOES_AT_ONCE hint[me] != 0 && sent != 0 && hint[me] == sent + 1
+#define GOES_AT_ONCE hint[me] != 0 && sent[USER(hint[me])] != 0 && NUMBER(hint[me]) == sent[USER(hint[me])] + 1
 #endif
 
 /* Sends the event that came with the hint. */
@@ -174,21 +227,22 @@ inline publish_carried()
     wire[link]!hint[me];
     awaited[link] = awaited[link] | BIT(hint[me]);
     busy[me] = busy[me] | BIT(hint[me]);
-    sent = hint[me];
+    sent[USER(hint[me])] = NUMBER(hint[me]);
     hint[me] = 0
 }
 
 #ifdef NEWEST_FIRST
-#define FIRST   EVENTS
+#define FIRST   SLOTS
 #define LAST    0
 #define NEXT(n) n - 1
 #else
 #define FIRST   1
-#define LAST    (EVENTS + 1)
+#define LAST    (SLOTS + 1)
 #define NEXT(n) n + 1
 #endif
 
-/* Reads the outbox and sends it. */
+/* Reads the outbox and sends it: of the user who was hinted at, or of all. */
+#define WANTED(n, wanted) (wanted == 0 || USER(n) == USER(wanted))
 inline publish(wanted)
 {
     rows = 0;
@@ -201,9 +255,9 @@ inline publish(wanted)
 #if defined(OWN_HINT_ONLY)
         :: HAS(outbox, n) && (wanted == 0 || n == wanted) -> take_up(n)
 #elif defined(SKIP_LOCKED)
-        :: HAS(outbox, n) && !HAS(busy[1 - me], n) -> take_up(n)
+        :: HAS(outbox, n) && WANTED(n, wanted) && !HAS(busy[1 - me], n) -> take_up(n)
 #else
-        :: HAS(outbox, n) -> take_up(n)
+        :: HAS(outbox, n) && WANTED(n, wanted) -> take_up(n)
 #endif
         :: else
         fi;
@@ -238,7 +292,8 @@ inline connect()
     taken[link] = true;
     awaited[link] = 0;
     acked[link] = 0;
-    sent = 0
+    sent[0] = 0;
+    sent[USERS - 1] = 0
 }
 
 inline disconnect()
@@ -257,7 +312,7 @@ inline disconnect()
 proctype publisher(byte me)
 {
     byte link = NOLINK, rows, count, n;
-    byte sent; /* the highest on this connection */
+    byte sent[USERS]; /* the highest on this connection */
 again:
     {
 #ifdef HEAL_TOO_EARLY
@@ -274,7 +329,7 @@ end:    do
                 hint[me] = 0
             }
         :: atomic { up[link] && nfull(wire[link]) && GOES_AT_ONCE -> publish_carried() }
-        :: atomic { up[link] && hint[me] != 0 && hint[me] <= sent -> hint[me] = 0 }
+        :: atomic { up[link] && hint[me] != 0 && NUMBER(hint[me]) <= sent[USER(hint[me])] -> hint[me] = 0 }
 #ifndef NO_SWEEPER
         :: atomic {
                 up[link] && awaited[link] == 0 && acked[link] == 0 && outbox != 0 && holder == NOBODY ->
@@ -338,9 +393,10 @@ end:
             fi;
             if
             :: wire[i]?n ->
-                assert(n <= top + 1); /* order */
+                assert(HAS(committed, n)); /* truth */
+                assert(NUMBER(n) <= top[USER(n)] + 1); /* order */
                 if
-                :: n == top + 1 -> top = n
+                :: NUMBER(n) == top[USER(n)] + 1 -> top[USER(n)]++
                 :: else
                 fi;
                 if
@@ -382,7 +438,8 @@ proctype chaos()
                 i++
             od;
             do
-            :: top > 0 -> top--
+            :: top[0] > 0 -> top[0]--
+            :: USERS > 1 && top[USERS - 1] > 0 -> top[USERS - 1]--
             :: break
             od;
             i = 0
@@ -393,7 +450,7 @@ proctype chaos()
 
 proctype audit() /* when nothing can move any more */
 {
-    timeout -> assert(committed == EVENTS && top == EVENTS && outbox == 0) /* arrival */
+    timeout -> assert(counter[0] == EVENTS && top[0] == EVENTS && top[USERS - 1] == EVENTS && outbox == 0) /* arrival */
 }
 
 init
@@ -403,6 +460,9 @@ init
         run publisher(0);
         run publisher(1);
         run writer();
+#ifdef NUMBER_EARLY
+        run writer(); /* another process's */
+#endif
         run chaos();
         run audit()
     }
