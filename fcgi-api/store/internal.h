@@ -313,7 +313,7 @@ void store_make_event(struct outbox_event *made, const struct store_new_event *e
 #define STORE_EVENT_VALUES(made, task_id)                                                                    \
     of_number((made)->meta.user_id), of_number((made)->meta.seq), of_text((made)->meta.type),                \
         of_number(task_id), of_text((made)->meta.request_id), of_text((made)->meta.traceparent),             \
-        of_bytes((made)->payload, (made)->length), of_time((made)->meta.created_at_ms)
+        of_string((made)->payload, (made)->length), of_time((made)->meta.created_at_ms)
 #define STORE_OUTBOX_VALUES(made)                                                                            \
     of_number((made)->meta.user_id), of_number((made)->meta.seq), of_time((made)->queued_at_ms)
 

@@ -25,10 +25,11 @@ static void add_escaped(struct store *store, struct strbuf *sql, const struct st
 
 static void add_hexadecimal(struct strbuf *sql, const struct store_value *value)
 {
+    static const char digits[] = "0123456789abcdef";
     const unsigned char *bytes = value->bytes;
     strbuf_add_text(sql, "X'");
     for (size_t i = 0; i < value->length; i++)
-        strbuf_printf(sql, "%02x", bytes[i]);
+        strbuf_add(sql, (char[]){digits[bytes[i] >> 4], digits[bytes[i] & 15]}, 2);
     strbuf_add_text(sql, "'");
 }
 

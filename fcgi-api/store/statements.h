@@ -42,6 +42,12 @@
 #define TASK_REPLACE_ROW  "(?, " TASK_ROW
 #define TASK_REPLACE_END  " ON DUPLICATE KEY UPDATE version = VALUES(version)" TASK_CHANGING(TASK_SET)
 
+/* All counters at once. The index is named so that the server can never read the table as a whole: it would
+ * lock, and wait for, the rows of others. */
+#define COUNTERS_HEAD  "UPDATE users FORCE INDEX (PRIMARY) SET event_seq = CASE id "
+#define COUNTERS_CASE  "WHEN ? THEN ?"
+#define COUNTERS_WHERE " END WHERE id IN ("
+
 #define EVENT_INSERT_HEAD                                                                                    \
     "INSERT INTO events (user_id, seq, type, task_id, request_id, traceparent, payload, created_at) VALUES "
 #define EVENT_INSERT_ROW   "(?, ?, ?, ?, ?, ?, ?, ?)"
