@@ -17,7 +17,8 @@ OVERLAY = (ROOT / "compose.tls.yml").read_text()
 INSIDE = (ROOT / "compose.inside-tls.yml").read_text()
 LIMITS = (ROOT / "compose.limits.yml").read_text()
 MONITORING = (ROOT / "compose.monitoring.yml").read_text()
-ALL = COMPOSE + OVERLAY + INSIDE + MONITORING
+KEYS = (ROOT / "compose.keys.yml").read_text()
+ALL = COMPOSE + OVERLAY + INSIDE + MONITORING + KEYS
 EXAMPLE = (ROOT / ".env.example").read_text()
 
 # What a container is told by compose.yml alone, whatever .env says: who listens where in its networks, and as whom it comes.

@@ -231,7 +231,7 @@ def test_query_that_is_fine(http):
         ("PATCH", "/tasks", {"GET", "POST"}),
         ("POST", "/tasks/1", {"GET", "PATCH", "DELETE"}),
         ("PUT", "/tasks/1", {"GET", "PATCH", "DELETE"}),
-        ("POST", "/users/1/events", {"GET"}),
+        ("PUT", "/users/1/events", {"GET", "POST"}),
         ("FOO", "/tasks", {"GET", "POST"}),
         ("POST", "/healthz", {"GET"}),
     ],

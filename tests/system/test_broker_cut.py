@@ -104,7 +104,7 @@ def test_what_is_kept_of_a_long_journal(stack):
         stack.broker().kill(signal.SIGKILL)
         eventually(lambda: stack.sql_number("SELECT COUNT(*) FROM outbox") > 0, 60, "it goes back into the outbox")
         stack.ready(60)
-        stack.outbox_empty(20)
+        stack.outbox_empty(60)
         reader = stack.stream()
         try:
             seen = first_appearances(m for m in reader.sync(60).events() if m.user == user)

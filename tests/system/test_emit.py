@@ -253,6 +253,8 @@ def test_beside_the_api(stack, http, task, sockets):
             caller.result()
     assert answers == [200] * len(answers)
     heard = [ear.notification(timeout=20) for _ in range(4 * each)]
+    if heard[0]["event"] == "task.created":  # it was still on its way when the socket came
+        heard = [*heard[1:], ear.notification(timeout=20)]
     assert [int(frame["cursor"].split(":")[1]) for frame in heard] == list(range(2, 4 * each + 2))
     for number in range(2):
         turns = [frame["data"]["turn"] for frame in heard if frame["event"] == "call.made" and frame["data"]["by"] == number]
