@@ -178,7 +178,7 @@ def read_events(stack, path, headers=""):
         while True:
             line = source.readline().rstrip(b"\r\n").decode()
             name, _, value = line.partition(":")
-            if line == "" and event:
+            if line == "" and "data" in event:  # and not the end of a chunk, in which there may be `retry` alone
                 return event
             if name in ("data", "id", "event", "retry"):
                 event[name] = value.strip()
