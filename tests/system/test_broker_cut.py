@@ -102,7 +102,7 @@ def test_what_is_kept_of_a_long_journal(stack):
             f" SELECT {user}, seq, seq, lived_ms FROM seq_99001_to_100000, broker"
         )
         stack.broker().kill(signal.SIGKILL)
-        eventually(lambda: stack.sql_number("SELECT COUNT(*) FROM outbox") > 0, 60, "it goes back into the outbox")
+        eventually(lambda: stack.sql_number("SELECT COUNT(*) FROM outbox") > 0, 150, "it goes back into the outbox")
         stack.ready(60)
         stack.outbox_empty(60)
         reader = stack.stream()
