@@ -21,7 +21,7 @@ export class Http {
   #token;
   #fetch;
 
-  /** `base` is a URL that ends with a slash; `token()` says who is asking, or null. */
+  /** `base` is a URL that ends with a slash. `token()` returns the bearer token, or null to send none. */
   constructor(base, user, token, fetch) {
     this.#base = base;
     this.#user = user;

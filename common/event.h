@@ -37,7 +37,7 @@ enum event_type {
 #define EVENT_DATA_MAX    65536 /* bytes */
 #define EVENT_MESSAGE_MAX 1000  /* Unicode code points */
 
-/* Bytes of an event's body, whoever made it: data, message with each code point escaped, and the rest. */
+/* The largest body of an event in bytes: data, a message with each code point escaped, and the rest. */
 #define EVENT_BODY_MAX (EVENT_DATA_MAX + 12 * EVENT_MESSAGE_MAX + 512)
 
 /* Messages of our own in the stream that are no events: see docs/protocol.md */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Whose things a request or a socket may touch: everyone's, or those of one user and of the groups its token
- * lists. A group is a user that is nobody's own. All zero: nobody's. */
+ * lists. A group is a user id that several bearers share. An all-zero grant covers no user. */
 #ifndef CARILLON_GRANT_H
 #define CARILLON_GRANT_H
 
@@ -11,7 +11,7 @@
 #define GRANT_GROUPS_MAX 64
 
 struct grant {
-    uint32_t user_id; /* 0: nobody in particular, as while the service is open */
+    uint32_t user_id; /* the bearer; 0: none, as while the service is open */
     bool everyone;
     uint32_t group_count;
     uint32_t groups[GRANT_GROUPS_MAX]; /* in ascending order, each once, without user_id */

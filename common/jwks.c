@@ -142,7 +142,7 @@ static bool lists(const cJSON *list, const char *wanted)
     return false;
 }
 
-/* A secret among public keys is one no longer, and whoever can read it can make tokens. */
+/* Keys with secret parts are refused: a published secret would let its readers sign tokens. */
 static bool is_for_signatures(const cJSON *key)
 {
     const cJSON *kid = cJSON_GetObjectItemCaseSensitive(key, "kid");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A JSON Web Key Set (RFC 7517): somebody's public keys, as OpenID providers publish them. */
+/* A JSON Web Key Set (RFC 7517): the public keys of an issuer, as OpenID providers publish them. */
 #ifndef CARILLON_JWKS_H
 #define CARILLON_JWKS_H
 

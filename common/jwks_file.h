@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A key set in a file (JWT_JWKS_FILE) that is read again when it has changed, while the program runs. Any
- * thread may hold the keys. Whoever writes the file renames a finished one into its place. */
+ * thread may hold the keys. The program that writes the file must rename a complete one into its place. */
 #ifndef CARILLON_JWKS_FILE_H
 #define CARILLON_JWKS_FILE_H
 
