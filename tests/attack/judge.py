@@ -25,6 +25,7 @@ INSIDE = re.compile(
 WRITTEN_BY_USERS = re.compile(rb'"content":"(?:[^"\\]|\\.)*"')
 PAGE = ("text/html", "text/css", "text/javascript", "application/javascript", "image/svg+xml")  # compared by traversal.py
 FIGURES = "text/plain; version="  # of /metrics, for private networks only
+REDIRECTS = {301, 302, 303, 307, 308}
 MEANT = {501, 505}  # a transfer coding or a version that is not spoken here
 
 
@@ -93,7 +94,8 @@ class Judge:
             yield "JSON that is none"
         data = answer.head
         if not kind.startswith(FIGURES):
-            data += b"\n" + (b"<center>" if b"<center>" in answer.body else b"" if kind.startswith(PAGE) else answer.body)
+            own_page = b"<center>" in answer.body and status not in REDIRECTS  # those of nginx say no more than their status line
+            data += b"\n" + (b"<center>" if own_page else b"" if kind.startswith(PAGE) else answer.body)
         words = disclosed(sent, WRITTEN_BY_USERS.sub(b"", data))
         if words:
             yield f"tells of the inside: {words}"

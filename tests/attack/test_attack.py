@@ -70,6 +70,8 @@ def test_errors_are_problems():
     assert judged(400, b"<h1>400</h1>", content_type="text/html") != []
     assert judged(404, b"<h1>404</h1>", content_type="text/html") == []
     assert judged(404, b"<center>nginx</center>", content_type="text/html") != []
+    assert judged(308, b"<center>nginx</center>", content_type="text/html") == []
+    assert judged(308, b'{"detail":"mysql"}') != []
     assert judged(400, b"{") == ["JSON that is none\n    sent     b'GET / HTTP/1.1'\n    answered b'HTTP/1.1 x' b'{'"]
 
 

@@ -26,6 +26,19 @@ def stack():
     finish(own, "database")
 
 
+@pytest.fixture
+def task(http, user):
+    """As elsewhere; but a thread of a worker that had no answer in the outage of the test before refuses until it connects again."""
+    answers = []
+
+    def made():
+        answers.append(http.post("/tasks", {"user_id": user, "content": "Acheter du pain"}))
+        return answers[-1].status == 201
+
+    eventually(made, 10, "a task can be made", interval=0.2)
+    return answers[-1].json()
+
+
 def unavailable(http, method="GET", path="/tasks/1", data=None):
     start = time.monotonic()
     answer = http.call(method, path, data, timeout=10)
