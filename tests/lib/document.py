@@ -25,11 +25,11 @@ _END = "---- end of the block"
 
 class Document:
     def __init__(self, path, tree, environment, replaced):
-        """replaced: {what the document says: what it is here}, for addresses."""
+        """replaced: {what the document says: what it is here}, for addresses and paths."""
         self.path, self.tree, self.environment = Path(path), tree, environment
-        self.text = self.path.read_text()
-        for old, new in replaced.items():
-            self.text = self.text.replace(old, new)
+        longest_first = sorted(replaced, key=len, reverse=True)  # http://localhost:8080 before http://localhost
+        found = re.compile("|".join(map(re.escape, longest_first)))
+        self.text = found.sub(lambda match: replaced[match[0]], self.path.read_text())
 
     def follow(self):
         self.first = self._bash()

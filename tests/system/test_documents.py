@@ -29,8 +29,15 @@ def test_a_document_can_be_followed(name, copy):
     stack = Stack.prepare()
     shutil.copytree(BUILD_DIR, copy / "build", ignore=shutil.ignore_patterns("asan", "tsan", "test-logs", "fuzz*"))
     environment = dict(stack.environment, BUILD_DIR=str(copy / "build"))
+    first = int(environment["PORT"])
+    environment["MANAGEMENT_PORT"] = str(first + 5)
+    here = {
+        "http://localhost": f"http://localhost:{first}",
+        "http://localhost:15673": f"http://localhost:{first + 5}",
+        ".run/": f"{environment['RUN_DIR']}/",
+    }
     try:
-        Document(ROOT / name, copy, environment, {"http://localhost": f"http://localhost:{environment['PORT']}"}).follow()
+        Document(ROOT / name, copy, environment, here).follow()
     finally:
         keep_logs(stack, name.replace("/", "-"))
         stack.stop()
