@@ -60,6 +60,8 @@
     X(TEXT, jwt_user_claim, JWT_USER_CLAIM, "sub", 1, 64, "claim with the user's id")                        \
     X(TEXT, jwt_groups_claim, JWT_GROUPS_CLAIM, "groups", 1, 64,                                             \
       "claim with the ids of further users whose things its bearer may touch")                               \
+    X(INT, jwt_max_life_s, JWT_MAX_LIFE_S, "31536000", 0, 315360000,                                         \
+      "a token may live so long, seconds, and so long ended sessions are remembered; 0: for ever")           \
     X(INT, jwt_leeway_s, JWT_LEEWAY_S, "60", 0, 3600, "clocks may differ by so much, seconds")               \
     X(TEXT, allowed_origins, ALLOWED_ORIGINS, "", 0, 4095,                                                   \
       "origins whose pages may come in, or *; empty: its own, and while the service is open this machine's") \

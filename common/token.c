@@ -46,7 +46,7 @@ struct token_keys {
     const char *audience, *issuer; /* "": any */
     const char *user_claim, *groups_claim;
     char no_user[FAULT_SIZE], no_groups[FAULT_SIZE]; /* what is said of those, with their names */
-    int64_t leeway_s;
+    int64_t leeway_s, max_life_s;
     size_t count;
     struct key list[KEYS_MAX];
     struct jwks_file *file; /* further ones; NULL: none */
@@ -149,8 +149,10 @@ enum err token_keys_new(const struct config *config, struct token_keys **out, ch
 
     if (keys == NULL)
         abort();
-    *keys = (struct token_keys){
-        .audience = config->jwt_audience, .issuer = config->jwt_issuer, .leeway_s = config->jwt_leeway_s};
+    *keys = (struct token_keys){.audience = config->jwt_audience,
+                                .issuer = config->jwt_issuer,
+                                .leeway_s = config->jwt_leeway_s,
+                                .max_life_s = config->jwt_max_life_s};
     name_claims(keys, config);
     for (size_t i = 0; i < KEYS_MAX && err == ERR_OK; i++)
         err = load_key(&settings[i], keys, why, size);
@@ -288,6 +290,27 @@ static bool is_signed(const char *text, const struct key *key)
 
 /* ---- claims -------------------------------------------------------------------------------------- */
 
+/* When it was issued, by a whole second or a part of one (RFC 7519, section 2). */
+static enum fault read_issued(const cJSON *iat, struct token *token)
+{
+    token->issued_s = -1;
+    if (iat == NULL)
+        return TOKEN_FINE;
+    if (!cJSON_IsNumber(iat) || !(iat->valuedouble >= 0 && iat->valuedouble <= SECONDS_MAX))
+        return TOKEN_IAT;
+    token->issued_s = (int64_t)iat->valuedouble;
+    return TOKEN_FINE;
+}
+
+static enum fault check_life(const struct token_keys *keys, int64_t exp, int64_t now_s,
+                             const struct token *token)
+{
+    int64_t from = token->issued_s >= 0 ? token->issued_s : now_s + keys->leeway_s;
+    if (token->issued_s > now_s + keys->leeway_s)
+        return TOKEN_TOO_EARLY;
+    return keys->max_life_s > 0 && exp - from > keys->max_life_s ? TOKEN_LIFE : TOKEN_FINE;
+}
+
 static enum fault check_times(const struct token_keys *keys, const cJSON *claims, int64_t now_s,
                               struct token *token)
 {
@@ -299,8 +322,11 @@ static enum fault check_times(const struct token_keys *keys, const cJSON *claims
     token->valid_until_s = exp + keys->leeway_s;
     if (now_s >= token->valid_until_s)
         return TOKEN_EXPIRED;
-    if (nbf == NULL)
-        return TOKEN_FINE;
+    enum fault fault = read_issued(member(claims, "iat"), token);
+    if (fault == TOKEN_FINE)
+        fault = check_life(keys, exp, now_s, token);
+    if (fault != TOKEN_FINE || nbf == NULL)
+        return fault;
     if (json_whole_number(nbf, 0, SECONDS_MAX, &from) != ERR_OK)
         return TOKEN_NBF;
     return now_s + keys->leeway_s < from ? TOKEN_TOO_EARLY : TOKEN_FINE;

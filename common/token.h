@@ -31,6 +31,8 @@
     X(TOKEN_SIGNATURE, "has a wrong signature")                                                              \
     X(TOKEN_EXP, "has no valid \"exp\"")                                                                     \
     X(TOKEN_EXPIRED, "has expired")                                                                          \
+    X(TOKEN_IAT, "has no valid \"iat\"")                                                                     \
+    X(TOKEN_LIFE, "lives longer than JWT_MAX_LIFE_S allows")                                                 \
     X(TOKEN_NBF, "has no valid \"nbf\"")                                                                     \
     X(TOKEN_TOO_EARLY, "is not valid yet")                                                                   \
     X(TOKEN_AUDIENCE, "is meant for another audience")                                                       \
@@ -39,11 +41,15 @@
     X(TOKEN_GROUPS, "has groups that are no list of ids of users")                                           \
     X(TOKEN_SCOPE, "has a \"scope\" that is no string")
 
+/* After "the token ": what is not seen by looking at it alone. */
+#define TOKEN_SESSION_ENDED "is of a session that was ended"
+
 struct token_keys; /* opaque; any thread may verify with them */
 
 struct token {
     struct grant grant;
     bool writes_events;    /* may make events of other programs, of any user */
+    int64_t issued_s;      /* `iat`; -1: it has none */
     int64_t valid_until_s; /* `exp` and the leeway: from this second of the wall clock on it is void */
 };
 

@@ -52,6 +52,8 @@
       "Age of the oldest of them")                                                                           \
     X(API_EVENTS_HEALED, METRIC_COUNTER, "carillon_api_events_healed_total", "",                             \
       "Events put back into the outbox on a new broker connection")                                          \
+    X(API_SESSIONS_ENDED, METRIC_COUNTER, "carillon_api_sessions_ended_total", "",                           \
+      "Calls that ended a user's sessions")                                                                  \
     X(API_ROWS_PURGED, METRIC_COUNTER, "carillon_api_rows_purged_total", "",                                 \
       "Journal rows and keys past retention")
 

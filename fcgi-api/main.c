@@ -19,6 +19,7 @@
 #include "common/tls_files.h"
 #include "common/version.h"
 #include "fcgi-api/api/handlers.h"
+#include "fcgi-api/api/sessions.h"
 #include "fcgi-api/api_metrics.h"
 #include "fcgi-api/app.h"
 #include "fcgi-api/http/cors.h"
@@ -130,6 +131,9 @@ int main(int count, char **arguments)
     if (publisher_start(&config, service.metrics, pool, &app.publisher) != ERR_OK)
         return give_up("no thread for the publisher");
     app.store = store_new_shared(&config, service.metrics, hint, app.publisher);
+    struct sessions *sessions = sessions_new(app.store, service.metrics);
+    service.session_is_over = sessions_judge;
+    service.sessions = sessions;
     if (metrics_count(service.metrics, API_WORKER_STARTS) == 1 &&
         service.token_keys == NULL) /* once a pool */
         log_warn("no key for tokens is set: everybody who reaches this service may do everything");
@@ -143,6 +147,7 @@ int main(int count, char **arguments)
     int rest_ms = drain_left_ms();
     publisher_stop(&app.publisher, rest_ms < PUBLISHER_DEADLINE_MS ? rest_ms : PUBLISHER_DEADLINE_MS);
     pool_close(&pool);
+    sessions_free(&sessions);
     store_free(&app.store);
     metrics_close(&service.metrics);
     token_keys_free(&service.token_keys);

@@ -7,6 +7,7 @@
  *   w USER           the same, and one is lost before it
  *   f TEXT           another program's message comes
  *   x EPOCH          the API tells its epoch
+ *   y TEXT           a beacon says so of ended sessions
  *   m                a marker comes: all has been read
  *   n|d|g            connected anew, disconnected, heartbeats
  *   j HEADER         somebody with this Authorization asks over HTTP to hear user 1
@@ -62,7 +63,8 @@ static void check_event(size_t who, const char *text)
         return;
     CHECK(seq > world.heard[who][user]);
     world.heard[who][user] = seq;
-    CHECK(!world.guarded || identity->admin || identity->user_id == user);
+    CHECK(!world.guarded || identity->admin || identity->user_id == user ||
+          grant_lists(identity->groups, identity->group_count, (uint32_t)user));
 }
 
 static void hear(size_t who)
@@ -179,6 +181,9 @@ static void step(const char *line, size_t length)
     case 'x':
         change_epoch(rest);
         break;
+    case 'y':
+        reception_take_word(world.shim->reception, rest, rest_length);
+        break;
     case 'm':
         shim_control(world.shim, EVENT_MARKER_TYPE, "", now_ms / 1000);
         break;
@@ -217,8 +222,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memset(&world, 0, sizeof world);
     world.guarded = size > 0 && data[0] == 'k';
     world.shim = shim_new(65536, 900, 5, 64, 65536);
-    if (world.guarded)
+    if (world.guarded) {
         reception_use_keys(world.shim->reception, keys);
+        reception_take_word(world.shim->reception, "{}", 2);
+    }
     for (size_t i = 0; i < CLIENTS; i++) {
         world.clients[i] = shim_connect(world.shim);
         reception_welcome(world.shim->reception, world.clients[i], NULL);

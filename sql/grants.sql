@@ -5,6 +5,7 @@
 
 GRANT SELECT, INSERT (name, external_id, created_at), UPDATE (event_seq, name, external_id) ON users TO :api;
 GRANT SELECT, INSERT, UPDATE, DELETE ON tasks TO :api;
+GRANT SELECT, INSERT, DELETE ON session_ends TO :api;
 GRANT SELECT, INSERT ON events TO :api;
 GRANT EXECUTE ON PROCEDURE purge_events TO :api;
 GRANT SELECT, INSERT, UPDATE, DELETE ON outbox TO :api;

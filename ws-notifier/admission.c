@@ -38,6 +38,7 @@ static void replace(struct client_identity *identity, const struct token *token)
     *identity = (struct client_identity){.user_id = grant->user_id,
                                          .admin = grant->everyone,
                                          .group_count = (uint8_t)grant->group_count,
+                                         .issued_s = token->issued_s,
                                          .valid_until_ms = token->valid_until_s * 1000};
     if (grant->group_count == 0)
         return;

@@ -68,6 +68,7 @@ struct client_identity {
     bool admin;             /* may hear everybody */
     uint8_t group_count;    /* further users it may hear, as in struct grant: GRANT_GROUPS_MAX at most */
     uint32_t *groups;       /* the identity's; NULL: none */
+    int64_t issued_s;       /* of its token; -1: it does not say */
     int64_t valid_until_ms; /* wall clock */
 };
 struct client_identity *client_identity(struct client *client);

@@ -18,6 +18,7 @@
     X(CLOSE_TOKEN_MISSING, 4401, "token missing", NOTIFIER_CLOSED_UNAUTHENTICATED, true)                     \
     X(CLOSE_TOKEN_INVALID, 4401, "token not valid", NOTIFIER_CLOSED_UNAUTHENTICATED, true)                   \
     X(CLOSE_TOKEN_EXPIRED, 4401, "token expired", NOTIFIER_CLOSED_UNAUTHENTICATED, true)                     \
+    X(CLOSE_SESSION_ENDED, 4401, "token not valid", NOTIFIER_CLOSED_UNAUTHENTICATED, true)                   \
     X(CLOSE_ORIGIN, 4403, "origin not allowed", NOTIFIER_CLOSED_ORIGIN, true)                                \
     X(CLOSE_FORBIDDEN, 4403, "user not allowed", NOTIFIER_CLOSED_FORBIDDEN, true)                            \
     X(CLOSE_TOO_SLOW, 4408, "too slow", NOTIFIER_CLOSED_SLOW, false)                                         \

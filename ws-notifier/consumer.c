@@ -119,6 +119,13 @@ static void all_read(struct consumer *consumer, int64_t marker_s)
     backoff_reset(&consumer->backoff);
 }
 
+/* What else a beacon says. */
+static void take_word(struct consumer *consumer, const struct amqp_delivery *delivery)
+{
+    if (delivery->author == AMQP_BY_API && delivery->body && strcmp(delivery->type, EVENT_BEACON_TYPE) == 0)
+        reception_take_word(consumer->reception, delivery->body, delivery->body_length);
+}
+
 static bool take_delivery(struct consumer *consumer, const struct amqp_delivery *delivery)
 {
     bool marker = delivery->author == AMQP_BY_NOTIFIER && strcmp(delivery->type, EVENT_MARKER_TYPE) == 0;
@@ -134,8 +141,10 @@ static bool take_delivery(struct consumer *consumer, const struct amqp_delivery 
         feed_connected(consumer->feed, true);
     if (delivery->timestamp_s >= clock_wall_ms() / 1000 - FRESH_S)
         progress_is_fresh(&consumer->progress);
-    if (!step.known)
+    if (!step.known) {
         feed_take(consumer->feed, delivery);
+        take_word(consumer, delivery);
+    }
     if (step.marker_ms >= 0)
         metrics_observe_us(consumer->metrics, NOTIFIER_MARKER_LAG, step.marker_ms * 1000);
     if (step.all_read)

@@ -12,6 +12,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/session_ends.h"
 #include "common/utf8.h"
 #include "ws-notifier/held.h"
 #include "ws-notifier/notifier_metrics.h"
@@ -35,7 +36,8 @@ struct feed {
     char epoch[CURSOR_EPOCH_MAX + 1]; /* "": not known yet */
     bool broker_up;
     bool caught_up;
-    bool news; /* what comes now is not history */
+    bool guarded; /* tokens are wanted */
+    bool news;    /* what comes now is not history */
     bool ever_caught_up;
     int64_t marker_s;      /* everything before it has been read */
     int64_t stream_time_s; /* the latest time seen on a message that is stamped when it is sent */
@@ -99,10 +101,18 @@ static void note_stream_time(struct feed *feed, int64_t time_s)
 
 /* ---- where the stream is being read -------------------------------------------------------------- */
 
+void feed_guard(struct feed *feed)
+{
+    feed->guarded = true;
+}
+
 int64_t feed_history_s(const struct feed *feed)
 {
     const struct config *config = feed->config;
-    return config->ring_age_s < config->stream_max_age_s ? config->ring_age_s : config->stream_max_age_s;
+    int64_t history_s = config->ring_age_s;
+    if (feed->guarded && history_s < ENDS_HISTORY_S)
+        history_s = ENDS_HISTORY_S;
+    return history_s < config->stream_max_age_s ? history_s : config->stream_max_age_s;
 }
 
 void feed_connected(struct feed *feed, bool resumed)

@@ -23,7 +23,11 @@ struct feed; /* opaque */
 struct feed *feed_new(const struct config *config, struct hub *hub, struct metrics *metrics);
 void feed_free(struct feed **feed);
 
-/* How far back the stream must be read to fill the ring, in seconds. */
+/* Tokens are wanted. */
+void feed_guard(struct feed *feed);
+
+/* How far back the stream must be read to fill the ring, in seconds; and, where tokens are wanted, to hear
+ * all that the API says of ended sessions. */
 int64_t feed_history_s(const struct feed *feed);
 
 /* The stream is being read from now on, right after where it was left (`resumed`), or from

@@ -146,6 +146,8 @@ static enum err start(struct loop *loop)
     if (!loop->keys)
         log_warn("no key for tokens is set: everybody who reaches this service may hear everybody");
     reception_use_keys(loop->reception, loop->keys);
+    if (loop->keys)
+        feed_guard(loop->feed);
     err = server_open(&loop->uv, config, loop->reception, loop->feed, loop->metrics, &loop->server, why,
                       sizeof why);
     if (err) {

@@ -13,6 +13,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/session_ends.h"
 #include "ws-notifier/notifier_metrics.h"
 #include "ws-notifier/protocol.h"
 
@@ -22,7 +23,11 @@ struct reception {
     struct metrics *metrics;
     const struct token_keys *keys; /* NULL: open */
     struct quota *quota;           /* NULL: none */
-    struct strbuf text;            /* what is being said, used again and again */
+    struct session_ends ends;
+    bool ends_begun, ends_known; /* a whole list of them is being heard, and was */
+    void (*ended)(void *context);
+    void *ended_context;
+    struct strbuf text; /* what is being said, used again and again */
 };
 
 struct reception *reception_new(struct feed *feed, struct hub *hub, struct metrics *metrics)
@@ -41,6 +46,7 @@ void reception_free(struct reception **reception)
     if (!*reception)
         return;
     strbuf_free(&(*reception)->text);
+    session_ends_free(&(*reception)->ends);
     free(*reception);
     *reception = NULL;
 }
@@ -82,6 +88,51 @@ bool reception_is_open(const struct reception *reception)
     return reception->keys == NULL;
 }
 
+void reception_on_end(struct reception *reception, void (*ended)(void *context), void *context)
+{
+    reception->ended = ended;
+    reception->ended_context = context;
+}
+
+void reception_take_word(struct reception *reception, const char *body, size_t length)
+{
+    struct session_ends_message message;
+    bool changed;
+
+    if (session_ends_read(body, length, &reception->ends, &message, &changed) != ERR_OK) {
+        log_warn("skipped a beacon's word: it is none about ended sessions");
+        return;
+    }
+    reception->ends_begun |= message.first;
+    /* A publisher of before this says nothing of them; then there are none. */
+    reception->ends_known |= !message.told || (message.last && reception->ends_begun);
+    if (changed && reception->ended)
+        reception->ended(reception->ended_context);
+}
+
+/* Whether cursors can be answered: where tokens are wanted, not before it is known whose sessions are over.
+ */
+static bool is_ready(const struct reception *reception)
+{
+    return feed_ready(reception->feed) && (!reception->keys || reception->ends_known);
+}
+
+static bool is_over(const struct reception *reception, const struct client_identity *identity)
+{
+    return identity->user_id != 0 &&
+           session_ends_cover(&reception->ends, identity->user_id, identity->issued_s);
+}
+
+/* A token that is good by itself. */
+static enum admission check_session(const struct reception *reception, const struct client_identity *identity,
+                                    enum admission admission, const char **why)
+{
+    if (admission != ADMISSION_GRANTED || !is_over(reception, identity))
+        return admission;
+    *why = TOKEN_SESSION_ENDED;
+    return ADMISSION_TOKEN_INVALID;
+}
+
 /* Says why, and closes. */
 static void turn_away(struct reception *reception, struct client *client, enum admission admission,
                       const char *why)
@@ -114,6 +165,7 @@ static bool take_token(struct reception *reception, struct client *client, const
     const char *why = "";
     enum admission admission =
         admission_take(reception->keys, client_identity(client), token, clock_wall_ms(), &why);
+    admission = check_session(reception, client_identity(client), admission, &why);
     if (admission == ADMISSION_GRANTED)
         return is_within_quota(reception, client);
     turn_away(reception, client, admission, why);
@@ -145,6 +197,7 @@ enum admission reception_judge(const struct reception *reception, const char *au
         return ADMISSION_TOKEN_MISSING;
     }
     enum admission admission = admission_take(reception->keys, &identity, token, now_ms, why);
+    admission = check_session(reception, &identity, admission, why);
     if (admission == ADMISSION_GRANTED)
         admission = admission_to_hear(&identity, user_id, now_ms, why);
     admission_forget(&identity);
@@ -156,6 +209,8 @@ void reception_check(const struct reception *reception, struct client *client)
     const struct client_identity *identity = client_identity(client);
     if (reception->keys && clock_wall_ms() >= identity->valid_until_ms)
         client_close(client, identity->user_id == 0 ? CLOSE_TOKEN_MISSING : CLOSE_TOKEN_EXPIRED);
+    else if (reception->keys && is_over(reception, identity))
+        client_close(client, CLOSE_SESSION_ENDED);
 }
 
 /* The gate of every message. False: turned away. */
@@ -283,7 +338,7 @@ bool reception_replay(void *context, struct subscription *subscription, struct f
 void reception_answer_waiting(struct reception *reception)
 {
     struct subscription *subscription;
-    while (feed_ready(reception->feed) && (subscription = hub_first_waiting(reception->hub)) != NULL) {
+    while (is_ready(reception) && (subscription = hub_first_waiting(reception->hub)) != NULL) {
         const struct cursor *since = subscription->since;
         answer(reception, subscription, since);
     }
@@ -330,7 +385,7 @@ static void subscribe(struct reception *reception, struct client *client,
         return;
     else if (message->since_kind == SINCE_ABSENT)
         subscribe_plain(reception, subscription, message->text);
-    else if (feed_ready(reception->feed))
+    else if (is_ready(reception))
         answer(reception, subscription, since);
     else
         hub_wait(reception->hub, subscription, since);

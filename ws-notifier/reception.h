@@ -30,6 +30,11 @@ void reception_use_keys(struct reception *reception, const struct token_keys *ke
 void reception_use_quota(struct reception *reception, struct quota *quota);
 bool reception_is_open(const struct reception *reception);
 
+/* What the API says of ended sessions, in its beacon. When that is news, `ended` is called: now
+ * reception_check() closes those whose session it was. */
+void reception_take_word(struct reception *reception, const char *body, size_t length);
+void reception_on_end(struct reception *reception, void (*ended)(void *context), void *context);
+
 /* A client has come; `authorization` is that header's value, NULL when it sent none. Who has no token yet may
  * send it with his first message, soon. */
 void reception_welcome(struct reception *reception, struct client *client, const char *authorization);

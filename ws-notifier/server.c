@@ -215,6 +215,20 @@ static void wake(void *socket)
         write_soon(server, session);
 }
 
+static bool check_one(void *context, struct wheel_entry *entry)
+{
+    const struct server *server = context;
+    reception_check(server->reception, session_of(entry)->client);
+    return true;
+}
+
+/* Sessions were ended: whose sockets these are is looked at now, not within the second that it would take. */
+static void check_all(void *context)
+{
+    struct server *server = context;
+    wheel_each(&server->wheel, check_one, server);
+}
+
 static void relieve(void *memory)
 {
     memory_relieve(memory);
@@ -330,6 +344,7 @@ enum err server_open(uv_loop_t *loop, const struct config *config, struct recept
     feed_on_growth(feed, relieve, server->memory);
     server->quota = quota_new(config);
     reception_use_quota(reception, server->quota);
+    reception_on_end(reception, check_all, server);
     *out = server;
     limit_descriptors(server);
     guard_open(server->max_sockets + OTHER_DESCRIPTORS);

@@ -120,13 +120,14 @@ const char *amqp_link_note(const struct amqp_link *link);
  * event has come into it. amqp_link_mark() also binds it: before, no events come in. Both wait
  * for the broker; the first only before amqp_link_confirm(). */
 MUST_CHECK enum err amqp_link_check_mark(struct amqp_link *link, const char *type, const char *message_id,
-                                         const char *epoch, bool *marked);
+                                         const char *epoch, const char *body, bool *marked);
 MUST_CHECK enum err amqp_link_mark(struct amqp_link *link);
 
 /* A message that is no event, straight into the queue. Comes back (AMQP_RETURN) when that is not the marked
  * one. Counts a tag when confirms are on. */
 MUST_CHECK enum err amqp_link_publish_beacon(struct amqp_link *link, const char *type, const char *message_id,
-                                             const char *epoch, uint64_t *tag);
+                                             const char *epoch, const char *body, size_t length,
+                                             uint64_t *tag);
 
 /* Consumer side: reads the stream from what `since_s` seconds ago reached it (whole chunks: earlier
  * messages may come too), or from offset `from_offset` when that is >= 0. */

@@ -167,7 +167,7 @@ enum err amqp_link_publish_straight(struct amqp_link *link, const struct event_m
 
 /* A message that is no event. */
 static enum err publish_control(struct amqp_link *link, const char *exchange, const char *type,
-                                const char *message_id, const char *epoch, uint64_t *tag)
+                                const char *message_id, const char *epoch, amqp_bytes_t body, uint64_t *tag)
 {
     amqp_table_entry_t entries[HEADERS_MAX];
     amqp_table_t headers = {.num_entries = 0, .entries = entries};
@@ -175,16 +175,19 @@ static enum err publish_control(struct amqp_link *link, const char *exchange, co
         add(&headers, amqp_text_entry("epoch", epoch));
 
     amqp_basic_properties_t properties = base_properties(type, message_id, clock_wall_ms(), &headers);
-    return send_message(link, exchange, "", &properties, amqp_text("{}"), tag);
+    return send_message(link, exchange, "", &properties, body, tag);
 }
 
 enum err amqp_link_publish_beacon(struct amqp_link *link, const char *type, const char *message_id,
-                                  const char *epoch, uint64_t *tag)
+                                  const char *epoch, const char *body, size_t length, uint64_t *tag)
 {
-    return publish_control(link, link->mark, type, message_id, epoch, tag);
+    amqp_bytes_t bytes;
+    bytes.len = length;
+    bytes.bytes = (void *)(uintptr_t)body;
+    return publish_control(link, link->mark, type, message_id, epoch, bytes, tag);
 }
 
 enum err amqp_link_publish_marker(struct amqp_link *link, const char *message_id)
 {
-    return publish_control(link, link->markers, EVENT_MARKER_TYPE, message_id, NULL, NULL);
+    return publish_control(link, link->markers, EVENT_MARKER_TYPE, message_id, NULL, amqp_text("{}"), NULL);
 }

@@ -6,6 +6,8 @@
  * the queue once it holds what it should. Deleting the queue, or wiping the broker, takes the
  * binding away too, and a message sent through that exchange comes back. The queue is bound to the events'
  * exchange at the same time and not before: into a new one nothing goes until it has been looked after. */
+#include <string.h>
+
 #include "common/amqp/internal.h"
 
 #include <stdio.h>
@@ -67,7 +69,7 @@ enum err amqp_link_declare_markers(struct amqp_link *link)
 /* ---- the mark ----------------------------------------------------------------------------------------- */
 
 enum err amqp_link_check_mark(struct amqp_link *link, const char *type, const char *message_id,
-                              const char *epoch, bool *marked)
+                              const char *epoch, const char *body, bool *marked)
 {
     struct amqp_event event;
 
@@ -75,7 +77,7 @@ enum err amqp_link_check_mark(struct amqp_link *link, const char *type, const ch
         return ERR_CLOSED;
     enum err err = declare_fanout(link, "mark", link->mark);
     if (!err)
-        err = amqp_link_publish_beacon(link, type, message_id, epoch, NULL);
+        err = amqp_link_publish_beacon(link, type, message_id, epoch, body, strlen(body), NULL);
     /* The broker works through a channel in order: when the next call is answered, what came back is here. */
     if (!err)
         err = declare_fanout(link, "mark", link->mark);

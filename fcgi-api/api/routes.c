@@ -14,6 +14,8 @@ static const struct route routes[] = {
     {METHOD_GET, "/users/{id}", handle_user_get, NEEDS_IDENTITY | NEEDS_USER_ID},
     {METHOD_PATCH, "/users/{id}", handle_user_update,
      NEEDS_IDENTITY | NEEDS_ADMIN | NEEDS_USER_ID | NEEDS_JSON},
+    {METHOD_DELETE, "/users/{id}/sessions", handle_sessions_end,
+     NEEDS_IDENTITY | NEEDS_ADMIN | NEEDS_USER_ID},
     {METHOD_GET, "/users/{id}/events", handle_event_list, NEEDS_IDENTITY | NEEDS_USER_ID | TAKES_QUERY},
     {METHOD_POST, "/users/{id}/events", handle_event_create,
      NEEDS_IDENTITY | NEEDS_USER_ID | NEEDS_EVENTS_SCOPE | NEEDS_JSON},

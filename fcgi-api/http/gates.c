@@ -171,6 +171,21 @@ static void refuse_identity(const struct request *request, struct response *resp
                                 : "Bearer realm=\"carillon\", error=\"invalid_token\"");
 }
 
+/* False: the response says why not. */
+static bool session_lives(const struct http_service *service, const struct token *token,
+                          const struct request *request, struct response *response)
+{
+    bool over = false;
+    if (service->session_is_over == NULL)
+        return true;
+    enum err err = service->session_is_over(service->sessions, token->grant.user_id, token->issued_s, &over);
+    if (over)
+        refuse_identity(request, response, TOKEN_SESSION_ENDED);
+    else if (err != ERR_OK)
+        problem_answer_err(response, request, err);
+    return !over && err == ERR_OK;
+}
+
 /* While the service is open everybody may do everything. */
 static bool has_identity(const struct http_service *service, struct request *request,
                          struct response *response)
@@ -188,6 +203,8 @@ static bool has_identity(const struct http_service *service, struct request *req
         refuse_identity(request, response, why);
         return false;
     }
+    if (!session_lives(service, &token, request, response))
+        return false;
     request->identity =
         (struct identity){token.grant.user_id, token.grant, token.writes_events || token.grant.everyone};
     return true;

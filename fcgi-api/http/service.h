@@ -4,7 +4,9 @@
 #ifndef CARILLON_HTTP_SERVICE_H
 #define CARILLON_HTTP_SERVICE_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/config.h"
 #include "common/metrics.h"
@@ -23,6 +25,9 @@ struct http_service {
     struct metrics *metrics;
     struct token_keys *token_keys; /* NULL: the service is open */
     struct route_table calls;
+    /* Whether a token's session was ended since (api/sessions.h); NULL: none is. */
+    enum err (*session_is_over)(void *sessions, uint32_t user_id, int64_t issued_s, bool *over);
+    void *sessions;
 };
 
 #endif

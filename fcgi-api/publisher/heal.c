@@ -76,7 +76,8 @@ static enum heal_state probe(struct publisher *publisher)
     if (store_epoch(publisher->store, sending->epoch) != ERR_OK)
         return pause_for(publisher, DB_PAUSE_MS);
     snprintf(id, sizeof id, "%s:beacon:%llu", sending->epoch, (unsigned long long)++sending->controls);
-    enum err err = amqp_link_check_mark(amqp, EVENT_BEACON_TYPE, id, sending->epoch, &healing->marked);
+    enum err err = amqp_link_check_mark(amqp, EVENT_BEACON_TYPE, id, sending->epoch, PUBLISHER_NO_WORD,
+                                        &healing->marked);
     if (!err)
         err = amqp_link_check_life(amqp, &healing->noted);
     if (!err)

@@ -23,6 +23,7 @@
 
 #include "common/amqp/link.h"
 #include "common/backoff.h"
+#include "common/session_ends.h"
 #include "fcgi-api/api_metrics.h"
 #include "fcgi-api/publisher/flight.h"
 #include "fcgi-api/publisher/health.h"
@@ -116,6 +117,15 @@ struct upkeep {
     struct keeping keeping;
 };
 
+/* Sessions that were ended, and when notifiers are told, see ends.c. */
+struct ending {
+    struct session_ends all, news; /* `news`: read and not said yet */
+    uint64_t last_id;
+    int64_t counted; /* API_SESSIONS_ENDED when they were read last */
+    int64_t look_at, all_at;
+    bool failed; /* the last time */
+};
+
 struct publisher {
     const struct config *config;
     struct metrics *metrics;
@@ -142,6 +152,7 @@ struct publisher {
     struct sending sending;
     struct outgoing outgoing;
     struct upkeep upkeep;
+    struct ending ending;
 };
 
 /* ---- link.c -------------------------------------------------------------------------------------- */
@@ -223,6 +234,15 @@ MUST_CHECK enum err publisher_send_event(struct publisher *publisher, const stru
 MUST_CHECK enum err publisher_send_straight(struct publisher *publisher, const struct outbox_event *event);
 /* Tells readers the database's epoch, as it is now: they take events of no other. */
 MUST_CHECK enum err publisher_send_beacon(struct publisher *publisher);
+/* The same with a body: what else the API has to say to readers. */
+MUST_CHECK enum err publisher_send_word(struct publisher *publisher, const char *body, size_t length);
+#define PUBLISHER_NO_WORD "{\"ended\":[]}" /* there is nothing new; one of before this says nothing: "{}" */
+
+/* ---- ends.c -------------------------------------------------------------------------------------- */
+
+void publisher_ends_begin(struct publisher *publisher); /* a new connection: all is to be said */
+MUST_CHECK enum err publisher_tell_ends(struct publisher *publisher);
+void publisher_ends_free(struct publisher *publisher);
 
 /* Notes why the connection is no good any more, and returns ERR_CLOSED. */
 enum err publisher_lost(struct publisher *publisher, const char *format, ...)

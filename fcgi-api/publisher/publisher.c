@@ -41,6 +41,11 @@ void publisher_hint(struct publisher *publisher, const struct outbox_event *even
     (void)pool_hint(publisher->pool, &event->meta, event->queued_at_ms, event->payload, event->length);
 }
 
+void publisher_wake(struct publisher *publisher)
+{
+    (void)pool_wake(publisher->pool);
+}
+
 static bool takes_hints(const struct publisher *publisher)
 {
     /* Otherwise they wait in the pipe. One who leaves takes what is there, and no more. */
@@ -104,6 +109,7 @@ static void get_ready(struct publisher *publisher)
 {
     publisher->link.state = LINK_READY;
     publisher->upkeep.sweep_at = 0;
+    publisher_ends_begin(publisher);
     health_connected(publisher->metrics, true, clock_monotonic_ms());
     health_blocked(publisher->metrics, publisher->link.blocked);
     publisher_catch_up(publisher);
@@ -178,6 +184,7 @@ static int64_t wake_time(const struct publisher *publisher, int64_t now)
     wake = earlier(wake, now + publisher->config->amqp_heartbeat_s * 1000 / 3);
     if (publisher->link.state == LINK_UNHEALED)
         return earlier(wake, publisher->healing.next_at);
+    wake = earlier(wake, publisher->ending.look_at);
     if (publisher->sending.flight.landed_count > 0)
         wake = earlier(wake, publisher->outgoing.take_out_at);
     wake = earlier(wake, publisher_emitted_time(publisher));
@@ -293,6 +300,7 @@ static void work(struct publisher *publisher)
         publisher_count_life(publisher);
         lose_if(publisher, publisher_sweep(publisher));
         publisher_find_emitted(publisher);
+        lose_if(publisher, publisher_tell_ends(publisher));
         wait_for_something(publisher);
     }
     if (!atomic_load(&publisher->stopping)) {
@@ -322,6 +330,7 @@ static void free_publisher(struct publisher *publisher)
     store_free(&publisher->store);
     worklist_free(&publisher->outgoing.todo);
     flight_free(&publisher->sending.flight);
+    publisher_ends_free(publisher);
     free(publisher);
 }
 

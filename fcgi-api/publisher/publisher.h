@@ -27,6 +27,9 @@ MUST_CHECK enum err publisher_start(const struct config *config, struct metrics 
  * fit in the pool's pipe is found by the sweeper. */
 void publisher_hint(struct publisher *publisher, const struct outbox_event *event);
 
+/* From any thread: the pool's publisher is to look now at what there is besides events (ends.c). */
+void publisher_wake(struct publisher *publisher);
+
 /* Tells the thread, when it is the one at work, to publish what was hinted so far; waits at most deadline_ms,
  * ends it and frees. pool_close() then lets the next one work. */
 void publisher_stop(struct publisher **publisher, int deadline_ms);

@@ -30,26 +30,32 @@ static enum err not_sent(struct publisher *publisher, enum err err)
     return publisher_lost(publisher, "%s", amqp_link_why(publisher->link.amqp));
 }
 
-enum err publisher_send_beacon(struct publisher *publisher)
+enum err publisher_send_word(struct publisher *publisher, const char *body, size_t length)
 {
     static const struct event_meta control = {.user_id = 0};
     struct sending *sending = &publisher->sending;
     char epoch[sizeof sending->epoch], id[64];
     uint64_t tag;
 
-    if (!flight_has_room(&sending->flight, sizeof id))
+    if (!flight_has_room(&sending->flight, length + MESSAGE_EXTRA))
         return ERR_AGAIN;
     if (store_epoch(publisher->store, epoch) != ERR_OK) {
         publisher->db_retry_at = clock_monotonic_ms() + DB_PAUSE_MS;
         return ERR_AGAIN;
     }
     snprintf(id, sizeof id, "%s:beacon:%llu", epoch, (unsigned long long)++sending->controls);
-    enum err err = amqp_link_publish_beacon(publisher->link.amqp, EVENT_BEACON_TYPE, id, epoch, &tag);
+    enum err err =
+        amqp_link_publish_beacon(publisher->link.amqp, EVENT_BEACON_TYPE, id, epoch, body, length, &tag);
     if (err)
         return not_sent(publisher, err);
-    flight_sent(&sending->flight, tag, &control, clock_monotonic_ms(), sizeof id);
+    flight_sent(&sending->flight, tag, &control, clock_monotonic_ms(), length + MESSAGE_EXTRA);
     memcpy(sending->epoch, epoch, sizeof epoch);
     return ERR_OK;
+}
+
+enum err publisher_send_beacon(struct publisher *publisher)
+{
+    return publisher_send_word(publisher, PUBLISHER_NO_WORD, strlen(PUBLISHER_NO_WORD));
 }
 
 /* Readers take events of the announced epoch only. After a backup was restored under us the database has

@@ -45,6 +45,12 @@ static enum err purge_time(struct publisher *publisher, int64_t *now_ms)
     return store_set_moment(publisher->store, PURGE_NOTE, *now_ms);
 }
 
+/* 0: nothing is so old that no token is. */
+static int64_t ends_before(const struct config *config, int64_t now_ms)
+{
+    return config->jwt_max_life_s > 0 ? now_ms - (config->jwt_max_life_s + config->jwt_leeway_s) * 1000 : 0;
+}
+
 void publisher_purge(struct publisher *publisher)
 {
     const struct config *config = publisher->config;
@@ -54,7 +60,8 @@ void publisher_purge(struct publisher *publisher)
 
     if (purge_time(publisher, &now_ms) != ERR_OK ||
         store_purge(publisher->store, now_ms - config->event_retention_s * 1000,
-                    now_ms - config->idempotency_retention_s * 1000, PURGE_ROWS, &deleted) != ERR_OK)
+                    now_ms - config->idempotency_retention_s * 1000, ends_before(config, now_ms), PURGE_ROWS,
+                    &deleted) != ERR_OK)
         return;
     metrics_add(publisher->metrics, API_ROWS_PURGED, (int64_t)deleted);
     if (deleted >= PURGE_ROWS)

@@ -7,7 +7,7 @@
  *   statement.c   prepared statements: values in, columns out
  *   query.c       statements that are put together: the same with literals
  *   group.c       changes that wait together share a transaction; batch.c: that transaction
- *   tasks.c, list.c, keys.c, users.c, events.c, outbox.c, upkeep.c
+ *   tasks.c, list.c, keys.c, users.c, sessions.c, events.c, outbox.c, upkeep.c
  *                 the functions of store.h, each a few statements of statements.h */
 #ifndef CARILLON_STORE_INTERNAL_H
 #define CARILLON_STORE_INTERNAL_H

@@ -5,7 +5,7 @@
 #define CARILLON_STORE_STATEMENTS_H
 
 /* How many migrations (sql/NNN_name.sql) these statements need. */
-#define STORE_SCHEMA 6
+#define STORE_SCHEMA 7
 
 /* The columns of a task beside its id and its version: X(column, how it is read, how it is written), each of
  * the `struct task *task` in scope. Every SELECT, INSERT and UPDATE takes them from here; the ones of
@@ -142,6 +142,13 @@
     X(SQL_USER_POSITION,                                                                                     \
       "SELECT m.value, u.id IS NOT NULL, COALESCE(u.event_seq, 0) "                                          \
       "FROM epoch m LEFT JOIN users u ON u.id = ? WHERE m.id = 1")                                           \
+    /* sessions */                                                                                           \
+    X(SQL_USER_KNOWN,                                                                                        \
+      "SELECT id FROM users WHERE id = ?")                                                                   \
+    X(SQL_SESSIONS_END,                                                                                      \
+      "INSERT INTO session_ends (user_id, before_s) VALUES (?, ?)")                                          \
+    X(SQL_SESSION_ENDS,                                                                                      \
+      "SELECT id, user_id, before_s FROM session_ends WHERE id > ? ORDER BY id LIMIT ?")                     \
     /* the journal */                                                                                        \
     X(SQL_EPOCH,                                                                                             \
       "SELECT value FROM epoch WHERE id = 1")                                                                \
@@ -206,6 +213,8 @@
       "SELECT created_at FROM events ORDER BY created_at DESC LIMIT 1")                                      \
     X(SQL_OLD_KEYS_DELETE,                                                                                   \
       "DELETE FROM idempotency_keys WHERE created_at < ? ORDER BY created_at LIMIT ?")                       \
+    X(SQL_OLD_ENDS_DELETE,                                                                                   \
+      "DELETE FROM session_ends WHERE before_s < ? ORDER BY before_s LIMIT ?")                               \
     /* advisory locks, notes that the publishers leave each other, and what makes durable */                 \
     X(SQL_LOCK,                                                                                              \
       "SELECT IF(COALESCE(IS_USED_LOCK(" LOCK_NAME "), 0) = CONNECTION_ID(), 1, "                            \

@@ -169,6 +169,20 @@ MUST_CHECK enum err store_user_update(struct store *store, uint32_t id, const st
                                       const struct store_origin *origin, struct user *user,
                                       struct store_answer *answer);
 
+/* ---- sessions ------------------------------------------------------------------------------------ */
+
+/* Ends the user's sessions: of tokens that were issued before that second. ERR_NOT_FOUND: no such user. */
+MUST_CHECK enum err store_sessions_end(struct store *store, uint32_t user_id, int64_t before_s,
+                                       const struct store_origin *origin, struct store_answer *answer);
+
+typedef void store_end_visit(void *context, uint32_t user_id, int64_t before_s);
+
+/* What was ended since *last_id (0: all that still matter), which goes on. Commits need not come in the order
+ * of their ids, so the last STORE_ENDS_OVERLAP are told again; ask for all now and then. */
+#define STORE_ENDS_OVERLAP 256
+MUST_CHECK enum err store_session_ends(struct store *store, uint64_t *last_id, store_end_visit *visit,
+                                       void *context);
+
 /* ---- journal ----------------------------------------------------------------------------------- */
 
 typedef void store_event_visit(void *context, uint64_t seq, const char *payload, size_t length);
@@ -287,8 +301,9 @@ MUST_CHECK enum err store_set_moment(struct store *store, const char *name, int6
 MUST_CHECK enum err store_newest_event(struct store *store, int64_t *wall_ms);
 
 /* Deletes at most `limit` journal rows from before events_ms that are no longer in the outbox, and as many
- * idempotency keys from before keys_ms; *deleted: rows in all. Call again while it deletes. */
-MUST_CHECK enum err store_purge(struct store *store, int64_t events_ms, int64_t keys_ms, int limit,
-                                uint64_t *deleted);
+ * idempotency keys from before keys_ms and ends of sessions from before ends_ms; *deleted: rows in all. Call
+ * again while it deletes. */
+MUST_CHECK enum err store_purge(struct store *store, int64_t events_ms, int64_t keys_ms, int64_t ends_ms,
+                                int limit, uint64_t *deleted);
 
 #endif

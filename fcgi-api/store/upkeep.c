@@ -217,6 +217,19 @@ static enum err delete_keys_work(struct store *store, void *context)
     return err;
 }
 
+static enum err delete_ends_work(struct store *store, void *context)
+{
+    struct purge_call *call = context;
+    struct store_outcome outcome;
+    int64_t before_s = call->before_ms > 0 ? call->before_ms / 1000 : 0;
+    enum err err =
+        store_execute(store, SQL_OLD_ENDS_DELETE,
+                      STORE_IN(of_number((uint64_t)before_s), of_number((uint64_t)call->limit)), &outcome);
+    if (!err)
+        call->deleted = outcome.rows;
+    return err;
+}
+
 static enum err newest_work(struct store *store, void *context)
 {
     return store_select_one(store, SQL_NEWEST_EVENT, NULL, 0, STORE_OUT(to_time(context)));
@@ -230,14 +243,18 @@ enum err store_newest_event(struct store *store, int64_t *wall_ms)
     return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
-enum err store_purge(struct store *store, int64_t events_ms, int64_t keys_ms, int limit, uint64_t *deleted)
+enum err store_purge(struct store *store, int64_t events_ms, int64_t keys_ms, int64_t ends_ms, int limit,
+                     uint64_t *deleted)
 {
     struct purge_call events = {.before_ms = events_ms, .limit = limit};
     struct purge_call keys = {.before_ms = keys_ms, .limit = limit};
+    struct purge_call ends = {.before_ms = ends_ms, .limit = limit};
 
     enum err err = store_run(store, STORE_WRITE, purge_events_work, &events);
     if (!err)
         err = store_run(store, STORE_WRITE, delete_keys_work, &keys);
-    *deleted = events.deleted + keys.deleted;
+    if (!err)
+        err = store_run(store, STORE_WRITE, delete_ends_work, &ends);
+    *deleted = events.deleted + keys.deleted + ends.deleted;
     return err;
 }

@@ -181,14 +181,14 @@ def test_a_marker_by_another_way_is_none(stack, publisher, sockets, user):
 
 # ---- MariaDB -----------------------------------------------------------------------------------------
 
-TABLES = ("users", "tasks", "events", "outbox", "confirmed", "broker", "emitted", "idempotency_keys", "meta", "epoch", "notes", "settled", "schema_migrations", "schema_progress")
+TABLES = ("users", "tasks", "events", "outbox", "confirmed", "broker", "emitted", "idempotency_keys", "meta", "epoch", "notes", "settled", "schema_migrations", "schema_progress", "session_ends")
 VERBS = {
     "SELECT": "SELECT 1 FROM {} LIMIT 1",
     "INSERT": "INSERT INTO {} SELECT * FROM {} WHERE FALSE",
     "UPDATE": "UPDATE {} SET {column} = {column} WHERE FALSE",
     "DELETE": "DELETE FROM {} WHERE FALSE",
 }
-COLUMN = {"tasks": "content", "events": "payload", "outbox": "created_at", "confirmed": "last_seq", "broker": "life", "emitted": "seq", "users": "name", "meta": "value", "epoch": "value", "notes": "value", "settled": "times"}
+COLUMN = {"tasks": "content", "events": "payload", "outbox": "created_at", "confirmed": "last_seq", "broker": "life", "emitted": "seq", "users": "name", "meta": "value", "epoch": "value", "notes": "value", "settled": "times", "session_ends": "before_s"}
 API_MAY = {
     "users": "SELECT UPDATE",  # of some columns
     "tasks": "SELECT INSERT UPDATE DELETE",
@@ -204,6 +204,7 @@ API_MAY = {
     "settled": "SELECT INSERT UPDATE",
     "schema_migrations": "SELECT",
     "schema_progress": "",
+    "session_ends": "SELECT INSERT DELETE",
 }
 REFUSED = (1044, 1045, 1142, 1143, 1227, 1370, 1410, 1644)
 

@@ -66,6 +66,7 @@ def test_each_answer_of_each_call_happens(stack, guarded_stack, user):
         ("PATCH", f"/users/{user}", {"name": "Bob"}, {}, 200),
         ("POST", f"/users/{user}/events", {"event": "invoice.paid", "data": {"invoice": 7}}, {}, 201),
         ("GET", f"/users/{user}/events", None, {}, 200),
+        ("DELETE", f"/users/{user}/sessions", None, {}, 204),
         ("GET", address, None, {"If-None-Match": "*"}, 304),
         ("GET", f"/tasks?user_id={user}", None, {"If-None-Match": "*", "Prefer": "count=exact"}, 304),
         ("PATCH", address, "{", {}, 400),

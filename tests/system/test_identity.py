@@ -93,6 +93,15 @@ def say(message, with_header):
 NEW = {"user_id": "USER", "content": "a"}
 EVENT = {"event": "invoice.paid", "data": {"a": 1}}
 
+def end_and_wait(world, token):
+    """The tokens that follow are of a later second."""
+    status = call("DELETE", "/users/{user}/sessions")(world, token)
+    if status == 204:
+        world.user, world.other = world.stack.new_users(2)
+        world.new_task()
+    return status
+
+
 # What is asked          how                                                  bad  own  of a group  of another  admin
 TABLE = {
     "GET /tasks": (call("GET", "/tasks"), 401, 200, 200, 200, 200),
@@ -106,6 +115,7 @@ TABLE = {
     "POST /users": (call("POST", "/users", {"name": "a"}), 401, 403, 403, 403, 201),
     "PATCH /users/{id}": (call("PATCH", "/users/{user}", {"name": "a"}), 401, 403, 403, 403, 200),
     "GET /users/{id}": (call("GET", "/users/{user}"), 401, 200, 200, 403, 200),
+    "DELETE /users/{id}/sessions": (end_and_wait, 401, 403, 403, 403, 204),
     "GET /users/{id}/events": (call("GET", "/users/{user}/events"), 401, 200, 200, 403, 200),
     "POST /users/{id}/events": (call("POST", "/users/{user}/events", EVENT), 401, 403, 403, 403, 201),
     "GET /events?user_id": (listen_by_http, 401, 200, 200, 403, 200),

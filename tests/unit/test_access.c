@@ -31,6 +31,29 @@ static const struct {
              {"DELETE", "/tasks/1", ""}, {"GET", "/users", ""},
              {"GET", "/users/1", ""},    {"GET", "/users/1/events", ""}};
 
+static enum err session_is(void *sessions, uint32_t user_id, int64_t issued_s, bool *over)
+{
+    const int *state = sessions;
+    assert_true(user_id == 1 && issued_s == -1);
+    *over = *state == 1;
+    return *state == 2 ? ERR_UNAVAILABLE : ERR_OK;
+}
+
+static void test_sessions(void **state)
+{
+    int is = 0;
+    (void)state;
+    service.session_is_over = session_is;
+    service.sessions = &is;
+    assert_int_equal(send_with("GET", "/tasks", "", OWN), 200);
+    is = 1;
+    assert_int_equal(send_with("GET", "/tasks", "", OWN), 401);
+    assert_true(has("The token is of a session that was ended.") && has("invalid_token"));
+    is = 2;
+    assert_int_equal(send_with("GET", "/tasks", "", OWN), 503);
+    service.session_is_over = NULL;
+}
+
 static void test_every_call_wants_a_token(void **state)
 {
     (void)state;
@@ -115,6 +138,7 @@ static void test_what_is_for_administrators(void **state)
         int status;
     } asked[] = {{"POST", "/users", "{\"name\":\"a\"}", 201},
                  {"PATCH", "/users/1", "{\"name\":\"a\"}", 200},
+                 {"DELETE", "/users/1/sessions", "", 204},
                  {"GET", "/users?external_id=a", "", 200}};
     (void)state;
     for (size_t i = 0; i < sizeof asked / sizeof asked[0]; i++) {
@@ -221,6 +245,7 @@ int main(void)
         CLOSED(test_every_call_wants_a_token),
         CLOSED(test_a_user_has_his_own),
         CLOSED(test_who_names_another_user),
+        CLOSED(test_sessions),
         CLOSED(test_a_team_is_as_oneself),
         CLOSED(test_what_is_for_administrators),
         CLOSED(test_keys_belong_to_who_sent_them),

@@ -313,6 +313,71 @@ static void test_silence(void **state)
 }
 
 /* The texts are a part of the contract: a page tells causes apart by them. */
+#define ENDED(user) "{\"ended\":[[" #user ",1700000000]]}"
+
+static void take_word(const char *text)
+{
+    reception_take_word(reception, text, strlen(text));
+}
+
+static int ends;
+
+static void note_end(void *context)
+{
+    (void)context;
+    ends++;
+}
+
+/* These tokens do not say when they were issued. */
+static void test_ended_sessions(void **state)
+{
+    const char *why = NULL;
+    (void)state;
+    ends = 0;
+    reception_on_end(reception, note_end, NULL);
+    reception_welcome(reception, browser.client, "Bearer " TOKEN_OF_1);
+    take_word(ENDED(2));
+    assert_int_equal(ends, 1);
+    reception_check(reception, browser.client);
+    is_open();
+    take_word(ENDED(1));
+    take_word(ENDED(1));
+    assert_int_equal(ends, 2);
+    reception_check(reception, browser.client);
+    assert_int_equal(client_closing(browser.client), CLOSE_SESSION_ENDED);
+    assert_int_equal(close_status(CLOSE_SESSION_ENDED), 4401);
+    assert_string_equal(close_reason(CLOSE_SESSION_ENDED), "token not valid");
+    assert_int_equal(reception_judge(reception, "Bearer " TOKEN_OF_1, 1, &why), ADMISSION_TOKEN_INVALID);
+    assert_string_equal(why, "is of a session that was ended");
+    assert_int_equal(reception_judge(reception, "Bearer " TOKEN_OF_9_ADMIN, 1, &why), ADMISSION_GRANTED);
+}
+
+static void test_a_session_that_has_ended_before(void **state)
+{
+    (void)state;
+    take_word(ENDED(1));
+    reception_welcome(reception, browser.client, NULL);
+    say(SUBSCRIBE(1, TOKEN_OF_1));
+    is_closed(CLOSE_TOKEN_INVALID, "the token is of a session that was ended");
+}
+
+static void test_words_that_are_none(void **state)
+{
+    static const char *const wrong[] = {"",
+                                        "[]",
+                                        "{\"ended\":{}}",
+                                        "{\"ended\":[[1,1700000000],[1]]}",
+                                        "{\"ended\":[[0,1]]}",
+                                        "{\"ended\":[[1,\"1\"]]}"};
+    (void)state;
+    log_init("test", LOG_TEXT, LOG_ERROR + 1);
+    reception_welcome(reception, browser.client, "Bearer " TOKEN_OF_1);
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        take_word(wrong[i]);
+    reception_check(reception, browser.client);
+    is_open();
+}
+
 static void test_reasons(void **state)
 {
     (void)state;
@@ -450,6 +515,9 @@ int main(void)
         TEST(test_rights_end_with_their_token),
         TEST(test_end),
         TEST(test_silence),
+        TEST(test_ended_sessions),
+        TEST(test_a_session_that_has_ended_before),
+        TEST(test_words_that_are_none),
         TEST(test_reasons),
         TEST(test_ping),
         TEST(test_over_http),

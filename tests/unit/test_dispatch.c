@@ -467,6 +467,29 @@ static void test_users_change(void **state)
     assert_int_equal(fake.changes, 2);
 }
 
+static void test_sessions_end(void **state)
+{
+    (void)state;
+    assert_int_equal(send_with("DELETE", "/users/7/sessions", "", "HTTP_IDEMPOTENCY_KEY=k"), 204);
+    assert_int_equal(fake.changes, 1);
+    assert_int_equal(fake.woken, 1);
+    assert_int_equal(send("GET", "/users/7/sessions", ""), 405);
+    assert_true(has("\r\nAllow: DELETE, OPTIONS\r\n"));
+    assert_int_equal(send("DELETE", "/users/x/sessions", ""), 404);
+    assert_int_equal(send("DELETE", "/users/7/sessions?all=1", ""), 422);
+    assert_int_equal(send_with("DELETE", "/users/7/sessions", "", "HTTP_IF_MATCH=*"), 412);
+    assert_int_equal(send_with("DELETE", "/users/7/sessions", "", "HTTP_IF_MATCH=x"), 400);
+    assert_int_equal(fake.changes, 1);
+    assert_int_equal(send_with("DELETE", "/users/7/sessions", "", "HTTP_IF_NONE_MATCH=*"), 204);
+    fake.err = ERR_NOT_FOUND;
+    assert_int_equal(send("DELETE", "/users/7/sessions", ""), 404);
+    assert_true(has("There is no user 7."));
+    assert_int_equal(send_with("DELETE", "/users/7/sessions", "", "HTTP_IF_MATCH=*"), 404);
+    assert_int_equal(fake.woken, 2);
+    fake.err = ERR_UNCERTAIN;
+    assert_int_equal(send("DELETE", "/users/7/sessions", ""), 504);
+}
+
 static void test_events(void **state)
 {
     (void)state;
@@ -602,6 +625,7 @@ int main(void)
         TEST(test_users_are_made),
         TEST(test_users_refuse),
         TEST(test_users_change),
+        TEST(test_sessions_end),
         TEST(test_events),
         TEST(test_database_away),
         TEST(test_commit_without_an_answer),

@@ -183,6 +183,36 @@ static void test_many_groups(void **state)
     claims_are_bad(claims, "has \"groups\" that are no list of at most 64 ids of users");
 }
 
+static void test_when_it_was_issued(void **state)
+{
+    static const char *const wrong[] = {"\"1\"", "null", "true", "-1", "1e300", "[]"};
+    char claims[256];
+    (void)state;
+    is_good(hs256(HS256, GOOD));
+    assert_int_equal(token.issued_s, -1);
+    is_good(hs256(HS256, "{\"sub\":\"7\",\"exp\":1700000100,\"iat\":1699999999}"));
+    assert_int_equal(token.issued_s, 1699999999);
+    is_good(hs256(HS256, "{\"sub\":\"7\",\"exp\":1700000100,\"iat\":1699999999.75}"));
+    assert_int_equal(token.issued_s, 1699999999);
+    is_good(hs256(HS256, "{\"sub\":\"7\",\"exp\":1700000100,\"iat\":1700000060}"));
+    claims_are_bad("{\"sub\":\"7\",\"exp\":1700000100,\"iat\":1700000061}", "is not valid yet");
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        snprintf(claims, sizeof claims, "{\"sub\":\"7\",\"exp\":1700000100,\"iat\":%s}", wrong[i]);
+        claims_are_bad(claims, "has no valid \"iat\"");
+    }
+}
+
+static void test_how_long_it_lives(void **state)
+{
+    (void)state;
+    config.jwt_max_life_s = 3600;
+    is_good(hs256(HS256, "{\"sub\":\"7\",\"exp\":1700000100,\"iat\":1699996500}"));
+    claims_are_bad("{\"sub\":\"7\",\"exp\":1700000100,\"iat\":1699996499}",
+                   "lives longer than JWT_MAX_LIFE_S allows");
+    is_good(hs256(HS256, "{\"sub\":\"7\",\"exp\":1700003660}"));
+    claims_are_bad("{\"sub\":\"7\",\"exp\":1700003661}", "lives longer than JWT_MAX_LIFE_S allows");
+}
+
 static void test_other_claims(void **state)
 {
     (void)state;
@@ -535,6 +565,8 @@ int main(void)
         TEST(test_groups),
         TEST(test_many_groups),
         TEST(test_other_claims),
+        TEST(test_when_it_was_issued),
+        TEST(test_how_long_it_lives),
         TEST(test_two_keys),
         TEST(test_two_kinds_of_keys),
         TEST(test_garbage),
