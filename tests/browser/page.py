@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -61,6 +62,16 @@ class Browser:
         tab = Tab(self.driver, self.driver.current_window_handle)
         tab.look(**look)
         tab.go(address)
+        return tab
+
+    def visit(self, address):
+        """As open(), of a server that may not listen yet: None then."""
+        tab = self.open("about:blank")
+        try:
+            tab.go(address)
+        except WebDriverException:
+            tab.close()
+            return None
         return tab
 
     def requests(self):

@@ -6,9 +6,11 @@ Of its code blocks these count, by what stands behind the fence:
     sh      run by one bash, which keeps its variables from block to block; a command that fails ends the test
     text    what the block before it printed, or a part of it
     diff    applied to the tree, each hunk where its text is; a header may be a bare @@
+    html    written to the file that `file=` names
 
-`terminal=2` is another terminal: what runs there goes on beside the rest, until the next block for it. In a text block,
-each line has to be found behind the one before, and "…" stands for anything."""
+`terminal=2` is another terminal: what runs there goes on beside the rest, until the next block for it. `browser=ADDRESS` is
+what a browser shows there, which stays open from the first such block on. In a text block, each line has to be found
+behind the one before, and "…" stands for anything."""
 
 import os
 import re
@@ -19,14 +21,20 @@ from pathlib import Path
 
 from lib.wait import eventually
 
-_BLOCK = re.compile(r"^```(sh|text|diff)( terminal=2)?\n(.*?)^```$", re.M | re.S)
+_BLOCK = re.compile(r"^```(sh|text|diff|html)(?: (terminal|file|browser)=(\S+))?\n(.*?)^```$", re.M | re.S)
 _END = "---- end of the block"
 
 
+def _pattern(block):
+    lines = [".*?".join(map(re.escape, line.split("…"))) for line in block.splitlines() if line.strip()]
+    return re.compile(r"[^\n]*\n(?:.*\n)*?".join(lines))
+
+
 class Document:
-    def __init__(self, path, tree, environment, replaced):
-        """replaced: {what the document says: what it is here}, for addresses and paths."""
+    def __init__(self, path, tree, environment, replaced, browser=None):
+        """replaced: {what the document says: what it is here}, for addresses and paths. browser: a chromium of tests/browser."""
         self.path, self.tree, self.environment = Path(path), tree, environment
+        self.browser, self.tab = browser, None
         longest_first = sorted(replaced, key=len, reverse=True)  # http://localhost:8080 before http://localhost
         found = re.compile("|".join(map(re.escape, longest_first)))
         self.text = found.sub(lambda match: replaced[match[0]], self.path.read_text())
@@ -36,10 +44,14 @@ class Document:
         self.second = None
         printed = {1: "", 2: ""}
         try:
-            for kind, terminal, block in _BLOCK.findall(self.text):
-                number = 2 if terminal else 1
+            for kind, place, which, block in _BLOCK.findall(self.text):
+                number = 2 if place == "terminal" else 1
                 if kind == "diff":
                     self._patch(block)
+                elif kind == "html":
+                    Path(self.tree, which).write_text(block)
+                elif place == "browser":
+                    self._look(which, block)
                 elif kind == "text":
                     printed[number] = self._find(block, number, printed[number])
                 elif number == 1:
@@ -95,10 +107,20 @@ class Document:
 
     # ---- what they print
 
+    def _look(self, address, block):
+        if self.tab is None:
+            self.tab = eventually(lambda: self.browser.visit(address), 20, f"a page at {address}")
+
+        def shown():
+            text = self.tab.text("body")
+            assert _pattern(block).search(text), f"{self.path.name} shows\n{block}\nand the page showed:\n{text}"
+            return True
+
+        eventually(shown, 30, f"{self.path.name}: the browser")
+
     def _find(self, block, number, said):
         """Returns what was printed behind it."""
-        lines = [".*?".join(map(re.escape, line.split("…"))) for line in block.splitlines() if line.strip()]
-        wanted = re.compile(r"[^\n]*\n(?:.*\n)*?".join(lines))
+        wanted = _pattern(block)
         if number == 1:
             found = wanted.search(said)
             assert found, f"{self.path.name} shows\n{block}\nand this was printed:\n{said}"

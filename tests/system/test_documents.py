@@ -7,6 +7,7 @@ import subprocess
 import pytest
 from conftest import keep_logs
 
+from browser.page import Browser
 from lib.document import Document
 from lib.stack import BUILD_DIR, ROOT, Stack
 
@@ -23,9 +24,16 @@ def copy(tmp_path):
     return tree
 
 
+@pytest.fixture
+def browser():
+    started = Browser("en-US")
+    yield started
+    started.quit()
+
+
 @pytest.mark.long
-@pytest.mark.parametrize("name", ["docs/fr/atelier.md"])
-def test_a_document_can_be_followed(name, copy):
+@pytest.mark.parametrize("name", ["docs/fr/atelier.md", "docs/tutorial.md"])
+def test_a_document_can_be_followed(name, copy, browser):
     stack = Stack.prepare()
     shutil.copytree(BUILD_DIR, copy / "build", ignore=shutil.ignore_patterns("asan", "tsan", "test-logs", "fuzz*"))
     environment = dict(stack.environment, BUILD_DIR=str(copy / "build"))
@@ -34,10 +42,12 @@ def test_a_document_can_be_followed(name, copy):
     here = {
         "http://localhost": f"http://localhost:{first}",
         "http://localhost:15673": f"http://localhost:{first + 5}",
+        "http://localhost:8000": f"http://localhost:{first + 20}",
+        "http.server 8000": f"http.server {first + 20}",
         ".run/": f"{environment['RUN_DIR']}/",
     }
     try:
-        Document(ROOT / name, copy, environment, here).follow()
+        Document(ROOT / name, copy, environment, here, browser).follow()
     finally:
         keep_logs(stack, name.replace("/", "-"))
         stack.stop()
