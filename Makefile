@@ -49,7 +49,7 @@ NOTIFIER_OBJECTS := $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out ws-notifier/mai
 ARCHIVES         := $(BUILD)/libapi.a $(BUILD)/libnotifier.a $(BUILD)/libcommon.a
 UNIT_TESTS       := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 SOURCES          := $(wildcard common/*.[ch] common/*/*.[ch] fcgi-api/*.[ch] fcgi-api/*/*.[ch] ws-notifier/*.[ch] tests/unit/*.[ch] bench/*.[ch] \
-                      bench/peers/*/*.c fuzz/*.[ch] man/*.c)
+                      bench/peers/*/*.c fuzz/*.[ch] man/*.[ch])
 
 COMMON_LIBS   := $(shell pkg-config --libs libcjson librabbitmq libjwt libssl libcrypto libseccomp) -lm -lpthread
 API_LIBS      := $(shell pkg-config --libs fcgi libmariadb libcrypto)
@@ -58,7 +58,7 @@ NOTIFIER_LIBS := $(shell pkg-config --libs libwebsockets libuv)
 # Manual pages: man/NAME.SECTION.in with the version and, in carillon.env(5), the table of settings filled in.
 MANUAL := $(patsubst man/%.in,$(BUILD)/man/%,$(wildcard man/*.in))
 
-.PHONY: all man check asan tsan hardening lint fuzz fuzz-long fuzz-coverage fuzz-programs format format-check run test bench
+.PHONY: all man reference reference-check check asan tsan hardening lint fuzz fuzz-long fuzz-coverage fuzz-programs format format-check run test bench
 .PHONY: bench-programs install client-package clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -95,7 +95,16 @@ $(BUILD)/man/carillon.env.5: man/carillon.env.5.in VERSION $(BUILD)/man-settings
 	@mkdir -p $(@D)
 	sed 's/@VERSION@/$(VERSION)/' $< | $(BUILD)/man-settings >$@
 $(BUILD)/man-settings: $(BUILD)/obj/man/settings.o
+$(BUILD)/man-reference: $(BUILD)/obj/man/reference.o
+$(BUILD)/man-settings $(BUILD)/man-reference:
 	$(CC) $(CFLAGS) $(PROGRAM_LDFLAGS) $(LDFLAGS) -o $@ $^
+
+# Pages with tables that the code has: each is its own template (man/reference.c).
+REFERENCE := docs/settings.md docs/metrics.md
+reference: $(BUILD)/man-reference ## put the code's tables of settings and metrics into docs/
+	for page in $(REFERENCE); do $< <$$page >$(BUILD)/page.md && cat $(BUILD)/page.md >$$page || exit 1; done
+reference-check: $(BUILD)/man-reference ## fail when `make reference` would change something
+	for page in $(REFERENCE); do $< <$$page | diff -u $$page - || exit 1; done
 
 # The notifier's rules without its network and with a clock that stands still, for tests/property.
 MODEL_SOURCES := tests/property/shim.c $(filter-out common/clock.c,$(wildcard common/*.c)) \

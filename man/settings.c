@@ -2,27 +2,11 @@
 /* Fills the settings into a manual page: a line @COMMON@, @API@ or @NOTIFIER@ of standard input becomes a
  * list of that table of common/config.h, in mdoc(7); all other lines go through as they are. Run by the
  * Makefile for carillon.env(5). */
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/config.h"
-
-enum kind { KIND_INT, KIND_TEXT, KIND_SECRET, KIND_CHOICE };
-
-struct row {
-    enum kind kind;
-    const char *name, *fallback;
-    int64_t min, max;
-    const char *meaning;
-};
-
-#define X(kind, field, name, fallback, min, max, meaning) {KIND_##kind, #name, fallback, min, max, meaning},
-static const struct row common_rows[] = {CONFIG_COMMON(X)};
-static const struct row api_rows[] = {CONFIG_API(X)};
-static const struct row notifier_rows[] = {CONFIG_NOTIFIER(X)};
-#undef X
+#include "man/tables.h"
 
 /* roff takes a backslash for an escape, and a dot or a quote at the beginning of a line for a command. */
 static void put_text(const char *text)
@@ -88,9 +72,9 @@ int main(void)
         const struct row *rows;
         size_t count;
     } lists[] = {
-        {"@COMMON@\n", common_rows, sizeof common_rows / sizeof common_rows[0]},
-        {"@API@\n", api_rows, sizeof api_rows / sizeof api_rows[0]},
-        {"@NOTIFIER@\n", notifier_rows, sizeof notifier_rows / sizeof notifier_rows[0]},
+        {"@COMMON@\n", common_rows, COUNT_OF(common_rows)},
+        {"@API@\n", api_rows, COUNT_OF(api_rows)},
+        {"@NOTIFIER@\n", notifier_rows, COUNT_OF(notifier_rows)},
     };
     char line[4096];
     size_t found = 0;
