@@ -58,7 +58,7 @@ NOTIFIER_LIBS := $(shell pkg-config --libs libwebsockets libuv)
 # Manual pages: man/NAME.SECTION.in with the version and, in carillon.env(5), the table of settings filled in.
 MANUAL := $(patsubst man/%.in,$(BUILD)/man/%,$(wildcard man/*.in))
 
-.PHONY: all man reference reference-check check asan tsan hardening lint fuzz fuzz-long fuzz-coverage fuzz-programs format format-check run test bench
+.PHONY: all man pictures reference reference-check check asan tsan hardening lint fuzz fuzz-long fuzz-coverage fuzz-programs format format-check run test bench
 .PHONY: bench-programs install client-package clean help
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -105,6 +105,9 @@ reference: $(BUILD)/man-reference ## put the code's tables of settings and metri
 	for page in $(REFERENCE); do $< <$$page >$(BUILD)/page.md && cat $(BUILD)/page.md >$$page || exit 1; done
 reference-check: $(BUILD)/man-reference ## fail when `make reference` would change something
 	for page in $(REFERENCE); do $< <$$page | diff -u $$page - || exit 1; done
+
+pictures: ## draw docs/pictures/*.seq
+	docs/pictures/draw $(wildcard docs/pictures/*.seq)
 
 # The notifier's rules without its network and with a clock that stands still, for tests/property.
 MODEL_SOURCES := tests/property/shim.c $(filter-out common/clock.c,$(wildcard common/*.c)) \

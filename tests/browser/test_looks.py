@@ -333,7 +333,7 @@ def test_the_policy_works(visit, user):
     assert "broken" not in tab.driver.title
 
 
-# --- the picture in the README ---
+# --- the picture in README.fr.md ---
 
 
 @pytest.mark.parametrize(
@@ -346,6 +346,6 @@ def test_screenshot(stack, visit, http, name, look):
     for status in (0, 1):
         http.patch("/tasks/1", {"status": status})
     eventually(lambda: kinds(tab)[:2] == ["task.completed", "task.reopened"], 10, "two notifications")
-    path = ROOT / "docs" / name if update else picture(stack, name)
+    path = ROOT / "docs" / "pictures" / name if update else picture(stack, name)
     tab.screenshot(path)
     assert path.stat().st_size > 5000
