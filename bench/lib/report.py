@@ -46,6 +46,9 @@ def page(results):
 def head(results):
     machine = results["machine"]
     yield "# Benchmarks\n"
+    yield ("For people who choose between Carillon and something else, and for programmers who change it. After reading this page you know "
+           "how it compares in speed and memory, which goals it misses, and how to measure it yourself. [performance.md](performance.md) "
+           "says where the time goes.\n")  # fmt: skip
     yield (f"Written by `{results['command']}` at {results['date']}, revision {results['revision']}, in {results['minutes']:.0f} minutes "
            f"on {machine['cores']} cores ({machine['cpu']}), {machine['system']}. Load generator, database, broker and every "
            "server share those cores, so absolute figures say little: the ratios are the result. Medians; ± is half the distance "
@@ -57,7 +60,6 @@ def head(results):
         yield "**A quick run: fewer and shorter rounds, smaller numbers.** Good for a look, not for a claim.\n"
     if results["busy"]:
         yield f"**The machine was busy with other things** (load average {results['busy']:.1f} before the first measure).\n"
-    yield "[performance.md](performance.md) tells where the time goes.\n"
 
 
 def summary(results):

@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: MIT
+"""Each page of docs/ says in its first paragraph for whom it is, and what its reader can do afterwards."""
+
+import re
+
+import pytest
+
+from documents.pages import ROOT, tracked
+
+# It begins with the promise that it is about.
+IN_ITS_OWN_WAY = {"docs/reliability.md"}
+
+
+@pytest.mark.parametrize("page", sorted(set(tracked("docs/*.md")) - IN_ITS_OWN_WAY))
+def test_the_first_paragraph_says_for_whom(page):
+    first = re.search(r"^# .*\n\n(.*?)\n\n", (ROOT / page).read_text(), re.M | re.S)[1]
+    if "/fr/" in page:
+        assert first.startswith("Pour ") and "À la fin" in first
+    else:
+        assert first.startswith("For ") and re.search(r"\bafter reading\b", first, re.I)
