@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Pauses between attempts: doubling from `first` to `most`, each drawn at random from its upper half,
- * so that many who failed together do not come back together. */
+ * so that clients which failed together do not come back together. */
 #ifndef CARILLON_BACKOFF_H
 #define CARILLON_BACKOFF_H
 

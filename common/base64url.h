@@ -11,7 +11,7 @@
 #define BASE64URL_DECODED(length) ((length) / 4 * 3 + 2)
 
 /* Decodes into out[0..BASE64URL_DECODED(length)) and sets *size. ERR_INVALID: a character of another
- * alphabet, padding, a length that cannot be, or bits left over: one text, one meaning. */
+ * alphabet, padding, a length that cannot be, or bits left over: a value has one text only. */
 MUST_CHECK enum err base64url_decode(const char *text, size_t length, unsigned char *out, size_t *size);
 
 #endif

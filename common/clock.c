@@ -33,7 +33,7 @@ static int split(int64_t wall_ms, struct tm *calendar)
     return ms;
 }
 
-/* By hand: a list has two of them a task, and snprintf took nearly half of the time to write one. */
+/* Not by snprintf: a list has two times a task, and snprintf took nearly half of the time to write one. */
 void clock_format_iso(int64_t wall_ms, char text[CLOCK_ISO_SIZE])
 {
     static const char form[CLOCK_ISO_SIZE] = "0000-00-00T00:00:00.000Z";

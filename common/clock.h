@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Time: wall clock for what people and other machines see, monotonic clock for deadlines. */
+/* Time: the wall clock for what people and other machines see, the monotonic clock for deadlines. */
 #ifndef CARILLON_CLOCK_H
 #define CARILLON_CLOCK_H
 

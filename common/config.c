@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading the settings. The table in config.h is turned into rows that know their place in the struct; one
- * parser a kind fills it in. */
+/* Reading the settings. The table in config.h is turned into rows that know their place in the struct; each
+ * kind has one parser. */
 #include "common/config.h"
 
 #include <errno.h>
@@ -61,7 +61,7 @@ static enum err read_int(const struct row *row, const char *value, int64_t *fiel
     return ERR_OK;
 }
 
-/* Takes over the value. Secrets are not quoted in the complaint. */
+/* Stores the value. The complaint quotes no secret. */
 static enum err read_text(const struct row *row, const char *value, const char **field,
                           struct message *message)
 {

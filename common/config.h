@@ -8,8 +8,8 @@
  *           never printed
  *   CHOICE  one of the words in the default column, separated by '|'; the first is the default,
  *           the field holds the word's position
- * A default of NULL means the setting is required. A table a program: what it does not use it does
- * not ask for. `.env.example` documents the same names for people.
+ * A default of NULL means the setting is required. Each program has its own table, and
+ * does not ask for what it does not use. `.env.example` documents the same names for people.
  */
 #ifndef CARILLON_CONFIG_H
 #define CARILLON_CONFIG_H
@@ -106,9 +106,9 @@
     X(INT, ws_max_clients, WS_MAX_CLIENTS, "16000", 1, 1000000,                                              \
       "sockets at most; the next is closed with 4429")                                                       \
     X(INT, ws_max_user_clients, WS_MAX_USER_CLIENTS, "100", 0, 1000000,                                      \
-      "sockets of one user, by his tokens; of this and every limit below 0 is none")                         \
+      "sockets of one user, by their tokens; of this and every limit below 0 is none")                       \
     X(INT, ws_max_user_subscriptions, WS_MAX_USER_SUBSCRIPTIONS, "1000", 0, 1000000,                         \
-      "subscriptions of all his sockets")                                                                    \
+      "subscriptions of all sockets of one user")                                                            \
     X(INT, ws_max_address_clients, WS_MAX_ADDRESS_CLIENTS, "0", 0, 1000000, "sockets of one address")        \
     X(INT, ws_max_handshakes_s, WS_MAX_HANDSHAKES_S, "0", 0, 1000000,                                        \
       "new sockets a second; ten seconds' worth may come at once")                                           \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The event contract: the one thing the two programs share.
+/* The event contract: all that the two programs share.
  *
  * An event's body is the exact text of the frame a browser gets; it is made once, in the write's
  * transaction, kept in the journal, and forwarded byte for byte. What a reader needs to route it

@@ -135,7 +135,7 @@ static const char *check_numbers(const char *text, size_t length)
     return NULL;
 }
 
-/* A text in quotes is what many a shell makes of an object. */
+/* Many shells turn an object into a text in quotes. */
 static const char *no_object(const cJSON *tree)
 {
     if (cJSON_IsString(tree))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading a key set, and again. */
+/* Reading a key set, and reading it again when the file changes. */
 #include "common/jwks_file.h"
 
 #include <errno.h>
@@ -20,7 +20,7 @@
 #define LOOK_MS  1000
 #define WHY_SIZE 160
 
-/* What tells a file, and its content, from another in its place. */
+/* By what a file and its content are told apart from another file in its place. */
 struct stamp {
     dev_t device;
     ino_t inode;
@@ -35,7 +35,7 @@ struct jwks_file {
     atomic_int_fast64_t looked_at;
     pthread_mutex_t looking; /* of what follows */
     struct stamp stamp;
-    bool missing; /* and that has been said */
+    bool missing; /* and the log has said so */
 };
 
 static struct stamp stamp_of(const struct stat *stat)

@@ -14,8 +14,8 @@ struct jwks_file; /* opaque */
 MUST_CHECK enum err jwks_file_open(const char *path, struct jwks_file **file, char *why, size_t size);
 void jwks_file_close(struct jwks_file **file); /* accepts NULL */
 
-/* The keys as they are now, until jwks_file_release(). At most once a second it is looked whether the file is
- * another one; when that cannot be used the log says so once, and the keys from before stay. */
+/* The keys as they are now, until jwks_file_release(). At most once a second the file is checked for a
+ * change; when the new one cannot be used the log says so once, and the keys from before stay. */
 const struct jwks *jwks_file_hold(struct jwks_file *file);
 void jwks_file_release(struct jwks_file *file);
 

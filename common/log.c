@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Log lines: formatted into one buffer, escaped, written with one write(2), or several together. Never waits
- * for long: what the reader does not take is kept, and then left out and counted. */
+ * for long: lines that the reader does not take are kept up to a bound, then left out and counted. */
 #include "common/log.h"
 
 #include <errno.h>
@@ -195,7 +195,7 @@ static void add_line(enum log_level level, const char *text)
     strbuf_add(&lines, "\n", 1);
 }
 
-/* Lines that were left out are told of as soon as there is room. */
+/* Reports the lines that were left out, as soon as there is room. */
 static bool has_room(void)
 {
     char text[96];

@@ -4,8 +4,8 @@
  *
  * A browser sends what a page wrote to any address, and only the Origin says which page that was. An Origin
  * that is missing proves nothing either: a name of an attacker can be made to lead to this machine (DNS
- * rebinding), and then its page is, for the browser, our own. The Host is that name still. A token keeps both
- * out, so the Host matters only while the service is open. */
+ * rebinding), and then the browser takes its page for ours. The Host header still has the attacker's name. A
+ * token keeps both out, so the Host matters only while the service is open. */
 #ifndef CARILLON_ORIGIN_H
 #define CARILLON_ORIGIN_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Somebody's public key in PEM: which signatures it can check. */
+/* A public key in PEM: which signatures it can check. */
 #ifndef CARILLON_PUBLIC_KEY_H
 #define CARILLON_PUBLIC_KEY_H
 

@@ -12,7 +12,7 @@ void random_id_hex(char *text, size_t digits)
     unsigned char bytes[64];
 
     assert(digits <= sizeof bytes);
-    /* Up to 256 bytes are never cut short once the generator is seeded: getrandom(2). */
+    /* Once the generator is seeded, up to 256 bytes are never cut short: getrandom(2). */
     if (getrandom(bytes, digits, 0) != (ssize_t)digits)
         abort();
     for (size_t i = 0; i < digits; i++)

@@ -102,7 +102,7 @@ struct rules {
     int failed;                                /* -errno */
 };
 
-/* A name this library or this processor does not know is no loss: nobody can call it. */
+/* A name that this library or this processor does not know is no loss: no program can call it. */
 static void add(struct rules *rules, uint32_t action, const char *name, unsigned count,
                 const struct scmp_arg_cmp *conditions)
 {
@@ -281,7 +281,7 @@ enum err sandbox_refuse_io_uring(enum sandbox_mode mode, char *why, size_t size)
 
 enum err sandbox_enter(enum sandbox_mode mode, char *why, size_t size)
 {
-    const struct rlimit no_core = {0, 0}; /* it would hold every secret there is */
+    const struct rlimit no_core = {0, 0}; /* a core dump would hold every secret of the process */
 
     if (mode == SANDBOX_OFF || SANITIZED)
         return ERR_OK;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What a program gives up once it has started. Whoever takes it over by a hole in it finds a process that
- * cannot run another program, cannot make another process or look into one, cannot write, make, rename or
- * delete a file, and cannot get these back: the kernel refuses the calls (seccomp). What stays is what the
- * program lives by: its sockets and new connections, reading files (certificates, /etc/resolv.conf), memory,
+/* What a program gives up once it has started. An attacker who takes it over through a defect gets a process
+ * that cannot run another program, cannot make another process or look into one, cannot write, make, rename
+ * or delete a file, and cannot get these back: the kernel refuses the calls (seccomp). What stays is what the
+ * program needs: its sockets and new connections, reading files (certificates, /etc/resolv.conf), memory,
  * threads.
  *
- * A refused call fails with EPERM, and is logged once per process. A call nobody here has heard of fails with
- * ENOSYS, as on a kernel that does not know it, so that a newer C library takes its older way. */
+ * A refused call fails with EPERM, and is logged once per process. A call that is in neither list fails with
+ * ENOSYS, as on a kernel that does not know it, so that a newer C library falls back to an older call. */
 #ifndef CARILLON_SANDBOX_H
 #define CARILLON_SANDBOX_H
 

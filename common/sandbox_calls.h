@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The system calls both programs live by, and those they will never make; for sandbox.c only. Names: a call
+/* The system calls that both programs need, and those that they never make; for sandbox.c only. Names: a call
  * that this processor or this libseccomp does not have is left out. What is in neither list does not exist
  * (ENOSYS).
  *

@@ -4,8 +4,8 @@
  * The library would take any HS algorithm for a secret, no key for no signature, a claim given twice and an
  * `exp` of any kind, and never looks at the time. So the parts are read here first, with the JSON reader that
  * the rest of the service trusts; a key is bound to one algorithm when it is loaded; the library sees the
- * token only once it is known which key and which algorithm it must be. Claims are looked at last: whoever
- * has no key learns nothing about them. */
+ * token only once it is known which key and which algorithm it must be. Claims are looked at last: a sender
+ * without a key learns nothing about them. */
 #include "common/token.h"
 
 #include <assert.h>
@@ -45,7 +45,7 @@ struct key {
 struct token_keys {
     const char *audience, *issuer; /* "": any */
     const char *user_claim, *groups_claim;
-    char no_user[FAULT_SIZE], no_groups[FAULT_SIZE]; /* what is said of those, with their names */
+    char no_user[FAULT_SIZE], no_groups[FAULT_SIZE]; /* the complaint about those, with their names */
     int64_t leeway_s, max_life_s;
     size_t count;
     struct key list[KEYS_MAX];
@@ -346,7 +346,7 @@ static bool names_audience(const cJSON *aud, const char *audience)
     return false;
 }
 
-/* Digits only, the first not 0: one user, one text. 0: it is none. */
+/* Digits only, the first not 0, so that a user has one text only. 0: it is no id. */
 static uint32_t id_in_text(const cJSON *item)
 {
     if (item == NULL || !cJSON_IsString(item))
@@ -359,7 +359,7 @@ static uint32_t id_in_text(const cJSON *item)
     return number <= EVENT_ID_MAX ? (uint32_t)number : 0;
 }
 
-/* Claims of one's own may hold it as a number, too. */
+/* A claim that JWT_USER_CLAIM names may hold it as a number, too. */
 static uint32_t id_in(const cJSON *item)
 {
     int64_t number = 0;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Bearer tokens: who is asking. A compact JWT is taken apart and judged here, for the API's header and the
  * notifier's messages alike. The only file that knows libjwt, which is asked for one thing: whether the
- * signature is that of the key. Everything else is checked by ourselves, strictly (TOKEN_FAULTS).
+ * signature is that of the key. Everything else is checked here, strictly (TOKEN_FAULTS).
  *
  * Keys: HS256 with a shared secret (JWT_SECRET), RS256, ES256 or EdDSA with a public key
  * (JWT_PUBLIC_KEY_FILE); up to two at a time, told apart by `kid`, so that one can replace the other while
- * tokens of both are about. And a file of keys that changes by itself (JWT_JWKS_FILE, jwks_file.h). */
+ * tokens of both are in use. Beside them a file of keys that changes by itself (JWT_JWKS_FILE, jwks_file.h).
+ */
 #ifndef CARILLON_TOKEN_H
 #define CARILLON_TOKEN_H
 
@@ -41,7 +42,7 @@
     X(TOKEN_GROUPS, "has groups that are no list of ids of users")                                           \
     X(TOKEN_SCOPE, "has a \"scope\" that is no string")
 
-/* After "the token ": what is not seen by looking at it alone. */
+/* After "the token ": faults that the token alone does not show. */
 #define TOKEN_SESSION_ENDED "is of a session that was ended"
 
 struct token_keys; /* opaque; any thread may verify with them */

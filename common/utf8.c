@@ -62,7 +62,7 @@ size_t utf8_count(const char *text, size_t length)
     return count;
 }
 
-/* Unicode's White_Space property, controls, and the invisible characters people paste by accident. */
+/* Unicode's White_Space property, controls, and invisible characters that are pasted by accident. */
 static bool is_blank(uint32_t point)
 {
     return point <= 0x20 || (point >= 0x7f && point <= 0xa0) || point == 0x1680 ||

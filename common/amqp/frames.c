@@ -204,7 +204,7 @@ static enum err on_method(struct amqp_link *link, const amqp_method_t *method, s
     case AMQP_CONNECTION_CLOSE_METHOD:
         return on_close(link, method);
     default:
-        return ERR_AGAIN; /* the answer to something nobody waits for any more */
+        return ERR_AGAIN; /* the answer to a call that no longer waits */
     }
 }
 

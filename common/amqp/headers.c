@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* A message's header table as struct event_meta.
  *
- * Anyone may publish to our exchange, so a header can hold any type and any value; a client library
- * picks its own width for a whole number. What does not fit is treated as absent, never as an error:
- * a message without usable headers is still delivered, it only has no cursor. */
+ * Any program with the right may publish to our exchange, so a header can hold any type and any value; a
+ * client library picks its own width for a whole number. What does not fit is treated as absent, never as an
+ * error: a message without usable headers is still delivered, it only has no cursor. */
 #include "common/amqp/internal.h"
 
 #include <ctype.h>

@@ -3,9 +3,9 @@
  * list only:
  *
  *   link.c       a connection's life: connect, log in, confirms or consumption, close
- *   life.c       is the broker still in the life that we know?
+ *   life.c       whether the broker was restarted since we last looked
  *   topology.c   what stands in the broker: exchanges, queue, bindings, the mark
- *   tls.c        a socket that is encrypted, to a broker that proves who it is
+ *   tls.c        an encrypted socket, to a broker that proves its identity
  *   frames.c     receiving: the frame state machine behind amqp_link_poll()
  *   publish.c    sending, never more than the socket takes at once
  *   headers.c    what a message of any publisher says of itself, as struct event_meta
@@ -46,7 +46,7 @@ struct amqp_message {
     char message_id[256];
     bool returned; /* came back by basic.return */
     enum amqp_author author;
-    bool too_large; /* the body is read away */
+    bool too_large; /* the body is read and dropped */
     uint64_t body_size, body_read;
     char *body; /* body_capacity bytes, kept from one message to the next */
     size_t body_capacity;
@@ -117,7 +117,7 @@ bool amqp_link_has_room(const struct amqp_link *link);
 /* Copies a text of the wire: cut to size, NUL-terminated. */
 void amqp_copy_text(char *text, size_t size, amqp_bytes_t bytes);
 
-/* Reads the headers we know out of a table of anything. Fields that are missing, of another type or
+/* Reads the known headers out of a table that may hold anything. Fields that are missing, of another type or
  * out of range are as if absent; *has_meta only when user_id, seq and epoch are all there. */
 void amqp_headers_read(const amqp_table_t *headers, struct event_meta *meta, bool *has_meta, int64_t *offset);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Whether the broker is still in the life that we know.
+/* Whether the broker is still in the life (the time from a start to its end) that we know.
  *
  * A broker does not say when it was started. Two things of ours end with its life, each where the other does
  * not: an exchange that is not durable goes at a restart where RabbitMQ keeps its definitions in Mnesia, and
@@ -15,8 +15,8 @@ static void life_name(const struct amqp_link *link, char name[AMQP_NAME_SIZE])
     snprintf(name, AMQP_NAME_SIZE, "%s.life", link->queue);
 }
 
-/* What follows happens on a channel of its own: the broker closes the one on which it is asked for what is
- * not there, and what is published here must not be counted among the stream's messages. */
+/* The calls below use a channel of their own: the broker closes a channel on which it is asked for something
+ * that is not there, and what is published here must not be counted among the stream's messages. */
 static enum err enter_side(struct amqp_link *link)
 {
     amqp_channel_open(link->state, AMQP_SIDE_CHANNEL);

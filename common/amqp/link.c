@@ -70,7 +70,7 @@ static amqp_table_entry_t flag(const char *key)
     return entry;
 }
 
-/* The broker tells of a deleted queue and of its alarms only to those who say that they understand. */
+/* The broker reports a deleted queue and its alarms only to clients that announce these capabilities. */
 static enum err log_in(struct amqp_link *link, const struct config *config)
 {
     amqp_table_entry_t capabilities[] = {flag("consumer_cancel_notify"), flag("connection.blocked"),
@@ -153,7 +153,7 @@ enum err amqp_link_open(const struct config *config, enum amqp_side side, const 
 
 /* ---- an open link -------------------------------------------------------------------------------- */
 
-/* A word of goodbye keeps the broker's log quiet; nobody waits for the answer. */
+/* Closing in order keeps the broker's log quiet; the answer is not waited for. */
 static void say_goodbye(struct amqp_link *link)
 {
     amqp_connection_close_t close = {.reply_code = AMQP_REPLY_SUCCESS, .reply_text = amqp_text("bye")};

@@ -31,7 +31,7 @@ enum amqp_event_kind {
     AMQP_CANCEL, /* the consumer is gone: the queue was deleted */
 };
 
-/* Who may have written a message: each exchange has its own writers (docs/security.md). */
+/* Which program may have written a message: each exchange has its own writers (docs/security.md). */
 enum amqp_author {
     AMQP_BY_ANYBODY,  /* through the events' exchange, or straight into the queue */
     AMQP_BY_NOTIFIER, /* through the markers' exchange */
@@ -49,7 +49,7 @@ struct amqp_delivery {
     int64_t timestamp_s; /* the timestamp property, 0 when absent */
     const char *body;    /* NULL when too_large; else NUL-terminated besides its length */
     size_t body_length;
-    bool too_large; /* over AMQP_BODY_MAX: read away, not kept */
+    bool too_large; /* over AMQP_BODY_MAX: read and dropped */
     enum amqp_author author;
 };
 
@@ -109,14 +109,14 @@ void amqp_link_flush(struct amqp_link *link);
  * back as AMQP_RETURN when that is not bound to the queue: a publisher does so when it connects. */
 MUST_CHECK enum err amqp_link_publish_marker(struct amqp_link *link, const char *message_id);
 
-/* Has anybody called amqp_link_note_life() since this broker was started? Both wait for the broker. *noted
+/* Whether amqp_link_note_life() was called since this broker was started. Both wait for the broker. *noted
  * false after amqp_link_note_life(): the broker refuses; amqp_link_note() tells why. */
 MUST_CHECK enum err amqp_link_check_life(struct amqp_link *link, bool *noted);
 MUST_CHECK enum err amqp_link_note_life(struct amqp_link *link, bool *noted);
 const char *amqp_link_note(const struct amqp_link *link);
 
-/* Is the queue still the one that amqp_link_mark() was called for? *marked false: it was deleted and made
- * again since, or the broker has lost its data, or nobody has marked it yet. When it is, a message without an
+/* Whether the queue is still the one that amqp_link_mark() was called for. *marked false: it was deleted and
+ * made again since, or the broker has lost its data, or it was never marked. When it is, a message without an
  * event has come into it. amqp_link_mark() also binds it: before, no events come in. Both wait
  * for the broker; the first only before amqp_link_confirm(). */
 MUST_CHECK enum err amqp_link_check_mark(struct amqp_link *link, const char *type, const char *message_id,

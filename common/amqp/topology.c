@@ -5,7 +5,8 @@
  * A queue has no identity in AMQP, but a binding goes with it: a durable exchange of our own is bound to
  * the queue once it holds what it should. Deleting the queue, or wiping the broker, takes the
  * binding away too, and a message sent through that exchange comes back. The queue is bound to the events'
- * exchange at the same time and not before: into a new one nothing goes until it has been looked after. */
+ * exchange at the same time and not before: no event goes into a new queue until the journal has been
+ * published. */
 #include <string.h>
 
 #include "common/amqp/internal.h"
