@@ -3,40 +3,18 @@
 # A Debian root in a folder, TREE, and what runs in it. Read by scripts/test-platform alone.
 
 # shellcheck disable=SC1091 # Debian's
-release_of() { (. "$1/etc/os-release" && printf '%s' "${VERSION_CODENAME:-}"); }
-# shellcheck disable=SC1091
 platform_name() { (. "$1/etc/os-release" && printf '%s (%s)' "$PRETTY_NAME" "$(cat "$1/etc/debian_version")"); }
 
 # platform_root RENEW: the root is made where it is not there, or only half.
 platform_root() {
-    local sources mirror
+    local base
     [ "$1" = no ] || rm -f "$TREE.made"
     [ ! -e "$TREE.made" ] || return 0
     rm -rf --one-file-system "$TREE"
-    sources=$(debian_sources "$release")
-    mirror=$(awk -v release="$release" '$3 == release { print $2; exit }' <<<"$sources")
-    say "making $TREE with debootstrap from $mirror"
-    debootstrap --variant=minbase "$release" "$TREE" "$mirror" >"$LOGS/debootstrap.log" 2>&1 ||
-        { tail -n 5 "$LOGS/debootstrap.log" >&2; die "debootstrap failed; all it said is in $LOGS/debootstrap.log"; }
-    printf '%s\n' "$sources" >"$TREE/etc/apt/sources.list"
-    apt-config dump | grep -E '^Acquire::(https?|Check-|Retries|ForceIPv|Languages)' >"$TREE/etc/apt/apt.conf.d/90as-on-the-machine" || true
+    base=$(debian_base "$release") || exit 1
+    mkdir -p "$TREE"
+    tar -C "$TREE" -xf "$base"
     : >"$TREE.made"
-}
-
-# The release's archives, from where this machine has its own.
-debian_sources() {
-    local here found
-    here=$(release_of '')
-    # shellcheck disable=SC2016 # apt's own $(NAMES)
-    found=$(apt-get indextargets --format 'deb $(SITE) $(CODENAME) $(COMPONENT) $(ORIGIN)' 'Created-By: Packages' 2>/dev/null |
-        sed -n "s/^\(deb [^ ]* $here\(-[a-z]*\)\? main\) Debian\$/\1/p" | sort -u || true)
-    case $found in
-        *" $here main"*) printf '%s\n' "${found// $here/ $1}" ;;
-        *)
-            printf 'deb http://deb.debian.org/debian %s main\n' "$1" "$1-updates"
-            printf 'deb http://deb.debian.org/debian-security %s-security main\n' "$1"
-            ;;
-    esac
 }
 
 # What git knows of the tree, as it lies here: what a newcomer has.
