@@ -9,6 +9,7 @@ import re
 import threading
 import time
 import urllib.parse
+from pathlib import Path
 
 import pytest
 
@@ -198,7 +199,7 @@ def test_our_images_hold_no_secret_and_no_tool_to_build(stack):
         assert image["Config"]["User"] == "carillon" and image["HealthCheck" if "HealthCheck" in image else "Healthcheck"]
         found = stack.exec(service, "sh", "-c", "ls /usr/bin/cc /usr/bin/gcc /usr/bin/make /src /.env 2>/dev/null || true")
         assert found == "", f"{service}: {found}"
-        base = json.loads(podman("image", "inspect", "docker.io/library/debian:bookworm-slim"))[0]["Size"]
+        base = json.loads(podman("image", "inspect", "docker.io/library/debian:trixie-slim"))[0]["Size"]
         assert image["Size"] - base < 60_000_000, f"{service}: {(image['Size'] - base) // 1_000_000} MB above its base"
 
 
@@ -313,6 +314,58 @@ def test_database_away_and_back(stack):
     stack.wait_healthy("mariadb")
     eventually(lambda: stack.http().patch("/tasks/1", '{"status":1}').status == 200, 15, "writes again")
     assert stack.inspect("fcgi-api")["RestartCount"] == restarts, "it healed by a restart only"
+
+
+# Ends what streams stand on, as a full disk does, and the writer of ours (tests/system/test_broken_broker.py).
+END_STREAMS = """[supervisor:terminate_child(ra_systems_sup, Id) || {Id, _, _, _} <- supervisor:which_children(ra_systems_sup)],
+    [exit(P, kill) || {_, P, _, [osiris_writer]} <- supervisor:which_children(osiris_server_sup)], ok."""
+
+
+def test_a_broker_that_carries_nothing_is_started_again(stack):
+    """Its port answers, so nothing of the engine's would do it. In the same container: the second time would come later."""
+    stack.wait_healthy("rabbitmq")
+    restarts = stack.inspect("rabbitmq")["RestartCount"]
+    socket = subscribed(stack)
+    stack.exec("rabbitmq", "rabbitmqctl", "eval", END_STREAMS)
+    eventually(lambda: "RabbitMQ has carried nothing for" in stack.logs("rabbitmq"), 120, "it is started again", interval=1)
+    eventually(lambda: stack.http().get("/readyz").json()["status"] == "ok", 90, "events leave", interval=0.5)
+    assert stack.inspect("rabbitmq")["RestartCount"] == restarts
+    complete(stack, 1)
+    hears_of_task(socket, 1, timeout=45)
+    socket.close()
+
+
+def test_a_broker_that_does_not_start_gets_new_data(stack):
+    """Its data are a copy. What a power cut left empty is seen at once, other damage after three starts."""
+    kept = Path(json.loads(podman("volume", "inspect", f"{stack.project}_rabbitmq"))[0]["Mountpoint"]) / "mnesia"
+    for damage in (b"", b"no table of mnesia"):
+        stack.stop("rabbitmq")
+        tables = list(kept.glob("rabbit@rabbitmq/schema.DAT"))
+        assert tables, "there is no schema to damage"
+        for path in tables:
+            path.write_bytes(damage)
+        stack.start("rabbitmq")
+        said = "(empty: " if not damage else "(it ended 3 times before it had started)"
+        eventually(lambda: f"RabbitMQ's data are made anew {said}" in stack.logs("rabbitmq"), 120, said, interval=1)
+        eventually(lambda: stack.http().get("/readyz").json()["status"] == "ok", 90, "events leave", interval=0.5)
+        assert len(list(kept.glob("lost-*"))) == 1
+    eventually(lambda: stack.http().get("/notifier/readyz").status == 200, 60, "the notifier has caught up")
+    socket = subscribed(stack)
+    complete(stack, 1)
+    hears_of_task(socket, 1)
+    socket.close()
+
+
+def test_memory_and_files_are_bounded(stack):
+    for service in stack.SERVICES:
+        assert stack.inspect(service)["HostConfig"]["Memory"] >= 256 * 2**20, service
+    for service in ("nginx", "ws-notifier", "rabbitmq"):
+        limits = stack.exec(service, "cat", "/proc/1/limits")
+        # The notifier lowers its own.
+        assert re.search(rf"^Max open files +\d+ +{stack.env['NOFILE']} ", limits, re.M), (service, limits)
+    token = base64.b64encode(f"admin:{stack.env['AMQP_ADMIN_PASSWORD']}".encode()).decode()
+    [node] = stack.http("MANAGEMENT_PORT").get("/api/nodes", headers={"Authorization": f"Basic {token}"}).json()
+    assert node["mem_limit"] < 0.7 * stack.inspect("rabbitmq")["HostConfig"]["Memory"], node["mem_limit"]
 
 
 # --- The end, and the next day

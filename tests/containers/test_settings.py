@@ -15,7 +15,6 @@ COMPOSE = (ROOT / "compose.yml").read_text()
 SERVICES = yaml.safe_load(COMPOSE)["services"]
 OVERLAY = (ROOT / "compose.tls.yml").read_text()
 INSIDE = (ROOT / "compose.inside-tls.yml").read_text()
-LIMITS = (ROOT / "compose.limits.yml").read_text()
 MONITORING = (ROOT / "compose.monitoring.yml").read_text()
 KEYS = (ROOT / "compose.keys.yml").read_text()
 ALL = COMPOSE + OVERLAY + INSIDE + MONITORING + KEYS
@@ -167,15 +166,28 @@ def compose_client():
 
 
 def test_bounds_are_above_what_the_settings_allow():
-    """Every service that stays has one; the notifier twice its own bound, and files for all its sockets (nginx two each)."""
+    """Every service has one; the notifier twice its own bound, RabbitMQ more than its watermark, and files for all sockets (nginx
+    two each)."""
     units = {"m": 2**20, "g": 2**30}
-    limits = yaml.safe_load(LIMITS)["services"]
-    assert set(limits) == set(SERVICES) - {"migrate"}
-    memory = {name: int(row["mem_limit"][:-1]) * units[row["mem_limit"][-1]] for name, row in limits.items()}
+    memory = {name: int(row["mem_limit"][:-1]) * units[row["mem_limit"][-1]] for name, row in SERVICES.items()}
     assert memory["ws-notifier"] >= 2 * int(NOTIFIER["NOTIFIER_MEMORY_BYTES"])
-    files = {name: row["ulimits"]["nofile"]["soft"] for name, row in limits.items() if "ulimits" in row}
-    assert files["ws-notifier"] > int(NOTIFIER["WS_MAX_CLIENTS"]) and files["nginx"] > 2 * int(NOTIFIER["WS_MAX_CLIENTS"])
-    assert "vm_memory_high_watermark" in (ROOT / "scripts/parts/rabbitmq/container.conf").read_text()
+    configuration = (ROOT / "scripts/parts/rabbitmq/container.conf").read_text()
+    watermark = int(re.search(r"^vm_memory_high_watermark\.absolute = (\d+)MB$", configuration, re.M)[1]) * 10**6
+    assert memory["rabbitmq"] / 2 < watermark < memory["rabbitmq"] * 0.7
+    with_files = {name for name, row in SERVICES.items() if "ulimits" in row}
+    assert with_files == {"nginx", "ws-notifier", "rabbitmq"}
+    for name in with_files:
+        soft, hard = (REFERENCE.fullmatch(SERVICES[name]["ulimits"]["nofile"][kind]) for kind in ("soft", "hard"))
+        assert soft.groups() == hard.groups() and int(soft[3]) > 2 * int(NOTIFIER["WS_MAX_CLIENTS"])
+
+
+def test_no_file_of_the_checkout_is_mounted():
+    """Its mode is the umask of a stranger, and the servers run as others: their images have copies with modes of their own."""
+    for text in (COMPOSE, OVERLAY, INSIDE):
+        for name, service in yaml.safe_load(text)["services"].items():
+            for volume in service.get("volumes", []):
+                source = volume.partition(":")[0]
+                assert not source.startswith((".", "/")), f"{name}: {volume}"
 
 
 def test_docker_compose_reads_it(tmp_path):
@@ -193,7 +205,7 @@ def test_docker_compose_reads_it(tmp_path):
     assert len(services) == 7
     assert "change-me-database" in json.dumps(services["fcgi-api"]["environment"])
     assert services["nginx"]["depends_on"]["fcgi-api"]["condition"] == "service_healthy"
-    for name, text in (("compose.tls.yml", OVERLAY), ("compose.inside-tls.yml", INSIDE), ("compose.limits.yml", LIMITS)):
+    for name, text in (("compose.tls.yml", OVERLAY), ("compose.inside-tls.yml", INSIDE)):
         (tmp_path / name).write_text(text)
         command[-1:-1] = ["-f", str(tmp_path / name)]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
