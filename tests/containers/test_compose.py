@@ -5,7 +5,11 @@ tests/containers/run starts this; after the first failure the rest makes no sens
 
 import base64
 import json
+import os
 import re
+import shlex
+import shutil
+import subprocess
 import threading
 import time
 import urllib.parse
@@ -406,6 +410,30 @@ def test_data_outlives_the_containers(stack):
     assert socket.answer["recovered"] is True and socket.answer["replayed"] == 2, socket.answer
     hears_of_task(socket, task["id"])
     socket.close()
+
+
+def test_data_of_an_older_mariadb_are_taken_over(stack, tmp_path):
+    """The machine's own, where that is older: Debian 12 has 10.11. The accounts are made anew, also where none was."""
+    told = subprocess.run(["mariadbd", "--version"], capture_output=True, text=True).stdout if shutil.which("mariadbd") else ""
+    if " Ver 10." not in told:
+        pytest.skip("the machine has no MariaDB 10")
+    stack.stop("mariadb")
+    data = Path(json.loads(podman("volume", "inspect", f"{stack.project}_mariadb"))[0]["Mountpoint"])
+    for path in data.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    own = ["--no-defaults", "--user=root", f"--datadir={data}", f"--tmpdir={tmp_path}"]
+    subprocess.run(["mariadb-install-db", *own, "--auth-root-authentication-method=normal", "--skip-test-db"], check=True, capture_output=True)
+    rows = "CREATE DATABASE older;\nCREATE TABLE older.kept (content TEXT);\nINSERT INTO older.kept VALUES ('Garder cela');\n"
+    subprocess.run(["mariadbd", *own, "--bootstrap"], input=rows, check=True, capture_output=True, text=True)
+    for path in (data, *data.rglob("*")):
+        os.chown(path, 999, 999)
+    stack.start("mariadb")
+    stack.wait_healthy("mariadb")
+
+    assert int((data / "mariadb_upgrade_info").read_text().split(".")[0]) >= 11
+    assert stack.exec("mariadb", "mariadb", "-uroot", "-Ne", "SELECT content FROM older.kept") == "Garder cela"
+    accounts = stack.exec("mariadb", "mariadb", "-uroot", "-Ne", "SELECT COUNT(*) FROM mysql.user WHERE user LIKE 'carillon-%'")
+    assert accounts == "4"
 
 
 def test_nothing_is_left_after_the_last_down(stack):
