@@ -192,7 +192,7 @@ install: all man ## programs into $(PREFIX)/bin, manual pages, sql, nginx and sc
 	for page in $(MANUAL); do install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man$${page##*.} $$page || exit 1; done
 	install -D -m 0644 -t $(SHARE)/sql sql/*.sql
 	install -D -m 0644 -t $(SHARE)/sql/demo sql/demo/*.sql
-	find nginx client ops -type f -exec install -D -m 0644 {} $(SHARE)/{} \;
+	find nginx client ops -type f ! -name Dockerfile -exec install -D -m 0644 {} $(SHARE)/{} \;
 	chmod 0755 $(SHARE)/nginx/deploy-certificate $(SHARE)/nginx/listen-tls
 	install -D -m 0755 -t $(SHARE)/scripts $(INSTALLED:%=scripts/%)
 	install -D -m 0644 -t $(SHARE)/scripts/lib $(INSTALLED_LIB:%=scripts/lib/%.sh)

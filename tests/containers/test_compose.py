@@ -360,6 +360,20 @@ def test_a_broker_that_does_not_start_gets_new_data(stack):
     socket.close()
 
 
+@pytest.mark.parametrize(
+    "name, path, source",
+    [
+        ("keys", "/usr/local/bin/fetch-keys", "scripts/fetch-keys"),
+        ("prometheus", "/etc/prometheus/prometheus.compose.yml", "ops/prometheus/prometheus.compose.yml"),
+        ("grafana", "/usr/share/carillon/dashboards/carillon.json", "ops/grafana/dashboards/carillon.json"),
+    ],
+)
+def test_what_an_overlay_is_made_of_can_be_read(stack, name, path, source):
+    as_nobody = [*shlex.split(os.environ["CARILLON_RUN_ARGS"]), "--network=none", "--user=65534", "--entrypoint=cat"]
+    said = podman("run", "--rm", *as_nobody, f"localhost/{stack.project}_{name}", path)
+    assert said == (stack.tree / source).read_text().strip()
+
+
 def test_memory_and_files_are_bounded(stack):
     for service in stack.SERVICES:
         assert stack.inspect(service)["HostConfig"]["Memory"] >= 256 * 2**20, service

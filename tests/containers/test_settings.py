@@ -19,6 +19,7 @@ MONITORING = (ROOT / "compose.monitoring.yml").read_text()
 KEYS = (ROOT / "compose.keys.yml").read_text()
 ALL = COMPOSE + OVERLAY + INSIDE + MONITORING + KEYS
 EXAMPLE = (ROOT / ".env.example").read_text()
+DOCKERFILES = [*ROOT.glob("*/Dockerfile"), *ROOT.glob("scripts/parts/*/Dockerfile"), *ROOT.glob("ops/*/Dockerfile")]
 
 # What a container is told by compose.yml alone, whatever .env says: who listens where in its networks, and as whom it comes.
 ACCOUNTS = {"AMQP_USER", "AMQP_PASSWORD", "DB_USER", "DB_PASSWORD"}
@@ -146,14 +147,12 @@ def test_every_service_is_confined():
         assert service["logging"]["options"]["max-size"], name
 
 
-def test_monitoring_is_a_profile_with_files_that_are_there():
+def test_monitoring_is_a_profile_that_reads_both_programs():
     services = yaml.safe_load(MONITORING)["services"]
     assert set(services) == {"prometheus", "grafana"}
     for service in services.values():
         assert service["profiles"] == ["monitoring"]
         assert all(port.startswith("127.0.0.1:${") for port in service["ports"])
-        folders = [volume for volume in service["volumes"] if volume.startswith(".")]
-        assert folders and all(volume.endswith(":ro") and (ROOT / volume.split(":")[0]).is_dir() for volume in folders)
     targets = re.findall(r'targets: \["([^"]+):(\d+)"\]', (ROOT / "ops/prometheus/prometheus.compose.yml").read_text())
     assert targets == [("nginx", SERVICES["nginx"]["environment"]["HTTP_LISTEN"].split()[0]), ("ws-notifier", SERVICES["ws-notifier"]["environment"]["WS_PORT"])]
 
@@ -166,10 +165,13 @@ def compose_client():
 
 
 def test_bounds_are_above_what_the_settings_allow():
-    """Every service has one; the notifier twice its own bound, RabbitMQ more than its watermark, and files for all sockets (nginx
-    two each)."""
+    """Every service has one, also of an overlay; the notifier twice its own bound, RabbitMQ more than its watermark, and files
+    for all sockets (nginx two each)."""
     units = {"m": 2**20, "g": 2**30}
     memory = {name: int(row["mem_limit"][:-1]) * units[row["mem_limit"][-1]] for name, row in SERVICES.items()}
+    for text in (KEYS, MONITORING):
+        added = {name: row for name, row in yaml.safe_load(text)["services"].items() if name not in SERVICES}
+        assert added and all("mem_limit" in row for row in added.values())
     assert memory["ws-notifier"] >= 2 * int(NOTIFIER["NOTIFIER_MEMORY_BYTES"])
     configuration = (ROOT / "scripts/parts/rabbitmq/container.conf").read_text()
     watermark = int(re.search(r"^vm_memory_high_watermark\.absolute = (\d+)MB$", configuration, re.M)[1]) * 10**6
@@ -182,12 +184,26 @@ def test_bounds_are_above_what_the_settings_allow():
 
 
 def test_no_file_of_the_checkout_is_mounted():
-    """Its mode is the umask of a stranger, and the servers run as others: their images have copies with modes of their own."""
-    for text in (COMPOSE, OVERLAY, INSIDE):
+    """Its mode depends on a umask, and the servers run as other users: their images have copies with modes of their own."""
+    for text in (COMPOSE, OVERLAY, INSIDE, KEYS, MONITORING):
         for name, service in yaml.safe_load(text)["services"].items():
             for volume in service.get("volumes", []):
                 source = volume.partition(":")[0]
                 assert not source.startswith((".", "/")), f"{name}: {volume}"
+    for path in DOCKERFILES:
+        for stage in re.split("^FROM ", path.read_text(), flags=re.M)[1:]:
+            lines = [] if " AS build\n" in stage else re.findall("^(?:COPY|ADD) (?!--from=).*", stage, re.M)
+            assert all(line.startswith("COPY --chmod=0755 ") for line in lines), f"{path}: {lines}"
+
+
+def test_what_images_are_made_of_is_sent_to_the_engine():
+    """.dockerignore names what is; an image that only an overlay asks for is built by no other test."""
+    sent = re.findall(r"^!(.+)$", (ROOT / ".dockerignore").read_text(), re.M)
+    for path in DOCKERFILES:
+        for words in re.findall(r"^COPY (?!--from)(.+)$", path.read_text().replace("\\\n", ""), re.M):
+            for source in (word for word in words.split()[:-1] if not word.startswith("--")):
+                assert (ROOT / source).exists(), f"{path}: {source}"
+                assert any(f"{source}/".startswith(f"{name}/") for name in sent), f"{path}: {source}"
 
 
 def test_docker_compose_reads_it(tmp_path):

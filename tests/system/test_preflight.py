@@ -173,6 +173,18 @@ def test_what_is_installed_can_be_read_by_everybody(tmp_path, umask):
         assert mode == (0o755 if whole else 0o644), f"{path} has mode {mode:o}"
 
 
+def test_a_checkout_that_only_its_owner_reads_can_be_installed(tmp_path):
+    """As git makes it with umask 077."""
+    tree = tmp_path / "tree"
+    shutil.copytree(ROOT, tree, symlinks=True, ignore=shutil.ignore_patterns(".*", "build", "node_modules", "__pycache__"))
+    for path in (tree, *tree.rglob("*")):
+        path.chmod(path.stat().st_mode & 0o700)
+    arguments = [f"DESTDIR={tmp_path}/to", f"BUILD={BUILD_DIR}"]
+    subprocess.run(["make", "install", *arguments], cwd=tree, check=True, capture_output=True, umask=0o077)
+    closed = [path for path in (tmp_path / "to").rglob("*") if path.stat().st_mode & 0o444 != 0o444]
+    assert (tmp_path / "to/usr/local/share/carillon/nginx/client/index.html").exists() and closed == []
+
+
 def test_no_configuration_is_for_everybody_to_write(stack):
     """MariaDB ignores one, and would open the system's data directory."""
     for path in (stack.run_dir / "etc").rglob("*"):
