@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The rules of admission; what follows from them is the reception's business. */
+/* The rules of admission; the reception acts on them. */
 #include "ws-notifier/admission.h"
 
 #include <assert.h>
@@ -14,7 +14,7 @@ static bool may_hear(const struct client_identity *identity, uint32_t user_id)
            grant_lists(identity->groups, identity->group_count, user_id);
 }
 
-/* Whether a token lets hear all whom the identity may hear. */
+/* Whether a token covers every user that the identity may hear. */
 static bool covers(const struct grant *grant, const struct client_identity *identity)
 {
     if (grant->everyone || identity->admin)
@@ -70,8 +70,8 @@ enum admission admission_take(const struct token_keys *keys, struct client_ident
         *why = "allows less than the one this connection was opened with: open another one";
         return ADMISSION_FORBIDDEN;
     }
-    /* One token's grant as a whole, never the rights of one for the time of another. One that allows no more
-     * and ends earlier takes nothing away. */
+    /* One token's grant as a whole, never the rights of one for the time of another. A token that allows no
+     * more and ends earlier changes nothing. */
     int64_t until_ms = claims.valid_until_s * 1000;
     bool first = identity->user_id == 0;
     if (first || allows_more(&claims.grant, identity) || until_ms > identity->valid_until_ms)

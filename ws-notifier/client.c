@@ -135,7 +135,7 @@ bool client_send(struct client *client, struct frame *frame)
 {
     if (client->closing)
         return false;
-    /* A single frame is always taken, however large: somebody who reads must not be called slow. */
+    /* A single frame is always taken, however large: a client that reads must not be closed as slow. */
     if (client->queue && !has_room(client, frame->length)) {
         client_close(client, CLOSE_TOO_SLOW);
         return false;
@@ -232,8 +232,8 @@ static size_t most_waiting(const struct client_rules *rules)
     return most;
 }
 
-/* Whoever has half as much waiting as the slowest is slow, too: so that a crowd is not searched through once
- * for each of its members. */
+/* A client with half as much waiting as the slowest is slow, too. So one search closes many, where many are
+ * slow. */
 void clients_close_slowest(struct client_rules *rules, bool (*enough)(const void *context),
                            const void *context)
 {

@@ -28,7 +28,7 @@ struct client_rules {
     void *context;
     struct metrics *metrics;
     /* Kept by the clients. */
-    struct queue *queues; /* of those for whom something waits */
+    struct queue *queues; /* of clients with a queue */
     size_t clients;
     size_t queue_bytes; /* that all queues take by themselves, without the frames in them */
     /* Kept by the server. */
@@ -53,19 +53,19 @@ void client_end_replay(struct client *client, const struct subscription *subscri
 struct frame *client_next(struct client *client);
 size_t client_waiting(const struct client *client); /* frames; a replay counts as one */
 
-/* The one way a client is closed by us. The first reason stays. What is queued is dropped, except where it
- * does no harm and spares a browser asking for it again, or tells it what is wrong (see close.h). */
+/* The one way a client is closed by us. The first reason stays. What is queued is dropped, except where
+ * sending it does no harm and saves the browser a request, or tells it what is wrong (see close.h). */
 void client_close(struct client *client, enum close_code code);
 enum close_code client_closing(const struct client *client); /* CLOSE_NOT while open */
 
-/* Closes those for whom most waits, with CLOSE_TOO_SLOW, until `enough` says so. */
+/* Closes the clients with the longest queues, with CLOSE_TOO_SLOW, until `enough` says so. */
 void clients_close_slowest(struct client_rules *rules, bool (*enough)(const void *context),
                            const void *context);
 
-/* Whom a client speaks for, where tokens are wanted; the reception keeps it. */
+/* The user that a client speaks for, where tokens are wanted; the reception keeps it. */
 struct client_identity {
-    uint32_t user_id;       /* 0: nobody yet */
-    bool admin;             /* may hear everybody */
+    uint32_t user_id;       /* 0: no token yet */
+    bool admin;             /* may hear every user */
     uint8_t group_count;    /* further users it may hear, as in struct grant: GRANT_GROUPS_MAX at most */
     uint32_t *groups;       /* the identity's; NULL: none */
     int64_t issued_s;       /* of its token; -1: it does not say */
@@ -73,7 +73,7 @@ struct client_identity {
 };
 struct client_identity *client_identity(struct client *client);
 
-/* What it has taken of what one may have; the server and the reception keep it. */
+/* What it has used of its limits; the server and the reception keep it. */
 struct quota_guest *client_guest(struct client *client);
 
 /* Where the hub hangs this client's subscriptions. */

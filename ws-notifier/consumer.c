@@ -7,7 +7,7 @@
  * handed to the loop. Reading never waits: a readable socket is drained, a slice at a time, so that
  * browsers are served while hours of history come in.
  *
- * Where it was, how far it has read and what to make of silence is progress.c's business. */
+ * progress.c keeps the place and how far the reader has read, and decides what silence means. */
 #include "ws-notifier/consumer.h"
 
 #include <assert.h>
@@ -154,7 +154,7 @@ static bool take_delivery(struct consumer *consumer, const struct amqp_delivery 
     return true;
 }
 
-/* The ring has it, so the broker need not keep it for us: this is the credit for more. */
+/* The ring has the messages, so they are acknowledged, which is the credit for more. */
 static enum err acknowledge(struct consumer *consumer)
 {
     if (!consumer->unacked_tag)
@@ -217,7 +217,7 @@ static void drain(struct consumer *consumer)
             break;
     }
     if (consumer->state != READING)
-        return; /* given up on the way */
+        return; /* the link was given up meanwhile */
     if (!err)
         uv_idle_start(&consumer->more, on_more);
     else

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The way from the broker: keeps a link to it, reads the stream on the event loop and feeds it to the feed;
- * after an outage it goes on where it was. */
+/* Reads the stream: keeps a link to the broker, reads on the event loop and hands each message to the feed;
+ * after an outage it goes on from its place. */
 #ifndef CARILLON_CONSUMER_H
 #define CARILLON_CONSUMER_H
 
@@ -16,10 +16,10 @@ struct consumer; /* opaque */
 struct consumer *consumer_new(uv_loop_t *loop, const struct config *config, struct feed *feed,
                               struct reception *reception, struct metrics *metrics);
 
-/* Starts to connect; from then on it does so by itself, for ever. */
+/* Starts to connect; from then on the consumer reconnects by itself. */
 void consumer_start(struct consumer *consumer);
 
-/* Lets go of the broker. The loop must run on until everything it holds is closed. */
+/* Closes the link. The loop must run on until everything that the consumer holds is closed. */
 void consumer_stop(struct consumer *consumer);
 void consumer_free(struct consumer **consumer); /* after the loop has ended */
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Frames: one allocation each, counted references. An event for a thousand sockets is one frame and a
- * thousand references, so what a storm costs in memory is pointers. */
+ * thousand references: a burst costs pointers, not copies. */
 #include "ws-notifier/frame.h"
 
 #include <assert.h>

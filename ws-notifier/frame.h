@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A text for browsers, made once and shared by everybody who gets it: the ring keeps it for those who
- * come back, each socket's queue holds a reference until it is sent. One thread only. */
+/* A text for browsers, made once and shared by all that get it: the ring keeps it for clients that come back,
+ * each socket's queue holds a reference until it is sent. One thread only. */
 #ifndef CARILLON_FRAME_H
 #define CARILLON_FRAME_H
 
@@ -28,10 +28,10 @@ static inline const char *frame_text(const struct frame *frame)
     return (const char *)frame->bytes + FRAME_HEADROOM;
 }
 
-/* What all frames that live take of memory. */
+/* Memory of all frames that exist. */
 size_t frames_bytes(void);
 
-/* What one frame takes of memory, for those who keep count. */
+/* Memory of one frame, for callers that keep count. */
 static inline size_t frame_size(const struct frame *frame)
 {
     return sizeof *frame + FRAME_HEADROOM + frame->length + 1;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What a WebSocket's peer says, looked at before the library reads it. libwebsockets (4.1 to 4.5) takes
+/* Inspects what a WebSocket's peer sends, before the library reads it. libwebsockets (4.1 to 4.5) takes
  * frames that are not masked; answers only the oldest of several pings; holds the payload of a pong to be
- * text, after a text; leaves without a word after a control frame that is too long or a close with a reason
- * that is no text; answers a close with one byte or a code that does not exist with the same; and loses its
- * place after a frame with a reserved bit, so that it does not see the answer to its own close (RFC
- * 6455: 5.1, 5.2, 5.5, 5.5.3, 7.4, 8.1).
+ * text, after a text; closes the connection without a close frame after a control frame that is too long or a
+ * close with a reason that is no text; answers a close with one byte or a code that does not exist with the
+ * same; and loses its place after a frame with a reserved bit, so that it does not see the answer to its own
+ * close (RFC 6455: 5.1, 5.2, 5.5, 5.5.3, 7.4, 8.1).
  *
- * So pings and pongs are taken out, and pings answered by ourselves; a close that is wrong is taken out, and
+ * So pings and pongs are taken out, and pings answered here; a close that is wrong is taken out, and
  * the caller closes; and of a frame that is to be answered with 1002 the first byte becomes an opcode that
  * does not exist, which the library answers so. */
 #ifndef CARILLON_GUARD_H

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The rules of the opening handshake, in the order in which a client's author would mend them. */
+/* The rules of the opening handshake, in the order in which a client's author would repair them. */
 #include "ws-notifier/handshake.h"
 
 #include <string.h>

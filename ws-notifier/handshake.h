@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Whether a request may become a WebSocket (RFC 6455, 4.2.1; RFC 9110, 7.8). The library takes what is none,
- * and leaves without a word where something is missing; so it is asked only when all is right. */
+/* Whether a request may become a WebSocket (RFC 6455, 4.2.1; RFC 9110, 7.8). The library accepts
+ * some requests that are none, and closes without an answer where something is missing; so it gets only
+ * requests that are right. */
 #ifndef CARILLON_HANDSHAKE_H
 #define CARILLON_HANDSHAKE_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Events that came before their predecessor, kept until it comes: an unclean end of a broker can leave a hole
- * that publishers fill within seconds. Per user, in order, for a bounded time and in bounded memory; what is
- * to happen with them the feed decides. No clock of its own: `now_ms` is monotonic. */
+ * that publishers fill within seconds. Per user, in order, for a bounded time and in bounded memory; the feed
+ * decides what happens with them. No clock of its own: `now_ms` is monotonic. */
 #ifndef CARILLON_HELD_H
 #define CARILLON_HELD_H
 
@@ -36,7 +36,7 @@ bool held_add(struct held *held, const struct held_event *event, int64_t now_ms,
  */
 bool held_take(struct held *held, uint32_t user_id, uint64_t upto, struct held_event *event);
 
-/* The user whose patience, or for whom memory, is at its end: his events must be taken now. 0: none. */
+/* The user whose time is over, or for whom no memory is left: their events must be taken now. 0: none. */
 uint32_t held_overdue(const struct held *held, int64_t now_ms);
 
 void held_clear(struct held *held);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Accepts in slices: a crowd that comes at once is let in over several turns of the loop, between which those
- * who are in are served. */
+/* Accepts in slices: many connections at once are accepted over several turns of the loop, between which the
+ * open ones are served. */
 #include "ws-notifier/listener.h"
 
 #include <errno.h>
@@ -40,7 +40,7 @@ static int open_address(const struct addrinfo *address, bool only)
         return -1;
     if (only && address->ai_family == AF_INET6)
         (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-    /* The kernel hands over a connection together with its request: who says nothing costs nothing. */
+    /* The kernel hands over a connection together with its request: a silent connection costs nothing. */
     (void)setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &silence_s, sizeof silence_s);
     /* Each of its connections inherits this. */
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);

@@ -15,7 +15,7 @@
 struct listener; /* opaque */
 
 /* Takes over the accepted, non-blocking descriptor. Returns false when it takes no more for now: then the
- * others wait in the kernel's queue until listener_resume(). */
+ * next ones wait in the kernel's queue until listener_resume(). */
 typedef bool listener_taker(void *context, int fd);
 
 /* ERR_SYSTEM: *why (size bytes) tells. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* One thread, one loop: browsers, broker, timers and signals take turns, so nothing needs a lock.
  *
- * Leaving: the door is closed and everybody asked to go; when they have, or time is up, the broker is let
- * go too; the loop then runs until every handle is closed, and what is left is freed. A second signal
- * skips the courtesy, and a deadline ends it in any case. */
+ * Shutdown (drain): the listening sockets are closed and all clients told to leave; when they have, or the
+ * time is up, the link to the broker is closed too; the loop then runs until every handle is closed, and the
+ * rest is freed. A second signal skips the drain, and a deadline ends it in any case. */
 #include "ws-notifier/loop.h"
 
 #include <signal.h>
@@ -179,8 +179,7 @@ static void free_all(struct loop *loop)
     uv_loop_close(&loop->uv);
 }
 
-/* A closed terminal and what rotates logs send these to every daemon. There is nothing to read again or to
- * reopen. */
+/* A closed terminal and log rotation send these signals. There is nothing to read again or to reopen. */
 static void ignore_signals(void)
 {
     static const int ignored[] = {SIGPIPE, SIGHUP, SIGUSR1, SIGUSR2};
@@ -207,7 +206,7 @@ int loop_run(const struct config *config)
     uv_run(&loop.uv, UV_RUN_DEFAULT);
 
     if (uv_loop_alive(&loop.uv)) {
-        /* A link is still being opened, or a peer holds on: the kernel will clean up. */
+        /* A link is still being opened, or a peer does not close: the kernel will clean up. */
         log_warn("stopped at the deadline");
         log_flush();
         _exit(EXIT_SUCCESS);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The notifier's life: everything is made and joined here, runs on one libuv loop, and is taken down again
- * on SIGTERM or SIGINT. */
+/* Creates all parts of the notifier, connects them, runs them on one libuv loop, and shuts them down on
+ * SIGTERM or SIGINT. */
 #ifndef CARILLON_LOOP_H
 #define CARILLON_LOOP_H
 

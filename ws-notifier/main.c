@@ -36,7 +36,7 @@ int main(int argc, char **argv)
         puts("ws-notifier " CARILLON_VERSION);
         return EXIT_SUCCESS;
     }
-    if (argc == 3 && strcmp(argv[1], "--check-keys") == 0) /* would it do for JWT_JWKS_FILE? */
+    if (argc == 3 && strcmp(argv[1], "--check-keys") == 0) /* whether the file is good for JWT_JWKS_FILE */
         return jwks_file_report(argv[2]) ? EXIT_SUCCESS : EXIT_FAILURE;
     if (argc > 1) {
         fprintf(stderr, "ws-notifier: unknown argument %s (try --help)\n", argv[1]);

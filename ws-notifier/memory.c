@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What is kept is counted where it is kept; here it is only summed up. What the libraries hold for a socket
- * can not be asked for: it was measured (docs/performance.md). */
+/* Each owner counts what it keeps; here the counts are added. The libraries do not tell what they hold for a
+ * socket: that was measured (docs/performance.md). */
 #include "ws-notifier/memory.h"
 
 #include <stdio.h>
@@ -17,7 +17,7 @@
 #define UNFINISHED_SHARE   16 /* for messages that have come in part */
 #define RING_SHARE         4  /* left to recent events as long as possible */
 #define QUEUE_SHARE        4  /* to what waits for sockets */
-#define CALM_PERCENT       90 /* below it, the next time is news again */
+#define CALM_PERCENT       90 /* below it, the next time is logged again */
 
 struct memory {
     size_t max_bytes;
@@ -75,7 +75,7 @@ static size_t sockets_bytes(const struct memory *memory)
     return memory->rules->clients * SOCKET_BYTES + subscriptions * SUBSCRIPTION_BYTES;
 }
 
-/* What waits for sockets; a frame that the ring has, too, is the ring's. */
+/* Bytes in queues; a frame that the ring also has is counted there. */
 static size_t waiting_bytes(const struct memory *memory)
 {
     const struct ring *ring = feed_ring(memory->feed);

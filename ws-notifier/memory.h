@@ -3,13 +3,13 @@
  * of their own; this one holds when many of them are large at once.
  *
  * Half of it is for sockets and subscriptions: the settings must agree with that (memory_check()), and where
- * it is full, a further subscription is refused; those who are there stay. A sixteenth is for messages that
+ * it is full, a further subscription is refused; existing ones stay. A sixteenth is for messages that
  * have come in part.
  *
  * When the bound is reached the oldest recent events go first: a client that would have needed them is told
- * when it comes back. A quarter of the bound is left to them. Then those sockets are closed for which most
- * waits, CLOSE_TOO_SLOW, down to a quarter: they come back with their cursor. Only then goes what is left of
- * the recent events. */
+ * when it comes back. A quarter of the bound is left to them. Then the sockets with the longest
+ * queues are closed (CLOSE_TOO_SLOW), down to a quarter: they come back with their cursor. Only then the rest
+ * of the recent events goes. */
 #ifndef CARILLON_MEMORY_H
 #define CARILLON_MEMORY_H
 

@@ -78,7 +78,7 @@
     X(NOTIFIER_HOLES_WAITING, METRIC_GAUGE, "carillon_notifier_holes_waiting", "",                           \
       "Users of whom a later event has come before an earlier one, which is waited for")                     \
     X(NOTIFIER_HOLES_FILLED, METRIC_COUNTER, "carillon_notifier_holes_filled_total", "",                     \
-      "Gaps that closed in time: nobody noticed")                                                            \
+      "Gaps that closed in time: no client noticed")                                                         \
     X(NOTIFIER_HELD_BYTES, METRIC_GAUGE, "carillon_notifier_held_bytes", "", "What waits behind such gaps")  \
     X(NOTIFIER_FOREIGN, METRIC_COUNTER, "carillon_notifier_foreign_messages_total", "",                      \
       "Messages of other programs delivered")                                                                \

@@ -22,7 +22,8 @@ static void make_alive(struct page *page, const struct sources *from)
     strbuf_add_text(&page->body, "{\"status\":\"ok\"}\n");
 }
 
-/* Ready is who has read all of the stream: before that he can promise nothing to those who come back. */
+/* The notifier is ready when it has read all of the stream: before that it can promise nothing to clients
+ * that come back. */
 static void make_ready(struct page *page, const struct sources *from)
 {
     bool ready = feed_is_caught_up(from->feed);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The few things the notifier says over plain HTTP: is it alive, is it ready, its metrics, and to everybody
- * else that this is a place for WebSockets. */
+/* What the notifier answers over plain HTTP: whether it is alive, whether it is ready, its metrics, and
+ * otherwise that this address wants a WebSocket. */
 #ifndef CARILLON_PAGES_H
 #define CARILLON_PAGES_H
 

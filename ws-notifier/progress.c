@@ -2,7 +2,7 @@
 /* The first marker of a link waits until history is over: a fresh message, or a quiet moment. A broker under
  * an alarm stops listening to a connection once it has published, to its acknowledgements too: one that asked
  * at once would not get the rest of its history before the alarm is over. One that asked too early all the
- * same (a moment's quiet was not the end) is given up for another, which is more patient. */
+ * same (a moment's quiet was not the end) is given up for another link, which waits longer. */
 #include "ws-notifier/progress.h"
 
 #include <inttypes.h>
@@ -13,7 +13,7 @@
 
 #define QUIET_MS   100  /* without a delivery: history is over, probably */
 #define BUSY_MS    2000 /* a backlog, it is never quiet: ask all the same */
-#define BLOCKED_MS 1000 /* nobody can publish, and nothing comes: this is the end */
+#define BLOCKED_MS 1000 /* no publisher can publish, and nothing comes: this is the end */
 
 void progress_init(struct progress *progress, int64_t marker_interval_ms, int64_t proof_limit_ms,
                    int64_t silence_limit_ms)
@@ -44,7 +44,7 @@ void progress_begin(struct progress *progress, int64_t now_ms)
 
 /* ---- markers ------------------------------------------------------------------------------------- */
 
-/* The end of it cannot be guessed: what another notifier has put there before it was sent says nothing. */
+/* A marker's id cannot be guessed: one that another program put into the stream beforehand proves nothing. */
 void progress_next_marker(struct progress *progress, char id[PROGRESS_MARKER_SIZE])
 {
     char nonce[PROGRESS_NONCE_DIGITS + 1];

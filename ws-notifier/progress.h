@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* How far one reader has read the stream: pure bookkeeping, told of what is sent and received, asked what to
- * do next. No I/O and no clock of its own: all `now_ms` are monotonic milliseconds.
+/* How far one reader has read the stream: pure bookkeeping. It is told what was sent and received, and asked
+ * what to do next. No I/O and no clock of its own: all `now_ms` are monotonic milliseconds.
  *
  * Markers: messages of our own that go into the stream and come back; then everything before them has been
- * read. The place: where the last marker came back. Its id is random, so whoever starts reading there and
- * meets it first is on the same stream, and has missed nothing. */
+ * read. The place: where the last marker came back. Its id is random, so a reader that starts there and gets
+ * it first is on the same stream, and has missed nothing. */
 #ifndef CARILLON_PROGRESS_H
 #define CARILLON_PROGRESS_H
 
@@ -71,7 +71,7 @@ enum progress_due {
     PROGRESS_MARKER,       /* send one */
     PROGRESS_OTHER_STREAM, /* nothing came from our place: the stream does not reach so far */
     PROGRESS_SILENT,       /* nothing comes at all */
-    PROGRESS_ALL_READ,     /* the marker is held back by an alarm, but so is everybody else's message */
+    PROGRESS_ALL_READ,     /* the marker is held back by an alarm, but so are all other messages */
 };
 
 /* Ask several times a second. */

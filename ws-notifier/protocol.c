@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The dialogue with a browser. Everything that comes in is refused unless it is exactly what the contract
- * knows: a field that is misspelt should be found by its author at once. */
+/* The dialogue with a browser. Everything that is not exactly what the contract
+ * knows is refused: a client's author should find a misspelt field at once. */
 #include "ws-notifier/protocol.h"
 
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What browsers say and are told: JSON in, a typed message; facts in, JSON out. docs/protocol.md is the
- * same for people. */
+/* Messages from and to browsers: JSON in, a typed message out; facts in, JSON out. docs/protocol.md describes
+ * the same. */
 #ifndef CARILLON_PROTOCOL_H
 #define CARILLON_PROTOCOL_H
 

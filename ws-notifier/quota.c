@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Two maps: addresses and users that have something now. An address stays a little longer than its last
- * connection, until its handshakes are forgiven; otherwise coming and going would cost it nothing. */
+ * connection, until its handshakes are forgiven; otherwise a client that reconnects all the time would never
+ * be limited. */
 #include "ws-notifier/quota.h"
 
 #include <assert.h>
@@ -80,8 +81,8 @@ static void drop_address(struct quota *quota, struct quota_address *address)
     free(address);
 }
 
-/* Those without a client that have rested; one of them that has not holds up those behind it, for ten seconds
- * at most. */
+/* Forgets addresses without a client whose handshakes are forgiven; one that is not yet delays those behind
+ * it, for ten seconds at most. */
 static void drop_addresses(struct quota *quota, int64_t now_us)
 {
     while (quota->resting && rate_rested(&quota->resting->handshakes, now_us)) {
@@ -118,7 +119,8 @@ bool quota_asks_address(const struct quota *quota)
     return quota->config->ws_max_address_clients > 0 || quota->config->ws_max_address_handshakes_s > 0;
 }
 
-/* Its own limits before that of all: what one address has too many of must not be taken from the others. */
+/* Its own limits before the limit of all: an address that is over its own must use up nothing of the others'.
+ */
 enum close_code quota_enter(struct quota *quota, struct quota_guest *guest, const struct address *address,
                             int64_t now_ms)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* How much one may have: connections and handshakes of one address, connections and subscriptions of one
+/* Limits: connections and handshakes of one address, connections and subscriptions of one
  * user, messages and bytes of one connection. Each limit is a setting (WS_MAX_...); 0 is none, and then
- * nothing is kept for it. A user is who a token says (its sub): where none is asked for, anybody could use up
- * anybody's share, so nobody has one.
+ * nothing is kept for it. A user is the one that the token names: where no token is asked for, any client
+ * could use up another user's share, so users have no limits.
  *
  * Each function says CLOSE_NOT, or over which limit that would be; nothing has been taken then. Time is that
  * of any clock that does not go back, in ms. */
@@ -32,17 +32,17 @@ struct quota_guest {
 struct quota *quota_new(const struct config *config);
 void quota_free(struct quota **quota); /* all guests must have left */
 
-/* Whether quota_enter() needs to know where somebody comes from. */
+/* Whether quota_enter() needs a client's address. */
 bool quota_asks_address(const struct quota *quota);
 
-/* Somebody has come (`address` NULL: unknown, or not asked for). */
+/* A client has connected (`address` NULL: unknown, or not asked for). */
 enum close_code quota_enter(struct quota *quota, struct quota_guest *guest, const struct address *address,
                             int64_t now_ms);
-/* It is known who it is; the same guest may be introduced again. */
+/* The client's user is known; may be called again for the same guest. */
 enum close_code quota_introduce(struct quota *quota, struct quota_guest *guest, uint32_t user_id);
 /* It has so many subscriptions now. */
 enum close_code quota_subscribe(struct quota *quota, struct quota_guest *guest, size_t subscriptions);
-/* It has said so much: a whole message, or a piece of one. */
+/* It has sent so many bytes: a whole message, or a piece of one. */
 enum close_code quota_listen(struct quota *quota, struct quota_guest *guest, size_t bytes, bool whole,
                              int64_t now_ms);
 /* The kernel has had so many bytes from it, modulo 2^32. What came since the last time and was in no message
@@ -51,7 +51,7 @@ enum close_code quota_weigh(struct quota *quota, struct quota_guest *guest, uint
                             int64_t now_ms);
 void quota_leave(struct quota *quota, struct quota_guest *guest);
 
-/* Forgets addresses that have rested. Call it now and then. */
+/* Forgets addresses without a client. Call it now and then. */
 void quota_tick(struct quota *quota, int64_t now_ms);
 size_t quota_addresses(const struct quota *quota); /* kept now */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How often something may happen: so many times a second in the long run, and ten seconds' worth at once. In
+/* A rate limit: so many times a second in the long run, and ten seconds' worth at once. In
  * eight bytes, since every socket has two: instead of a bucket it remembers when the bucket would be full
  * again, and that may lie no more than ten seconds ahead. */
 #ifndef CARILLON_RATE_H

@@ -147,7 +147,7 @@ static void turn_away(struct reception *reception, struct client *client, enum a
     client_close(client, codes[admission]);
 }
 
-/* Of a client that is known: has its user room for it? False: closed. */
+/* Of a client whose user is known: whether the user's limits allow it. False: closed. */
 static bool is_within_quota(struct reception *reception, struct client *client)
 {
     if (!reception->quota)
@@ -213,7 +213,7 @@ void reception_check(const struct reception *reception, struct client *client)
         client_close(client, CLOSE_SESSION_ENDED);
 }
 
-/* The gate of every message. False: turned away. */
+/* Checked for every message. False: turned away. */
 static bool may_say(struct reception *reception, struct client *client,
                     const struct protocol_message *message)
 {
@@ -223,7 +223,7 @@ static bool may_say(struct reception *reception, struct client *client,
     if (message->token && !take_token(reception, client, message->token))
         return false;
     const struct client_identity *identity = client_identity(client);
-    /* To hear somebody no longer is anybody's right. */
+    /* Every client may unsubscribe. */
     uint32_t user_id = message->kind == PROTOCOL_SUBSCRIBE ? message->user_id : identity->user_id;
     enum admission admission = admission_to_hear(identity, user_id, clock_wall_ms(), &why);
     if (admission == ADMISSION_GRANTED)
@@ -245,7 +245,7 @@ static const struct {
     [OTHER_EPOCH] = {"epoch", NOTIFIER_OTHER_EPOCH},
 };
 
-/* What can be done for a cursor; NULL is somebody who asks for one. replay->last_seq is right in any case. */
+/* What can be done for a cursor; NULL: the client asks for one. replay->last_seq is right in any case. */
 static enum outcome judge(const struct reception *reception, const struct subscription *subscription,
                           const struct cursor *since, struct ring_replay *replay)
 {
@@ -297,15 +297,15 @@ static void answer(struct reception *reception, struct subscription *subscriptio
         hub_replay(reception->hub, subscription, replay.last_seq);
 }
 
-/* What it needs has left the ring before its socket was ready for it: it is told so, and is where the others
- * are. */
+/* The rest of the replay left the ring before the socket was ready for it: the client is told so, and goes on
+ * with live events. */
 static struct frame *give_up_replay(struct reception *reception, struct subscription *subscription,
                                     const char *reason)
 {
     struct cursor cursor =
         feed_cursor(reception->feed, subscription_user(subscription), subscription->last_seq);
 
-    cursor.time_s = 0; /* it has not all that there was until now */
+    cursor.time_s = 0; /* it lacks events from before now */
     subscription->last_seq = subscription->replay_to;
     hub_end_replay(reception->hub, subscription);
     metrics_add(reception->metrics, NOTIFIER_RESETS, 1);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Where browsers are received: takes their messages, answers, replays what a cursor's owner has missed, and
- * sends heartbeats. Sits between protocol (texts), feed (what can be promised) and hub (who hears). */
+/* Answers browsers: takes their messages, replays what the owner of a cursor has missed, and sends
+ * heartbeats. Stands between protocol (texts), feed (what can be promised) and hub (which socket hears which
+ * user). */
 #ifndef CARILLON_RECEPTION_H
 #define CARILLON_RECEPTION_H
 
@@ -22,10 +23,10 @@ struct reception; /* opaque */
 struct reception *reception_new(struct feed *feed, struct hub *hub, struct metrics *metrics);
 void reception_free(struct reception **reception);
 
-/* From now on everybody needs a token that these keys verify. They must outlive the reception; NULL: the
+/* From now on every client needs a token that these keys verify. They must outlive the reception; NULL: the
  * service is open, as it is to begin with. */
 void reception_use_keys(struct reception *reception, const struct token_keys *keys);
-/* From now on a user has no more than these let him have. They must outlive the reception; NULL: no limits.
+/* From now on these limits hold for each user. They must outlive the reception; NULL: no limits.
  */
 void reception_use_quota(struct reception *reception, struct quota *quota);
 bool reception_is_open(const struct reception *reception);
@@ -35,11 +36,11 @@ bool reception_is_open(const struct reception *reception);
 void reception_take_word(struct reception *reception, const char *body, size_t length);
 void reception_on_end(struct reception *reception, void (*ended)(void *context), void *context);
 
-/* A client has come; `authorization` is that header's value, NULL when it sent none. Who has no token yet may
- * send it with his first message, soon. */
+/* A client has come; `authorization` is that header's value, NULL when it sent none. A client without a token
+ * may send it with its first message, within some seconds. */
 void reception_welcome(struct reception *reception, struct client *client, const char *authorization);
 
-/* Whether a client with this header could hear that user, for those who are answered by HTTP. When not,
+/* Whether a client with this header could hear that user, for clients that are answered over HTTP. When not,
  * *why is a static text that follows "the token ". */
 enum admission reception_judge(const struct reception *reception, const char *authorization, uint32_t user_id,
                                const char **why);
@@ -56,7 +57,7 @@ bool reception_understands(const char *text, size_t length);
 /* Answers what is no message at all; the connection stays open. */
 void reception_refuse(struct reception *reception, struct client *client, const char *why);
 
-/* Answers those who wait, if they can be answered now. Call it whenever the feed has learnt something. */
+/* Answers waiting clients, if they can be answered now. Call it whenever the feed's state has changed. */
 void reception_answer_waiting(struct reception *reception);
 
 /* For client_rules.replay, with the reception as its context. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The door: listens on WS_HOST:WS_PORT, speaks HTTP and WebSocket, and is the only file that knows
- * libwebsockets. Everything a browser says goes to the reception; everything it hears comes out of its
- * client's queue. */
+/* The server: listens on WS_HOST:WS_PORT and speaks HTTP and WebSocket; with the files beside it, it is the
+ * only place that knows libwebsockets. What a browser sends goes to the reception; what it gets comes out of
+ * its client's queue. */
 #ifndef CARILLON_SERVER_H
 #define CARILLON_SERVER_H
 
@@ -15,13 +15,13 @@
 
 struct server; /* opaque */
 
-/* Opens the door. ERR_SYSTEM: it cannot be opened; *why (size bytes) tells. */
+/* Starts to listen. ERR_SYSTEM: it cannot; *why (size bytes) tells. */
 MUST_CHECK enum err server_open(uv_loop_t *loop, const struct config *config, struct reception *reception,
                                 struct feed *feed, struct metrics *metrics, struct server **out, char *why,
                                 size_t size);
 
-/* Lets nobody in any more and asks all to leave (CLOSE_RESTART), spread over a short time so that they
- * do not all knock at the next door at once. `done` is called when all have gone, or time is up. */
+/* Accepts no more connections and tells all clients to leave (CLOSE_RESTART), spread over a short time so
+ * that they do not all reconnect at once. `done` is called when all have gone, or time is up. */
 void server_drain(struct server *server, void (*done)(void *context), void *context);
 
 /* Closes everything; the loop must run on until it is empty, then server_free(). */

@@ -35,7 +35,7 @@ static bool ends_request(const unsigned char *bytes, size_t length)
     return memcmp(bytes + length - looked, end + sizeof end - 1 - looked, looked) == 0;
 }
 
-/* Nothing left is nothing come yet, not the end. */
+/* When nothing is left for the library, say that nothing has come yet, not that the peer has closed. */
 static ssize_t look(struct session *session, void *bytes, size_t length)
 {
     struct guard_verdict verdict = guard_look(&session->guard, bytes, length);
@@ -78,7 +78,7 @@ void guard_close(void)
 }
 
 /* A client has to wait for the answer to its handshake. What one that did not wait has said already is behind
- * us, maybe in the middle of a frame: it is not watched, which is its own loss. */
+ * us, maybe in the middle of a frame: it is not watched. */
 void guard_begin(struct session *session)
 {
     int fd = lws_get_socket_fd(session->wsi);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Requests that do not become WebSockets: a page and goodbye, or, at /events, the feed for as long as the
- * client stays. */
+/* Requests that do not become WebSockets: a page and the end of the connection, or, at /events, the feed for
+ * as long as the client stays. */
 #include "ws-notifier/server_internal.h"
 
 #include <netinet/in.h>
@@ -41,7 +41,8 @@ static int own_header(struct lws *wsi, const char *name, char *value, size_t siz
     return length;
 }
 
-/* The id that nginx gave it, as the API takes it; whoever comes past nginx may send one, or gets one. */
+/* The id that nginx gave it, as the API takes it; a client that reaches the notifier without nginx may send
+ * one, or gets one. */
 static void begin(struct lws *wsi, const char *path, struct asked *asked)
 {
     static const char sane[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
@@ -140,8 +141,8 @@ static int write_page(struct lws *wsi, struct session *session)
 
 /* ---- Server-Sent Events -------------------------------------------------------------------------- */
 
-/* One who has to wait. An EventSource would not come back after a status that says so: it gets a stream that
- * ends, and with it the time after which it will. */
+/* A client that has to wait. An EventSource would not come back after a status that says so: it gets a stream
+ * that ends, with the time after which it reconnects. */
 static int send_wait(struct lws *wsi, struct session *session, const struct asked *asked,
                      enum page_problem problem, const char *why, int wait_s)
 {

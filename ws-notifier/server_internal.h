@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* What the files behind server.h share, and the only place that includes libwebsockets.
  *
- *   server.c          the door: opening, callbacks, time, turns, closing
+ *   server.c          listening, callbacks, time, turns of the loop, closing
  *   server_http.c     plain requests, and the feed as Server-Sent Events
- *   server_session.c  one WebSocket: coming, reading, pings, goodbye
+ *   server_session.c  one WebSocket: opening, reading, pings, closing
  *   server_write.c    what is sent to a WebSocket, and how much at a time
  *   server_guard.c    what WebSockets say, before the library reads it
  *
@@ -58,7 +58,7 @@ struct session {
     bool due : 1;
     bool ping_due : 1, ping_out : 1;
     bool goodbye : 1; /* it is being closed */
-    bool said : 1;    /* that is known to the library: told twice, it waits for no answer */
+    bool said : 1;    /* the library knows: told twice, it would not wait for the answer */
     bool broken : 1;  /* nothing can be written any more */
     bool left : 1;    /* the peer has closed: what it says after that is not heard */
 };
@@ -117,7 +117,7 @@ void session_begin_goodbye(struct server *server, struct session *session);
 int session_goodbye(struct session *session);
 /* Without a close frame: this peer does not take one. */
 void session_drop(struct server *server, struct session *session);
-/* Pings it when it is time, drops it when it is dead. Returns when to look again. */
+/* Pings the peer when it is time, drops it when it does not answer. Returns when to look again. */
 int64_t session_check(struct server *server, struct session *session, int64_t now_ms);
 /* Charges it for what came that is no message: heads of frames, empty ones, pings. */
 void session_weigh(struct server *server, struct session *session, int64_t now_ms);

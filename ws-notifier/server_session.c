@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* One socket with a client behind it: what comes in goes to the reception, what waits in the client's queue
- * goes out, and who shows no life for too long is dropped. */
+ * goes out, and a peer that gives no sign of life for too long is dropped. */
 #include "ws-notifier/server_internal.h"
 
 #include <errno.h>
@@ -39,7 +39,7 @@ enum origin_verdict session_origin(const struct server *server, struct lws *wsi)
     return origin_judge(&rules, origin, host);
 }
 
-/* Who brings a token along is known from the beginning. */
+/* A client that sends its token with the upgrade is known from the beginning. */
 static void welcome(struct server *server, struct lws *wsi, struct session *session)
 {
     char authorization[SESSION_AUTHORIZATION_SIZE];
@@ -104,7 +104,7 @@ static void forget_unfinished(struct server *server, struct session *session)
     session->unfinished = NULL;
 }
 
-/* Together they may take a share of the memory; beyond it go those that began first: somebody who means it
+/* Together they may take a share of the memory; beyond it those that began first are closed: an honest client
  * has sent the rest long ago. */
 static void add_unfinished(struct server *server, struct session *session, const char *text, size_t length)
 {
@@ -130,7 +130,7 @@ static void add_unfinished(struct server *server, struct session *session, const
 void session_close(struct server *server, struct session *session)
 {
     enum close_code code = client_closing(session->client);
-    /* Who is over a limit comes again and again: the metrics count him. */
+    /* A client over a limit comes again and again: the metrics count it, the log does not. */
     if (code != CLOSE_NOT && code != CLOSE_RESTART && close_retry_after(code) == 0)
         log_info("closed a client: %d %s", close_status(code), close_reason(code));
     server->rules.unsent_bytes -= session->unsent;
@@ -210,7 +210,7 @@ void session_receive(struct server *server, struct session *session, const char 
     memory_relieve(server->memory);
 }
 
-/* A ping counts as a message: else it would be what costs us most for the least. */
+/* A ping counts as a message: else it would be the cheapest way to keep the notifier busy. */
 void session_guarded(struct server *server, struct session *session, const struct guard_verdict *verdict)
 {
     int64_t now_ms = server_now(server);
@@ -291,7 +291,7 @@ void session_drop(struct server *server, struct session *session)
     lws_cancel_service(server->context); /* or its timer would not be noticed */
 }
 
-/* Who hears nobody is no listener, and takes the place of one. When to look again. */
+/* A socket without a subscription takes the place of one with. When to look again. */
 static int64_t check_silence(const struct server *server, struct session *session, int64_t now_ms)
 {
     struct quota_guest *guest = client_guest(session->client);

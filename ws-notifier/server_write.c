@@ -19,7 +19,7 @@
 
 #include "ws-notifier/notifier_metrics.h"
 
-#define TURN_BYTES 262144 /* then it is another's turn */
+#define TURN_BYTES 262144 /* then the next socket's turn comes */
 #define MOST_HEAD  10
 
 static_assert(FRAME_HEADROOM >= MOST_HEAD, "a frame's head must fit before its text");
@@ -55,7 +55,7 @@ static bool put(struct server *server, struct session *session, unsigned char *b
     return false;
 }
 
-/* Its head goes into its headroom: the same for everybody. */
+/* Its head goes into its headroom: the same for every socket. */
 static bool put_alone(struct server *server, struct session *session, struct frame *frame)
 {
     size_t head = head_size(frame->length);
@@ -146,7 +146,7 @@ bool write_session(struct server *server, struct session *session)
             session->ping_due = false;
     }
     if (client_closing(session->client))
-        lws_callback_on_writable(session->wsi); /* for the library's own way to say goodbye */
+        lws_callback_on_writable(session->wsi); /* for the library's own way of closing */
     return true;
 }
 

@@ -15,7 +15,7 @@
 #define CURSOR   ",\"cursor\":\""
 #define NAME_MAX 64 /* of a stranger's argument, in what is said about it */
 
-/* An id that is no cursor of ours is of another life, as one with another epoch: none is called so. */
+/* An id that is no cursor of ours counts as one of another epoch: no epoch has this name. */
 static const struct cursor nowhere = {.epoch = "unknown"};
 
 /* ---- requests ------------------------------------------------------------------------------------ */
@@ -51,7 +51,7 @@ static void take_since(struct sse_request *request, const char *value)
         complain(request, "since", "must be a cursor as Event-Cursor and events hold it");
 }
 
-/* No complaint: nobody reads it, and it would be the end of an EventSource. */
+/* No complaint: it would be the end of an EventSource, and is not shown to a person. */
 static void take_id(struct sse_request *request, const char *value)
 {
     if (value[0] != '\0' && !read_cursor(value, &request->since[SSE_LAST_EVENT_ID]))
@@ -146,7 +146,7 @@ static void add_data(struct strbuf *out, const char *text)
     }
 }
 
-/* Only at its place: further on the same letters may be anybody's. */
+/* Only at its place: further on the same letters may be part of a text. */
 static const char *find_cursor(const char *text)
 {
     const char *second = strchr(text, ',');

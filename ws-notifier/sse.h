@@ -40,12 +40,11 @@ MUST_CHECK enum err sse_make_subscribe(struct sse_request *request, struct strbu
 void sse_add_event(struct strbuf *out, const char *text);
 
 /* How long EventSource waits before it comes back, from now on: between half of and one and a half times
- * `typical_ms`, by a random number, so that those who were cut off together do not come back together. */
+ * `typical_ms`, by a random number, so that clients which were cut off together do not come back together. */
 void sse_add_retry(struct strbuf *out, unsigned typical_ms, uint32_t random);
 
-/* All that is sent to one who has to wait: after how long it may come back (up to twice as long, so that a
- * crowd spreads), and why. `code` is that of an
- * error frame, `message` plain words. */
+/* All that is sent to a client that has to wait: after how long it may come back (up to twice as long, so
+ * that a crowd spreads), and why. `code` is that of an error frame, `message` plain words. */
 void sse_add_wait(struct strbuf *out, const char *code, const char *message, unsigned wait_s,
                   uint32_t random);
 

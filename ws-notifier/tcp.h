@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the kernel knows of a TCP connection, beyond what a program reads and writes. */
+/* What the kernel knows about a TCP connection, beyond what a program reads and writes. */
 #ifndef CARILLON_TCP_H
 #define CARILLON_TCP_H
 

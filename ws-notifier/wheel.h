@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* When each of many is to be looked at again: a timing wheel. One tick of one timer looks only at those whose
- * time has come; with ten thousand sockets, walking past all of them each time was half of what the notifier
- * did at rest.
+/* A timing wheel: when each of many entries is to be looked at again. One tick of one timer looks only at
+ * those whose time has come; with ten thousand sockets, walking past all of them each time was half of what
+ * the notifier did at rest.
  *
- * One whose time has moved further meanwhile need not be moved: it is looked at when its old time comes, and
- * put further. A time beyond the wheel's end is looked at earlier, likewise. No clock of its own. */
+ * An entry whose time has moved further meanwhile need not be moved: it is looked at when its old time comes,
+ * and put further. A time beyond the wheel's end is looked at earlier, likewise. No clock of its own. */
 #ifndef CARILLON_WHEEL_H
 #define CARILLON_WHEEL_H
 
