@@ -111,7 +111,7 @@ pictures: ## draw docs/pictures/*.seq
 
 # The notifier's rules without its network and with a clock that stands still, for tests/property.
 MODEL_SOURCES := tests/property/shim.c $(filter-out common/clock.c,$(wildcard common/*.c)) \
-                 $(patsubst %,ws-notifier/%.c,admission client close feed frame held hub memory notifier_metrics protocol quota rate \
+                 $(patsubst %,ws-notifier/%.c,accounts admission client close feed frame held hub memory notifier_metrics protocol quota rate \
                  reception ring)
 $(BUILD)/tests/libmodel.so: $(MODEL_SOURCES) $(wildcard common/*.[ch] ws-notifier/*.h)
 	@mkdir -p $(@D)

@@ -76,7 +76,8 @@ static bool is_epoch(const char *text)
 static void check_delivery(const struct amqp_delivery *delivery)
 {
     const struct event_meta *meta = &delivery->meta;
-    CHECK(delivery->offset >= -1 && strlen(delivery->type) < 256 && strlen(delivery->message_id) < 256);
+    CHECK(delivery->offset >= -1 && strlen(delivery->type) < 256 && strlen(delivery->message_id) < 256 &&
+          strlen(delivery->account) < 256);
     CHECK(delivery->too_large == (delivery->body == NULL));
     if (delivery->body != NULL)
         CHECK(delivery->body[delivery->body_length] == '\0' && delivery->body_length <= AMQP_BODY_MAX);

@@ -124,7 +124,7 @@ static void event(uint64_t user, uint64_t lost)
 static void foreign(const char *text, size_t length)
 {
     struct amqp_delivery delivery = {
-        .offset = 7, .type = "", .message_id = "", .body = text, .body_length = length};
+        .offset = 7, .type = "", .message_id = "", .account = "", .body = text, .body_length = length};
     feed_take(world.shim->feed, &delivery);
 }
 

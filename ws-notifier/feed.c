@@ -14,12 +14,16 @@
 #include "common/log.h"
 #include "common/session_ends.h"
 #include "common/utf8.h"
+#include "ws-notifier/accounts.h"
 #include "ws-notifier/held.h"
 #include "ws-notifier/notifier_metrics.h"
 #include "ws-notifier/protocol.h"
 
 #define EPOCHS_LEFT 16
 #define HELD_SHARE  16 /* events that wait for their predecessor may take this part of the ring's memory */
+
+/* History is read back by so much at least: for a beacon, without which no event is believed. */
+#define HISTORY_LEAST_S 30
 
 /* A clock is set back by so much at most: a message in the stream that is further ahead of the clock is
  * somebody's error. */
@@ -44,6 +48,8 @@ struct feed {
     int64_t latest_s;      /* the latest time that an event or a cursor was given: see feed_now_s() */
     char left[EPOCHS_LEFT][CURSOR_EPOCH_MAX + 1]; /* epochs that are over, a circle */
     unsigned left_count;
+    struct accounts accounts; /* whose events are believed */
+    bool passed_over;         /* some were not */
 };
 
 struct feed *feed_new(const struct config *config, struct hub *hub, struct metrics *metrics)
@@ -109,7 +115,7 @@ void feed_guard(struct feed *feed)
 int64_t feed_history_s(const struct feed *feed)
 {
     const struct config *config = feed->config;
-    int64_t history_s = config->ring_age_s;
+    int64_t history_s = config->ring_age_s > HISTORY_LEAST_S ? config->ring_age_s : HISTORY_LEAST_S;
     if (feed->guarded && history_s < ENDS_HISTORY_S)
         history_s = ENDS_HISTORY_S;
     return history_s < config->stream_max_age_s ? history_s : config->stream_max_age_s;
@@ -149,6 +155,18 @@ void feed_caught_up(struct feed *feed, int64_t marker_s)
     metrics_set(feed->metrics, NOTIFIER_CAUGHT_UP, 1);
     log_info("caught up with the stream: %zu recent events of %zu users, epoch %s", ring_count(feed->ring),
              ring_users(feed->ring), feed->epoch[0] ? feed->epoch : "not known yet");
+}
+
+/* When the event reached the stream, as ring_add() wants it: live it is now; of history the broker does not
+ * tell, but whatever was stamped before it and its own creation were earlier. */
+static int64_t reached_s(const struct feed *feed, int64_t created_at_ms)
+{
+    int64_t now = feed_now_s(feed), time_s = created_at_ms / 1000;
+    if (feed->news)
+        return now;
+    if (feed->stream_time_s > time_s)
+        time_s = feed->stream_time_s;
+    return time_s < now ? time_s : now;
 }
 
 /* ---- epochs -------------------------------------------------------------------------------------- */
@@ -213,11 +231,22 @@ static bool has_left(const struct feed *feed, const char *epoch)
     return false;
 }
 
+/* Events of this account that came before its first word were passed over: the ring has them from here on. */
+static void note_account(struct feed *feed, const struct amqp_delivery *delivery)
+{
+    if (!accounts_hear(&feed->accounts, delivery->account, delivery->timestamp_s) || !feed->passed_over)
+        return;
+    int64_t time_s = reached_s(feed, delivery->timestamp_s * 1000);
+    if (time_s > ring_begin_s(feed->ring))
+        ring_begin(feed->ring, time_s);
+}
+
 /* The API's own word, said before the first event of an epoch. History that is read a second time tells again
  * of epochs that are over: by then browsers have heard more. */
 static void take_beacon(struct feed *feed, const struct amqp_delivery *delivery)
 {
     const char *epoch = delivery->meta.epoch;
+    note_account(feed, delivery);
     if (!epoch[0] || strcmp(epoch, feed->epoch) == 0 ||
         (feed->ever_caught_up && !feed->news && has_left(feed, epoch)))
         return;
@@ -251,18 +280,6 @@ static struct frame *lost_events_frame(void *context, uint32_t user_id, uint64_t
     struct frame *frame = frame_new(text.text, text.length);
     strbuf_free(&text);
     return frame;
-}
-
-/* When the event reached the stream, as ring_add() wants it: live it is now; of history the broker does not
- * tell, but whatever was stamped before it and its own creation were earlier. */
-static int64_t reached_s(const struct feed *feed, int64_t created_at_ms)
-{
-    int64_t now = feed_now_s(feed), time_s = created_at_ms / 1000;
-    if (feed->news)
-        return now;
-    if (feed->stream_time_s > time_s)
-        time_s = feed->stream_time_s;
-    return time_s < now ? time_s : now;
 }
 
 static void announce(struct feed *feed, const struct amqp_delivery *delivery)
@@ -352,10 +369,23 @@ static bool is_event_type(const char *key)
     return event_type_parse(key, &type) == ERR_OK || (event_type_valid(key) && !event_type_reserved(key));
 }
 
+/* A number that is made up would keep the user's own events from being heard. */
+static bool is_believed(struct feed *feed, const struct amqp_delivery *delivery)
+{
+    if (delivery->author == AMQP_BY_API || accounts_believe(&feed->accounts, delivery->account))
+        return true;
+    feed->passed_over = true;
+    if (feed->accounts.count > 0)
+        skip(feed, delivery, "has a number, and is not of the API's account");
+    return false;
+}
+
 static void take_event(struct feed *feed, const struct amqp_delivery *delivery)
 {
     const struct event_meta *meta = &delivery->meta;
 
+    if (!is_believed(feed, delivery))
+        return;
     if (!is_event_type(meta->type)) {
         skip(feed, delivery, "is of a type that is not known here");
         return;

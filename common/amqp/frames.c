@@ -36,7 +36,7 @@ static void message_begin(struct amqp_link *link, bool returned, uint64_t tag, a
     message->timestamp_s = 0;
     message->has_meta = false;
     memset(&message->meta, 0, sizeof message->meta);
-    message->type[0] = message->message_id[0] = '\0';
+    message->type[0] = message->message_id[0] = message->account[0] = '\0';
     message->body_read = 0;
     link->reading = READING_HEADER;
 }
@@ -73,6 +73,7 @@ static enum err message_finish(struct amqp_link *link, struct amqp_event *event)
         .meta = message->meta,
         .type = message->type,
         .message_id = message->message_id,
+        .account = message->account,
         .timestamp_s = message->timestamp_s,
         .body = message->too_large ? NULL : message->body,
         .body_length = message->too_large ? 0 : (size_t)message->body_size,
@@ -107,6 +108,8 @@ static void read_properties(struct amqp_message *message, const amqp_basic_prope
     }
     if (flags & AMQP_BASIC_MESSAGE_ID_FLAG)
         amqp_copy_text(message->message_id, sizeof message->message_id, properties->message_id);
+    if (flags & AMQP_BASIC_USER_ID_FLAG)
+        amqp_copy_text(message->account, sizeof message->account, properties->user_id);
     if (flags & AMQP_BASIC_CORRELATION_ID_FLAG)
         copy_request_id(message->meta.request_id, properties->correlation_id);
     if ((flags & AMQP_BASIC_TIMESTAMP_FLAG) && properties->timestamp < INT64_MAX / 1000) {

@@ -44,6 +44,7 @@ struct amqp_message {
     int64_t timestamp_s;
     char type[256];
     char message_id[256];
+    char account[256];
     bool returned; /* came back by basic.return */
     enum amqp_author author;
     bool too_large; /* the body is read and dropped */
@@ -59,11 +60,12 @@ struct amqp_link {
     char markers[AMQP_NAME_SIZE]; /* the exchange of the readers' markers */
     char mark[AMQP_NAME_SIZE];    /* that marks the queue, and takes the API's beacons */
     char name[64];
-    bool dead;     /* `why` is set; nothing works any more */
-    bool blocked;  /* between connection.blocked and .unblocked */
-    bool confirms; /* tags are being counted */
-    bool gathers;  /* between amqp_link_gather() and amqp_link_flush() */
-    uint64_t tags; /* messages published since amqp_link_confirm() */
+    char account[256]; /* that has logged in */
+    bool dead;         /* `why` is set; nothing works any more */
+    bool blocked;      /* between connection.blocked and .unblocked */
+    bool confirms;     /* tags are being counted */
+    bool gathers;      /* between amqp_link_gather() and amqp_link_flush() */
+    uint64_t tags;     /* messages published since amqp_link_confirm() */
     char why[256];
     char note[256];      /* why the life could not be noted */
     char tls_fault[128]; /* what is wrong with the broker's certificate, "" when nothing is */

@@ -140,6 +140,7 @@ enum err amqp_link_open(const struct config *config, enum amqp_side side, const 
     snprintf(link->markers, sizeof link->markers, "%s.markers", link->queue);
     snprintf(link->mark, sizeof link->mark, "%s.known", link->queue);
     snprintf(link->name, sizeof link->name, "%s", name);
+    snprintf(link->account, sizeof link->account, "%s", config->amqp_user);
 
     *out = NULL;
     if (open_all(link, side, config) != ERR_OK) {

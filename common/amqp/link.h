@@ -46,6 +46,7 @@ struct amqp_delivery {
     struct event_meta meta;
     const char *type; /* the type property, "" when absent */
     const char *message_id;
+    const char *account; /* the user_id property, which the broker has checked; "" when absent */
     int64_t timestamp_s; /* the timestamp property, 0 when absent */
     const char *body;    /* NULL when too_large; else NUL-terminated besides its length */
     size_t body_length;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A publisher that has got into the broker and sends garbage to the exchange and straight into the queue: bodies and
-headers of an event, mutated. Listeners hear what can be understood, and their own events in order."""
+headers of an event, mutated, and events that the API might have sent next. Listeners hear their own events, each once and in
+order, and none with a number that is not the API's."""
 
 from decimal import Decimal
 
@@ -25,10 +26,10 @@ def value(chance):
     )
 
 
-def properties(chance, epoch):
+def properties(chance, epoch, user):
     headers = {name: value(chance) for name in ("user_id", "seq", "epoch", "traceparent", "x-other") if chance.random() < 0.7}
-    if chance.random() < 0.3:  # nearly an event: of a user nobody listens to
-        headers |= {"user_id": chance.randrange(1, 1000), "seq": chance.choice((0, 1, 2, 10**9, 2**62)), "epoch": epoch}
+    if chance.random() < 0.3:  # all that an event has, but the account
+        headers |= {"user_id": chance.choice((user, chance.randrange(1, 1000))), "seq": chance.choice((0, 1, 2, 3, 10**9, 2**52, 2**62)), "epoch": epoch}
     return pika.BasicProperties(
         content_type=chance.choice((None, "application/json", "text/plain", "\xff")),
         type=chance.choice(TYPES),
@@ -74,7 +75,7 @@ def run(ground, judge):
     intruder, written = Intruder(ground.stack.amqp, judge), 0
     for number in range(ground.count):
         exchange, key = ground.chance.choice((("tasks", ground.chance.choice(KEYS)), ("tasks", "task.updated"), ("", "tasks_completed")))
-        intruder.publish(exchange, key, mutator.make(ground.chance)[:20_000], properties(ground.chance, epoch))
+        intruder.publish(exchange, key, mutator.make(ground.chance)[:20_000], properties(ground.chance, epoch, user))
         if number % 500 == 499:  # an event of ours among them
             answer = ground.stack.client().patch(f"/tasks/{task}", {"status": 1})
             judge.check(answer.status == 200, f"a write among garbage: {answer}")

@@ -26,6 +26,7 @@ class Message:
     timestamp: int
     routing_key: str
     headers: dict = field(default_factory=dict)
+    account: str = ""
     body: bytes = b""
 
     @property
@@ -107,6 +108,7 @@ class Stream:
                 properties.timestamp or 0,
                 method.routing_key,
                 headers,
+                properties.user_id or "",
                 body,
             )
         )

@@ -150,7 +150,8 @@ int shim_closing(struct client *client)
 void shim_event(struct shim *shim, const char *epoch, uint32_t user_id, uint64_t seq, int64_t created_ms,
                 const char *body)
 {
-    struct amqp_delivery delivery = {.offset = -1, .has_meta = true, .message_id = ""};
+    struct amqp_delivery delivery = {
+        .offset = -1, .has_meta = true, .message_id = "", .account = "", .author = AMQP_BY_API};
 
     strcpy(delivery.meta.epoch, epoch);
     delivery.meta.user_id = user_id;
@@ -168,7 +169,7 @@ void shim_event(struct shim *shim, const char *epoch, uint32_t user_id, uint64_t
 /* A marker (epoch "") or a beacon. */
 void shim_control(struct shim *shim, const char *type, const char *epoch, int64_t timestamp_s)
 {
-    struct amqp_delivery delivery = {.offset = -1, .type = type, .message_id = "", .body = ""};
+    struct amqp_delivery delivery = {.offset = -1, .type = type, .message_id = "", .account = "", .body = ""};
 
     strcpy(delivery.meta.epoch, epoch);
     delivery.author = strcmp(type, EVENT_MARKER_TYPE) == 0 ? AMQP_BY_NOTIFIER : AMQP_BY_API;

@@ -160,7 +160,7 @@ def test_json_of_another_program_with_line_ends(stack, publisher, listen, user):
     """Each line is a line of data; without that the rest of the text was read as fields."""
     epoch = stack.epoch()
     body = '{\n "type": "notification",\r\n "message": "m",\n "task": {"id": 1,\n\n "user_id": %d}\n}' % user
-    publisher.publish(body.encode(), type="task.created", headers={"user_id": user, "seq": 1, "epoch": epoch})
+    publisher.publish(body.encode(), exchange="tasks_completed.known", key="", type="task.created", headers={"user_id": user, "seq": 1, "epoch": epoch})
     events = listen(f"user_id={user}&since={epoch}:0")
     assert answer(events)["user_id"] == user
     event = events.event()

@@ -33,7 +33,7 @@ class Api:
                 headers={"user_id": user, "seq": seq, "epoch": self.epoch}, type="task.updated", delivery_mode=2,
                 message_id=f"{self.epoch}:{user}:{seq}", timestamp=int(time.time()),
             )  # fmt: skip
-            self.channel.basic_publish("tasks", "task.updated", json.dumps(body).encode(), properties)
+            self.channel.basic_publish("tasks_completed.known", "", json.dumps(body).encode(), properties)
 
     def close(self):
         self.connection.close()

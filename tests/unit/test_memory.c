@@ -65,8 +65,13 @@ static void take_event(void)
     char body[BODY + 1];
     memset(body, ' ', BODY);
     body[0] = '{', body[BODY - 1] = '}', body[BODY] = '\0';
-    struct amqp_delivery delivery = {
-        .offset = 1, .type = "task.created", .message_id = "", .body = body, .body_length = BODY};
+    struct amqp_delivery delivery = {.offset = 1,
+                                     .type = "task.created",
+                                     .message_id = "",
+                                     .account = "",
+                                     .body = body,
+                                     .body_length = BODY,
+                                     .author = AMQP_BY_API};
     delivery.has_meta = true;
     delivery.meta = (struct event_meta){.user_id = 1,
                                         .seq = ++last_seq,

@@ -35,8 +35,12 @@ static int tear_down(void **state)
 
 static void catch_up(void)
 {
-    struct amqp_delivery beacon = {
-        .type = EVENT_BEACON_TYPE, .message_id = "", .body = "{}", .body_length = 2, .author = AMQP_BY_API};
+    struct amqp_delivery beacon = {.type = EVENT_BEACON_TYPE,
+                                   .message_id = "",
+                                   .account = "",
+                                   .body = "{}",
+                                   .body_length = 2,
+                                   .author = AMQP_BY_API};
     strcpy(beacon.meta.epoch, "k3f9a1c2");
     feed_connected(feed, false);
     feed_take(feed, &beacon);
