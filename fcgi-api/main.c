@@ -58,7 +58,7 @@ static enum log_level least_level(const struct config *config)
     return levels[config->log_level];
 }
 
-/* multiwatch starts a worker that ended again at once, so one that cannot work takes its time. */
+/* multiwatch starts a worker that ended again at once, so a worker that cannot work waits before it ends. */
 static int fail_slowly(void)
 {
     sleep(1);

@@ -21,14 +21,13 @@ static_assert(FRAME_HEADROOM >= LWS_PRE, "frames need more room before their tex
 #define WRITE_WHOLE       (2u << 20) /* above the largest event: never cut a frame into 4 KiB writes */
 #define OTHER_DESCRIPTORS 128        /* log, broker, loop... */
 #define GUESTS            256        /* sockets above WS_MAX_CLIENTS: to be told 4429, and for HTTP */
-#define TURN_SOCKETS                                                                                         \
-    512 /* sockets written to in a turn, before new connections are accepted and the stream is read on */
-#define PAUSE_MS        1000 /* a tick that is so late came after a pause */
-#define WATCH_MS        1000
-#define BUSY_SHARE      20 /* a twentieth of a processor */
-#define DRAIN_SPREAD_MS 2000
-#define DRAIN_ANSWER_MS 500 /* after the last was told; a slower client finds the socket closed */
-#define DRAIN_LIMIT_MS  4000
+#define TURN_SOCKETS      512        /* written to in a turn; then connects and the stream get theirs */
+#define PAUSE_MS          1000       /* a tick that is so late came after a pause */
+#define WATCH_MS          1000
+#define BUSY_SHARE        20 /* a twentieth of a processor */
+#define DRAIN_SPREAD_MS   2000
+#define DRAIN_ANSWER_MS   500 /* after the last was told; a slower client finds the socket closed */
+#define DRAIN_LIMIT_MS    4000
 
 /* ---- the library's callbacks --------------------------------------------------------------------- */
 
@@ -223,7 +222,7 @@ static bool check_one(void *context, struct wheel_entry *entry)
     return true;
 }
 
-/* Sessions were ended: their sockets are looked for now, not within the second that it would take. */
+/* Sessions were ended: their sockets are looked for now, not with the next check up to a second later. */
 static void check_all(void *context)
 {
     struct server *server = context;

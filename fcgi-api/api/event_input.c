@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The same rules as those of carillon_emit (sql/routines.sql). The data is kept as it was written: numbers
- * and the order of members are the sender's business. */
+ * and the order of members stay the sender's. */
 #include "fcgi-api/api/event_input.h"
 
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What a user missed, over HTTP: for clients without a WebSocket, and for a look with curl; and events of
- * other programs. */
+/* A user's journal over HTTP, for clients without a WebSocket and for people with curl; and events of other
+ * programs. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* For machines that watch this one: is it alive, is it ready, how is it doing. */
+/* Probes and metrics: is the service alive, is it ready, what are its figures. */
 #include "common/clock.h"
 #include "fcgi-api/api/handlers.h"
 #include "fcgi-api/http/problem.h"
 #include "fcgi-api/publisher/health.h"
 
-/* This worker answers. Nothing else is looked at, so that a sick database does not get workers restarted. */
+/* This worker answers. Nothing else is checked, so that a database in trouble does not get workers restarted.
+ */
 void handle_alive(struct app *app, struct request *request, struct response *response)
 {
     (void)app;

@@ -41,7 +41,7 @@ static void answer_failure(struct response *response, const struct request *requ
 
 /* ---- list ---------------------------------------------------------------------------------------- */
 
-/* What a status of a query must be: both words for both numbers. */
+/* What a query's status must be. */
 static int read_status(struct query *query, struct field_errors *errors)
 {
     const char *text = query_text(query, "status", errors);
@@ -59,7 +59,7 @@ static bool read_order(struct query *query, struct field_errors *errors)
     return text != NULL && strcmp(text, "id.desc") == 0;
 }
 
-/* Everyone's tasks are too many to be searched one by one. */
+/* All users' tasks are too many to be searched one by one. */
 static const char *read_search(struct query *query, uint32_t user_id, struct field_errors *errors)
 {
     const char *text = query_text(query, "q", errors);
@@ -73,7 +73,8 @@ static const char *read_search(struct query *query, uint32_t user_id, struct fie
     return text;
 }
 
-/* Without a user_id: everyone's, for those who may; one's own, and not those of one's groups, for others. */
+/* Without a user_id: all users' tasks for bearers who may see them; for others their own, without those of
+ * their groups. */
 static void read_filter(struct query *query, struct request *request, struct store_task_filter *filter)
 {
     struct field_errors *errors = &request->errors;

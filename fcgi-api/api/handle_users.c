@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Users over HTTP: who there is, for everybody; new ones and changes, for administrators. */
+/* Users over HTTP: reading, within the bearer's grant; creating and changing, for administrators. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Idempotency-Key: the name a client gives to a write, so that sending it again does not do it again. */
+/* Idempotency-Key: the name that a client gives to a write, so that a repetition has no second effect. */
 #ifndef CARILLON_API_IDEMPOTENCY_H
 #define CARILLON_API_IDEMPOTENCY_H
 

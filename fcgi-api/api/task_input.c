@@ -21,7 +21,7 @@ static void refuse_others(const cJSON *object, const char *const *allowed, struc
     }
 }
 
-/* Of a value that is no number at all the client is told what came: "1" looks like one. */
+/* When a value is no number at all, the message says what it is: "1" looks like a number. */
 static void refuse_number(const char *field, const char *must_be, const cJSON *item,
                           struct field_errors *errors)
 {

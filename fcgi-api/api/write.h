@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What all writes have in common: where they come from, the key they carry, the list they go to. */
+/* What all writes share: their origin, their Idempotency-Key, the list that they belong to. */
 #ifndef CARILLON_API_WRITE_H
 #define CARILLON_API_WRITE_H
 

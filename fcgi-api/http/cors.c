@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Cross-origin resource sharing. Tokens travel in a header and never in a cookie, so there are no credentials
- * to allow; without a list nothing is said, and browsers keep other pages out. */
+ * to allow. Without a list no header is sent, and browsers keep other pages out. */
 #include "fcgi-api/http/cors.h"
 
 #include <stdio.h>

@@ -8,7 +8,7 @@
 #include "fcgi-api/http/gates.h"
 #include "fcgi-api/http/router.h"
 
-#define LOGGED_URI 200 /* bytes of an address that a log line shows */
+#define LOGGED_URI 200 /* bytes of an address in a log line */
 
 static void count(const struct http_service *service, int status, int64_t elapsed_us)
 {
@@ -23,7 +23,8 @@ static void count(const struct http_service *service, int status, int64_t elapse
     metrics_observe_us(service->metrics, API_REQUEST_SECONDS, elapsed_us);
 }
 
-/* What went well is the metrics' to tell; a refused request is worth a line, a failed one a look. */
+/* Successful requests are counted and logged for debugging only; refused ones are logged for information,
+ * failed ones as errors. */
 static enum log_level level_of(int status)
 {
     if (status < 400)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Leaving in order. SIGTERM, SIGINT, SIGUSR1 and SIGUSR2 (which multiwatch sends) ask the worker to finish
- * the requests in hand and go; a clock sees to it that it does. SIGHUP is ignored: there is nothing to read
+/* Draining. SIGTERM, SIGINT, SIGUSR1 and SIGUSR2 (which multiwatch sends) ask the worker to finish
+ * the requests in hand and exit; a deadline enforces it. SIGHUP is ignored: there is nothing to read
  * again. */
 #ifndef CARILLON_HTTP_DRAIN_H
 #define CARILLON_HTTP_DRAIN_H
@@ -13,10 +13,10 @@
 /* Holds these signals back for this thread and all that it will make: they wait for drain_wait(). */
 void drain_install(void);
 
-/* Returns when the worker is asked to go, by a signal or by drain_ask(). For the main thread. */
+/* Returns when the worker is asked to drain, by a signal or by drain_ask(). For the main thread. */
 void drain_wait(void);
 
-/* Asks the worker to go. From any thread. */
+/* Asks the worker to drain. From any thread. */
 void drain_ask(void);
 
 /* Whether it has been asked. From any thread. */

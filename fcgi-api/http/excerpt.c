@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Cutting and cleaning a stranger's text. */
+/* Cutting and cleaning a client's text. */
 #include "fcgi-api/http/excerpt.h"
 
 #include <stdio.h>

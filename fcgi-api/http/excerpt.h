@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A piece of a stranger's text, fit to be shown in a message: valid UTF-8, at most 64 bytes and a
+/* A piece of a client's text, fit to be shown in a message: valid UTF-8, at most 64 bytes and a
  * "..." when something is left out. */
 #ifndef CARILLON_HTTP_EXCERPT_H
 #define CARILLON_HTTP_EXCERPT_H

@@ -59,7 +59,8 @@ static int read_piece(void *context, char *buffer, int size)
     return FCGX_GetStr(buffer, size, context);
 }
 
-/* A client that left is noticed here at the earliest, and it makes no difference: what is done is done. */
+/* A client that left is noticed here at the earliest, which changes nothing: the request has had its effect.
+ */
 static void write_out(FCGX_Stream *stream, const struct strbuf *text)
 {
     FCGX_PutStr(text->text, (int)text->length, stream);
@@ -155,9 +156,9 @@ static bool is_local(void)
 }
 
 /* An accept ends after the receive timeout with EAGAIN: no thread waits longer for a request that does not
- * come, and none has to be interrupted when the worker is to leave. Over TCP a peer can also vanish without a
- * word, and would hold a thread for ever; connections take the limits over from the socket they came in by. A
- * unix socket's peer cannot vanish, and its connections take nothing over. */
+ * come, and none has to be interrupted when the worker is to leave. Over TCP a peer can also vanish without
+ * closing, and would hold a thread for ever; connections take the limits over from the socket they came in
+ * by. A unix socket's peer cannot vanish, and its connections take nothing over. */
 static void limit_waits(bool local)
 {
     struct timeval receive = {.tv_sec = local ? LOOK_S : PEER_TIMEOUT_S}, send = {.tv_sec = PEER_TIMEOUT_S};
@@ -165,7 +166,7 @@ static void limit_waits(bool local)
     setsockopt(LISTEN_FD, SOL_SOCKET, SO_SNDTIMEO, &send, sizeof send);
 }
 
-/* No signal is a request thread's business, except the one that its own calls raise (common/sandbox.h). */
+/* A request thread takes no signal, except the one that its own calls raise (common/sandbox.h). */
 static int start_thread(struct server_thread *thread)
 {
     sigset_t all, before;

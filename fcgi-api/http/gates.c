@@ -126,7 +126,7 @@ static bool has_route(const struct http_service *service, struct request *reques
     return true;
 }
 
-/* A browser sends for any page whatever does not need to be asked for first, such as a POST of plain text. */
+/* A browser sends some requests for any page without asking first (CORS), such as a POST of plain text. */
 static bool has_origin(const struct http_service *service, struct request *request, struct response *response)
 {
     const struct config *config = service->config;
@@ -158,7 +158,7 @@ static bool has_origin(const struct http_service *service, struct request *reque
     return true;
 }
 
-/* 401; the header tells a client's library which kind of proof is wanted (RFC 6750). */
+/* 401; the header tells a client's library that a bearer token is wanted (RFC 6750). */
 static void refuse_identity(const struct request *request, struct response *response, const char *why)
 {
     if (why == NULL)
@@ -186,7 +186,7 @@ static bool session_lives(const struct http_service *service, const struct token
     return !over && err == ERR_OK;
 }
 
-/* While the service is open everybody may do everything. */
+/* While the service is open every client may do everything. */
 static bool has_identity(const struct http_service *service, struct request *request,
                          struct response *response)
 {
@@ -226,8 +226,8 @@ static bool has_rights(const struct http_service *service, struct request *reque
     return true;
 }
 
-/* Reads the id in the path: what cannot be one is an id nobody has. Who names another user is told off
- * before anybody looks whether there is such a user. */
+/* Reads the id in the path; a text that cannot be an id is one that no row has. A request that names another
+ * user is refused before it is known whether that user exists. */
 static bool has_target(const struct http_service *service, struct request *request, struct response *response)
 {
     unsigned needs = request->route->needs;
@@ -285,7 +285,7 @@ static bool has_media_type(const struct http_service *service, struct request *r
     return false;
 }
 
-/* A body that is no JSON is shown where it stops being that, and what it looks like. */
+/* For a body that is no JSON the message says where it stops being JSON, and what it looks like. */
 static void refuse_body(const struct request *request, struct response *response, const char *why)
 {
     const struct strbuf *body = &request->body;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Who is asking. While the service is open nobody says, and everyone may see everything; with keys for
- * tokens the gate fills this in from the request's token. */
+/* The requester. While the service is open there is no identity, and every client may see everything; with
+ * keys for tokens the gate fills this in from the request's token. */
 #ifndef CARILLON_HTTP_IDENTITY_H
 #define CARILLON_HTTP_IDENTITY_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a client would like (RFC 7240), in a Prefer header: "count=exact, return=minimal". */
+/* Preferences of a client (RFC 7240), in a Prefer header: "count=exact, return=minimal". */
 #ifndef CARILLON_HTTP_PREFER_H
 #define CARILLON_HTTP_PREFER_H
 

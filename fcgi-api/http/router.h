@@ -13,17 +13,17 @@
 /* Answers one request that has passed the gates. The response is an empty 200 to begin with. */
 typedef void route_handler(struct app *app, struct request *request, struct response *response);
 
-/* What the gates have to see to before the handler runs. */
+/* What the gates check before the handler runs. */
 enum route_needs {
     NEEDS_NOTHING = 0,
-    NEEDS_IDENTITY = 1 << 0,     /* somebody who may ask: everyone, while the service is open */
+    NEEDS_IDENTITY = 1 << 0,     /* a valid token; while the service is open, none */
     NEEDS_TASK_ID = 1 << 1,      /* the {id} in the path can be a task's */
     NEEDS_USER_ID = 1 << 2,      /* or a user's */
     NEEDS_JSON = 1 << 3,         /* the body is a JSON object */
     TAKES_QUERY = 1 << 4,        /* the handler reads the query; without this, one is refused */
     IGNORES_QUERY = 1 << 5,      /* for probes and scrapers */
     NEEDS_EVENTS_SCOPE = 1 << 7, /* with NEEDS_USER_ID: one who may write events, of any user */
-    NEEDS_ADMIN = 1 << 6,        /* one who may touch everyone's: everybody, while the service is open */
+    NEEDS_ADMIN = 1 << 6,        /* tasks:admin; while the service is open, nothing */
 };
 
 struct route { /* NOLINT(clang-analyzer-optin.performance.Padding): in the order the table is read */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What this room is told of the program around it: its settings, its counters, the keys for tokens, and its
- * calls. Made once by main(), shared by all threads, read only. */
+/* What the files of http/ get from the program around them: its settings, its counters, the keys for tokens,
+ * and its calls. Made once by main(), shared by all threads, read only. */
 #ifndef CARILLON_HTTP_SERVICE_H
 #define CARILLON_HTTP_SERVICE_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Percent-encoding as RFC 3986 has it, without forgiveness: an escape is two hexadecimal digits, what
+/* Percent-encoding as RFC 3986 has it, strictly: an escape is two hexadecimal digits, what
  * comes out is UTF-8 and holds no NUL. */
 #ifndef CARILLON_HTTP_URI_H
 #define CARILLON_HTTP_URI_H

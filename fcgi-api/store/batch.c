@@ -142,7 +142,7 @@ static bool add_keys(struct store *store, struct batch *batch)
     return any;
 }
 
-/* All there is to know, in one round trip; what is locked elsewhere is left out. */
+/* Locks and reads all rows in one round trip; rows that are locked elsewhere are left out. */
 static enum err lock_what_is_free(struct store *store, struct batch *batch)
 {
     struct task *task = &batch->task;

@@ -21,7 +21,7 @@ struct change {
     const struct store_condition *condition; /* update, delete; NULL: none */
     int64_t deadline;                        /* monotonic ms: not begun by then, it is not begun at all */
 
-    /* what comes of it */
+    /* the result */
     enum err err;
     struct store_answer *answer;
     struct strbuf body; /* the answer's JSON; empty for a delete */

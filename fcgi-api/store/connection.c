@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The connection to MariaDB, and what its errors mean.
  *
- * The library is used in its non-blocking form, because its own timeouts are whole seconds and a
+ * The library is used in its non-blocking form, because its own timeouts are whole seconds for each
  * statement: here every wait ends at one deadline for the whole call. When it passes, the socket is shut
  * down and the library finds out by itself; the server's max_statement_time ends what still runs there. */
 #include <errmsg.h>
@@ -175,15 +175,15 @@ static int wait_in_handshake(my_socket handle, my_bool is_read, int timeout)
     return connecting && !connecting->late;
 }
 
-/* Who asks for TLS gets it or no connection, and to nobody but the host of the certificate: before that not
- * even the user's name is sent. */
+/* With TLS asked for there is TLS to the host of the certificate, or no connection: before that not even the
+ * user's name is sent. */
 static void set_tls(MYSQL *mysql, const struct config *config)
 {
     static const my_bool on = 1, off = 0;
     static const unsigned read_s = HANDSHAKE_READ_S;
     bool wanted = config->db_tls_ca[0] != '\0', shown = config->db_tls_cert[0] != '\0';
 
-    /* Newer ones insist on it by default, also where nobody asked for TLS. */
+    /* Newer libraries insist on it by default, also where TLS was not asked for. */
     mysql_options(mysql, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, wanted ? &on : &off);
     if (!wanted)
         return;
@@ -216,7 +216,7 @@ static void set_options(MYSQL *mysql, const struct config *config)
     if (config->db_socket[0] == '\0')
         mysql_options(mysql, MYSQL_OPT_PROTOCOL, &tcp);
 
-    /* READ COMMITTED locks rows, never the gaps between them: no writer waits for another user's. */
+    /* READ COMMITTED locks rows, never the gaps between them: no writer waits for rows of another user. */
     mysql_options(mysql, MYSQL_INIT_COMMAND, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED");
     snprintf(session, sizeof session,
              "SET time_zone = '+00:00', sql_mode = 'TRADITIONAL', max_statement_time = %.3f, "

@@ -102,7 +102,8 @@ static void hand_over(struct commit_group *group)
 
 /* ---- a group ------------------------------------------------------------------------------------- */
 
-/* Those whose time is over are answered: nothing was begun. Returns how many are left, in front of those. */
+/* Answers the changes whose deadline has passed: nothing was begun. Returns how many are left; they are moved
+ * to the front. */
 static size_t drop_late(struct change **changes, size_t count)
 {
     int64_t now = clock_monotonic_ms();
@@ -160,7 +161,7 @@ static void announce(struct commit_group *group, const struct batch *batch)
     }
 }
 
-/* A database that answers may take no writes (a full disk, read-only): readiness wants to know. */
+/* A database that answers may take no writes (a full disk, read-only): readiness reports that. */
 static void note_refusal(struct metrics *metrics, enum err err, enum store_failure failure)
 {
     bool refused = err == ERR_UNAVAILABLE && (failure == FAILURE_REFUSED || failure == FAILURE_READ_ONLY);
@@ -176,7 +177,7 @@ static void commit(struct commit_group *group, struct store *store, struct batch
     enum store_failure failure = FAILURE_NONE;
     batch->refused = false;
     if (batch->count > 1)
-        log_set_request_id(NULL); /* a line about several is of none of them */
+        log_set_request_id(NULL); /* a line about several requests carries no request id */
     enum err err = store_run_until(store, mode, batch_work, batch,
                                    earliest_deadline(batch->changes, batch->count), attempts, &failure);
     if (group->store->metrics)
@@ -202,7 +203,7 @@ static void commit_beside(struct commit_group *group, struct store *shared, stru
     batch_free(&batch);
 }
 
-/* ---- who is woken, and to what ------------------------------------------------------------------- */
+/* ---- waking followers ---------------------------------------------------------------------------- */
 
 static void finish(struct change *change, enum change_state state, const struct change *own)
 {

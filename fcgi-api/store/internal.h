@@ -46,7 +46,7 @@ struct store_column {
     enum { TO_U32, TO_U64, TO_TEXT, TO_BYTES, TO_TIME, TO_STRBUF } kind;
     void *to;
     size_t size;    /* TO_TEXT, TO_BYTES: bytes at `to` */
-    size_t *length; /* TO_TEXT: bytes of the text, NULL when nobody asks */
+    size_t *length; /* TO_TEXT: bytes of the text, NULL when not wanted */
 };
 
 /* A value of a statement: what a question mark stands for. */

@@ -41,7 +41,7 @@ static enum err repeat_answer(struct store *store, struct change *change)
     if (memcmp(hash, key->request_hash, sizeof hash) != 0)
         return ERR_MISMATCH;
     change->answer->repeated = true;
-    /* The first answer's commit may be visible and not yet on disk; ours must not promise more. */
+    /* The first answer's commit may be visible and not yet on disk; this answer must not promise more. */
     return store_settle(store);
 }
 

@@ -6,7 +6,7 @@
 
 struct list_call {
     const struct store_task_filter *filter;
-    struct strbuf pattern; /* for LIKE: what holds the filter's text */
+    struct strbuf pattern; /* for LIKE: the filter's text anywhere */
     struct task *tasks;    /* filled first, visited when all went well: a retry begins again */
     size_t count;
     uint64_t total;         /* when the filter asks for it */
@@ -65,7 +65,7 @@ static enum err select_tasks(struct store *store, struct list_call *call, struct
     size_t first = filter->newest_first ? SQL_TASKS_DOWN : SQL_TASKS_UP;
 
     if (filter->user_id == 0)
-        column_count -= 2; /* nobody's position */
+        column_count -= 2; /* no user's position */
     return store_select(store, (enum store_statement)(first + which_of_six(filter)), values,
                         filter_values(call, true, values), columns, column_count);
 }

@@ -122,7 +122,7 @@ enum err store_outbox_users(struct store *store, int64_t min_age_ms, struct outb
     return err;
 }
 
-/* ---- what other programs have put there ----------------------------------------------------------- */
+/* ---- events of other programs --------------------------------------------------------------------- */
 
 struct emitted_call {
     struct outbox_key *events;
@@ -230,7 +230,8 @@ static void make_runs(struct confirm_call *call)
     }
 }
 
-/* Held until the commit: nobody begins another life before, and who does then finds what is kept here. */
+/* Held until the commit: no publisher begins another life before, and one that does so then finds what is
+ * kept here. */
 static enum err hold_life(struct store *store, uint64_t life, uint64_t *lived_ms)
 {
     uint64_t now = 0;

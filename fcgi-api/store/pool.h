@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The connections that the request threads of a process share. A thread has one for as long as a unit of work
  * takes; the one that was given back last is taken first, so few are used as long as few are enough. Their
- * number is also how many reads the database has to do at a time: more would only take each other's
- * processor. */
+ * number also bounds how many reads the database does at a time: more would only compete for its
+ * processors. */
 #ifndef CARILLON_STORE_POOL_H
 #define CARILLON_STORE_POOL_H
 

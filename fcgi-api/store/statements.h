@@ -170,7 +170,7 @@
       "SELECT COUNT(*) FROM (SELECT 1 FROM outbox LIMIT ?) counted")                                         \
     X(SQL_OUTBOX_OLDEST,                                                                                     \
       "SELECT user_id, seq, created_at FROM outbox ORDER BY created_at LIMIT 1")                                           \
-    /* Those of other programs, which give no hint. */                                                       \
+    /* Events of other programs, for which no hint comes. */                                                       \
     X(SQL_EMITTED,                                                                                           \
       "SELECT user_id, seq FROM emitted ORDER BY user_id, seq LIMIT ?")                                      \
     X(SQL_EMITTED_DELETE,                                                                                    \
@@ -215,7 +215,7 @@
       "DELETE FROM idempotency_keys WHERE created_at < ? ORDER BY created_at LIMIT ?")                       \
     X(SQL_OLD_ENDS_DELETE,                                                                                   \
       "DELETE FROM session_ends WHERE before_s < ? ORDER BY before_s LIMIT ?")                               \
-    /* advisory locks, notes that the publishers leave each other, and what makes durable */                 \
+    /* advisory locks, notes that publishers leave each other, and the barrier */                 \
     X(SQL_LOCK,                                                                                              \
       "SELECT IF(COALESCE(IS_USED_LOCK(" LOCK_NAME "), 0) = CONNECTION_ID(), 1, "                            \
       "COALESCE(GET_LOCK(" LOCK_NAME ", ?), 0))")                                                            \

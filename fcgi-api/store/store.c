@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* A unit of work against the database: connect if need be, begin, work, commit; again after a deadlock or
- * a lost connection; all within one deadline. What the outside hears is ERR_UNAVAILABLE; why, is in the
- * log, once when it begins and once when it is over.
+ * a lost connection; all within one deadline. Callers get ERR_UNAVAILABLE; the log has the
+ * reason, once when it begins and once when it is over.
  *
- * A lost connection is tried again once, and only as long as no COMMIT has been sent: after that nobody
- * here knows whether it took effect. That is ERR_UNCERTAIN; the client finds out by its Idempotency-Key. */
+ * A lost connection is tried again once, and only as long as no COMMIT has been sent: after that it is not
+ * known whether it took effect. That is ERR_UNCERTAIN; the client finds out by its Idempotency-Key. */
 #include "fcgi-api/store/group.h"
 #include "fcgi-api/store/internal.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The database, in our words: what the HTTP handlers and the publisher may ask of it.
+/* The database, in the API's words: what the HTTP handlers and the publisher may ask of it.
  *
  * A struct store is one connection, used by one thread, unless it comes from store_new_shared(). It connects
  * when first asked, and again after a loss; no function waits longer than about DB_TIMEOUT_MS in all. A
@@ -10,7 +10,7 @@
  * Every function can return ERR_UNAVAILABLE (database away, read-only, or too many connections: nothing
  * happened; the caller answers 503) and ERR_INTERNAL (a bug, already logged), each that writes also
  * ERR_UNCERTAIN (the connection broke after COMMIT was sent: 504); the others are named at each.
- * Only the files of this room include mysql.h. */
+ * Only the files of store/ include mysql.h. */
 #ifndef CARILLON_STORE_H
 #define CARILLON_STORE_H
 
@@ -252,7 +252,7 @@ MUST_CHECK enum err store_broker_lives_on(struct store *store, uint64_t life, ui
 
 /* Takes events that the broker has confirmed, in that life, out of the outbox, and keeps them where
  * store_outbox_refill() finds them (`keeps`). Sorts them. ERR_STALE: another life has begun since, and
- * somebody has put back what the broker may have lost, so the confirms say nothing any more
+ * a publisher has put back what the broker may have lost, so the confirms say nothing any more
  * (docs/models/outbox.pml, DELETE_HEALED): nothing was taken out. */
 MUST_CHECK enum err store_outbox_confirm(struct store *store, uint64_t life, bool keeps,
                                          struct outbox_key *events, size_t count);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What keeps the database in order: the epoch, locks between publishers, purging. */
+/* Upkeep of the database: the epoch, locks between publishers, purging. */
 #include <stdio.h>
 #include <stdlib.h>
 

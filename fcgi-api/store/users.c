@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Users: who they are, and their event counter. Their changes make no events, and so go past the commit
- * group. */
+/* Users, and their event counters. Changes of users make no events, so they bypass the commit group. */
 #include <stdlib.h>
 
 #include "fcgi-api/store/internal.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A task and its rules. No I/O: what a task may be is decided here, wherever it came from. */
+/* A task and its rules. No I/O: what a task may be is decided here, whatever its source. */
 #ifndef CARILLON_TASK_H
 #define CARILLON_TASK_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A user and the rules of one. No I/O: what a user may be is decided here, wherever it came from. */
+/* A user and the rules of one. No I/O: what a user may be is decided here, whatever its source. */
 #ifndef CARILLON_USER_H
 #define CARILLON_USER_H
 
