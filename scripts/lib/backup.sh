@@ -22,7 +22,7 @@ backup_database() {
     (umask 077 && cp "$ETC_DIR/mariadb-admin.cnf" "$temporary/client.cnf")
 }
 
-# One moment of all tables, without holding anybody up.
+# One moment of all tables, without a lock that a writer would wait for.
 backup_dump() {
     (clean_environment mariadb-dump --defaults-file="$temporary/client.cnf" --single-transaction --quick --routines --triggers \
         --hex-blob --skip-lock-tables "$DB_NAME")

@@ -9,7 +9,7 @@ unset CDPATH
 # shellcheck disable=SC2034 # for the scripts
 ROOT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd -P)
 
-# Servers live in sbin, which an ordinary user does not have in his PATH.
+# Servers live in sbin, which is not in an ordinary user's PATH.
 PATH=$PATH:/usr/sbin:/sbin
 
 say() { printf '%s\n' "$*" 2>/dev/null || true; }

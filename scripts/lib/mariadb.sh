@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: MIT
-# A private MariaDB in RUN_DIR/mariadb. Its administrator is the operating system's user who runs
+# A private MariaDB in RUN_DIR/mariadb. Its administrator is the operating system's user that runs
 # the stack, known to the server by the unix socket. Accounts: `carillon-migrate` makes and changes the tables,
 # `carillon-api` may do what the API does with their rows (sql/grants.sql), `carillon-adminer` is a person's,
 # and `carillon-emit` is for other programs, which may emit events and nothing else (docs/emit.md).
@@ -60,7 +60,7 @@ mariadb_reads() { my_print_defaults --defaults-file="$1" mariadbd 2>/dev/null | 
 
 # Runs at each start of the server, before it takes connections.
 mariadb_init_sql() {
-    # The one that everybody shared once.
+    # An older version had one account for all parts.
     say "DROP USER IF EXISTS 'carillon'@'localhost', 'carillon'@'127.0.0.1';"
     if [ "$TLS" = 1 ]; then say "DROP USER IF EXISTS 'carillon-api'@'localhost';"; else say "DROP USER IF EXISTS 'carillon-api'@'127.0.0.1';"; fi
     database_accounts carillon "$MIGRATE_ACCOUNT" "$API_ACCOUNT" "$ADMINER_ACCOUNT" "$EMIT_ACCOUNT"

@@ -77,7 +77,7 @@ packages_install_quietly() {
 
 apt_get_install() {
     local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300)
-    umask 022 # what the packages' own scripts make is for everybody
+    umask 022 # all users must be able to read what the packages' own scripts make
     as_root "${apt[@]}" update || return 1
     as_root "${apt[@]}" install -y --no-install-recommends "$@"
 }

@@ -78,7 +78,7 @@ ports_check_value() {
     fi
 }
 
-# Looks whether they are free. What nobody asked for may give way; the rest is an error.
+# Checks that they are free. A port that was not asked for by name is replaced; a busy one that was is an error.
 ports_claim() {
     local name state
     local -A states=()

@@ -32,7 +32,8 @@ stack_paths() {
     FCGI_HOLDER=$SOCK_DIR/holder.sock
 }
 
-# A stack is its owner's: who else asks is told that, and not that nothing runs. Root, too: the database would not know it.
+# Only its owner may use a stack: another user is told so, and not that nothing runs. Root, too, whom the database would not
+# know.
 stack_mine() {
     local folder=$RUN_DIR
     until [ -e "$folder" ]; do folder=${folder%/*} folder=${folder:-/}; done
@@ -58,7 +59,7 @@ stack_socket_directory() {
         (umask 077 && mkdir -p "$link")
     else
         target=$(readlink -- "$link" || true)
-        # After a reboot /tmp is empty, and the name could be somebody else's by now.
+        # After a reboot /tmp is empty, and another user could have taken the name.
         if [ ! -d "$target" ] || [ ! -O "$target" ] || [ -L "$target" ]; then
             rm -rf "$link"
             ln -s "$(mktemp -d /tmp/carillon-XXXXXXXX)" "$link"

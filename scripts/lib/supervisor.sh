@@ -29,7 +29,7 @@ supervisor_start() {
     local log=$LOG_DIR/supervisor
     mkdir -p "$log"
     # A clean environment: what a part gets to see is in its env/. CARILLON_RUN_DIR marks every
-    # process of this stack, so that leftovers can be told from anybody else's.
+    # process of this stack, so that its leftovers can be told from other processes.
     ulimit -Sn "$(open_files)"
     clean_environment CARILLON_RUN_DIR="$RUN_DIR" setsid s6-svscan -t 0 "$SERVICE_DIR" </dev/null >"$log/current" 2>&1 {LOCK}>&- &
     disown

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: MIT
-# Certificates of one's own, for scripts/run --tls, in RUN_DIR/tls: a CA that may vouch for this machine's loopback
-# names and nothing else (should its key get lost, nobody is harmed), and one certificate of it for all parts.
+# Certificates for scripts/run --tls, in RUN_DIR/tls: a CA that may vouch for this machine's loopback names and nothing
+# else (a stolen key does little harm), and one certificate of it for all parts.
 # Both are used again at the next start, and made anew when they are about to end.
 
 TLS_CA_DAYS=3650
