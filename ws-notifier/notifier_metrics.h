@@ -83,7 +83,7 @@
     X(NOTIFIER_FOREIGN, METRIC_COUNTER, "carillon_notifier_foreign_messages_total", "",                      \
       "Messages of other programs delivered")                                                                \
     X(NOTIFIER_SKIPPED, METRIC_COUNTER, "carillon_notifier_skipped_messages_total", "",                      \
-      "Messages that could not be understood")                                                               \
+      "Messages that could not be understood or believed")                                                   \
     X(NOTIFIER_EVENT_LAG, METRIC_HISTOGRAM, "carillon_notifier_event_lag_seconds", "",                       \
       "Commit to delivery; the commit's time is known to the second")                                        \
     X(NOTIFIER_RING_EVENTS, METRIC_GAUGE, "carillon_notifier_ring_events", "", "Recent events kept")         \
