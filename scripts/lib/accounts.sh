@@ -9,8 +9,8 @@ secret_in_environment() {
     printf '%s' "${!name:?is not set}"
 }
 
-# database_accounts DATABASE MIGRATE API ADMINER EMIT: SQL for a server's start; each account as 'user'@'host'. What the
-# last three may do is sql/grants.sql's to say.
+# database_accounts DATABASE MIGRATE API ADMINER EMIT: SQL for a server's start; each account as 'user'@'host'. The
+# rights of the last three are in sql/grants.sql.
 database_accounts() {
     printf 'CREATE DATABASE IF NOT EXISTS `%s` CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;\n' "$1"
     database_account "$2" db_migrate_password
@@ -32,12 +32,12 @@ database_account() {
     password=$(secret "$2")
     password=${password//\\/\\\\}
     printf "CREATE USER IF NOT EXISTS %s;\nALTER USER %s IDENTIFIED BY '%s';\n" "$1" "$1" "${password//\'/\'\'}"
-    # Whatever it was once given in all databases.
+    # Takes away what an older version granted in all databases.
     printf 'REVOKE ALL PRIVILEGES ON *.* FROM %s;\nREVOKE GRANT OPTION ON *.* FROM %s;\n' "$1" "$1"
 }
 
-# database_account_narrow ACCOUNT DATABASE: nor anything that it was once given in the database by a name that is another
-# pattern than ours. The rest of its rights scripts/migrate puts in order.
+# database_account_narrow ACCOUNT DATABASE: takes away what an older version granted in the database under another pattern
+# than ours. scripts/migrate puts the other rights in order.
 database_account_narrow() {
     local right
     [[ $2 = *_* ]] || return 0

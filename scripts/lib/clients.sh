@@ -1,10 +1,10 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: MIT
-# The clients that the scripts call. Each says where it goes, and gets none of the caller's environment and none of the
+# The clients that the scripts call. Each is told its server, and gets nothing of the caller's environment or of the
 # caller's files (~/.my.cnf, ~/.curlrc): a MYSQL_HOST meant for another server must not send a password there.
 
-# clean_environment [NAME=VALUE...] COMMAND...: for a subshell: becomes the command. The shell makes what it starts in
-# the background deaf to Ctrl-C's signals; that must not go down to the parts.
+# clean_environment [NAME=VALUE...] COMMAND...: for a subshell: becomes the command. The shell makes
+# background commands ignore Ctrl-C's signals; the parts must not inherit that.
 clean_environment() {
     exec env -i --default-signal PATH="$PATH" LANG=C.UTF-8 HOME="${RUN_DIR:-/nonexistent}" "$@"
 }

@@ -3,7 +3,7 @@
 # What every script needs: the checkout's root, a line for people, the end with a reason, --help.
 # Depends on nothing but bash and coreutils, so that scripts/migrate also runs in a small container.
 
-# With it `cd scripts` can go somewhere else, and says so into what should be a path.
+# With CDPATH set, `cd scripts` may go elsewhere, and prints the folder where a path is expected.
 unset CDPATH
 
 # shellcheck disable=SC2034 # for the scripts
@@ -24,7 +24,7 @@ die() {
 # The comment at the head of the script is its manual.
 show_help() { sed -n '2,/^[^#]/{/^# SPDX/d; /^#/s/^# \{0,1\}//p}' "$0"; }
 
-# Arguments a script does not know end here.
+# For arguments that a script does not know.
 die_usage() { die "unknown argument '$1'; see $0 --help"; }
 
 # Random and safe in a configuration file, a URL and SQL alike.

@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2016,SC2154 # the backquotes are of SQL; what the caller has
 # SPDX-License-Identifier: MIT
 # The rights of the accounts that use the tables: sql/grants.sql gives them, and what an account has beyond is taken away,
-# so that an older, wider grant does not stay. In this order, so that no account is without a right that it is to have. The
+# so that an older, wider grant does not stay. Granting comes first, so that an account never lacks a right that it should have. The
 # caller has a session (sql_session.sh).
 
 TABLE_RIGHTS=('SELECT' 'INSERT' 'UPDATE' 'DELETE' 'CREATE' 'DROP' 'REFERENCES' 'INDEX' 'ALTER' 'CREATE VIEW' 'SHOW VIEW'
@@ -49,8 +49,8 @@ grants_narrow() {
     [ -z "${EMIT_ACCOUNT:-}" ] || grants_narrow_database "$EMIT_ACCOUNT" ''
 }
 
-# A right in some columns is among those of the table, where a wider one may hide: it is taken away and given again, but only
-# when sql/grants.sql has changed, for in between a statement is refused.
+# A right to some columns is listed among the rights to the table, where a wider one may hide: it is revoked and granted again,
+# but only when sql/grants.sql has changed, because statements are refused in between.
 grants_narrow_table() {
     local kind=$1 account=$2 table=$3 changed=$4 line right given excess=()
     line=$(grants_of "$kind" "$account" | grep -F " ON $table TO " || true)
@@ -74,7 +74,7 @@ grants_narrow_database() {
 
 listed() { local IFS=,; printf '%s' "$*"; }
 
-# grants_take RIGHTS PLACE ACCOUNT [GRANT...;]: nothing there to take (1141, 1147) is as well; then gives what follows.
+# grants_take RIGHTS PLACE ACCOUNT [GRANT...;]: revokes, where nothing to revoke (1141, 1147) is no error; then grants.
 grants_take() {
     printf 'BEGIN NOT ATOMIC DECLARE CONTINUE HANDLER FOR 1141, 1147 BEGIN END; REVOKE %s ON %s FROM %s; %s END//\n' "$1" "$2" "$3" "${4:-}"
 }

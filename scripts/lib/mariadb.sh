@@ -64,11 +64,11 @@ mariadb_init_sql() {
     say "DROP USER IF EXISTS 'carillon'@'localhost', 'carillon'@'127.0.0.1';"
     if [ "$TLS" = 1 ]; then say "DROP USER IF EXISTS 'carillon-api'@'localhost';"; else say "DROP USER IF EXISTS 'carillon-api'@'127.0.0.1';"; fi
     database_accounts carillon "$MIGRATE_ACCOUNT" "$API_ACCOUNT" "$ADMINER_ACCOUNT" "$EMIT_ACCOUNT"
-    # With TLS the API comes by TCP, and in no other way.
+    # With TLS the API connects over TCP only.
     [ "$TLS" != 1 ] || say "ALTER USER $API_ACCOUNT REQUIRE SSL;"
 }
 
-# Made beside and moved in one step, so that an interrupted first start leaves nothing half done. In a TMPDIR of
+# Created in a second folder and moved in one step, so that an interrupted first start leaves nothing half done. In a TMPDIR of
 # its own: a server that starts removes every temporary table it finds there, another server's too.
 mariadb_install() {
     local new=$RUN_DIR/mariadb.new log=$LOG_DIR/mariadb/current
@@ -84,7 +84,7 @@ mariadb_install() {
     mv "$new" "$RUN_DIR/mariadb"
 }
 
-# Where the API's account comes from depends on how it comes.
+# The host in the API's account depends on how the API connects.
 mariadb_accounts() { [ "$TLS" != 1 ] || API_ACCOUNT="'carillon-api'@'127.0.0.1'"; }
 
 # mariadb_migrate ARGUMENT...: scripts/migrate with this stack's database and accounts.

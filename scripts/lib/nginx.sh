@@ -39,7 +39,7 @@ nginx_render_all() {
     [ "$TLS" != 1 ] || "$ROOT/nginx/listen-tls" "$TLS_LISTEN" >"$1/tls/listen.inc"
 }
 
-# root/ and path/ are two answers to one question: the one that is wanted is called mount/.
+# root/ (no BASE_PATH) and path/ are alternatives: the one that is used is installed as mount/.
 nginx_place() {
     case $1 in
         root/* | path/*) printf 'mount/%s' "${1#*/}" ;;
@@ -65,7 +65,7 @@ nginx_limits() {
 nginx_variables() {
     local files
     files=$(open_files)
-    # By default a browser is told to forget: it would insist on https at every port of this machine.
+    # By default HSTS is off (a browser is told to forget): it would hold for every port of this machine.
     export HSTS_MAX_AGE=${HSTS_MAX_AGE:-0}
     nginx_limits
     export RUN_DIR ACCESS_LOG=/dev/stdout SERVER_NAMES=_ ERROR_LOG="${ERROR_LOG:-stderr warn}"

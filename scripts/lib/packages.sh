@@ -19,7 +19,7 @@ packages_missing() {
     local names installed
     names=$(packages_of "$@")
     [ -n "$names" ] || return 0
-    # What another package provides is there too: nodejs from nodesource.com brings (and excludes) npm.
+    # A name may be provided by another package: nodejs from nodesource.com brings (and excludes) npm.
     installed=$(dpkg-query -W -f '${db:Status-Status} ${Package} ${Provides}\n' 2>/dev/null |
         sed -n 's/([^)]*)//g; s/^installed //p' | tr -s ', ' '\n' || true)
     comm -23 <(sort -u <<<"$names") <(sort -u <<<"$installed")
@@ -68,7 +68,7 @@ packages_install_quietly() {
         printf '#!/bin/sh\nexit 101\n' | as_root tee "$POLICY" >/dev/null
         as_root chmod 755 "$POLICY"
     fi
-    # Not in a subshell and with no `exit` on the way: the policy must not stay behind.
+    # Not in a subshell and without `exit` in between: the policy must be removed again.
     apt_get_install "$@" || status=$?
     [ -z "$ours" ] || as_root rm -f "$POLICY"
     units_disable "$before"

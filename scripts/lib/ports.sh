@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: MIT
-# Which port is whose. Without PORT it is the set people know from the original; with PORT=N every
+# Which port is whose. Without PORT it is the classic set; with PORT=N every
 # other follows N. Each can be set beside it, and the four optional public ones can be `off`.
 
 PORTS_OPTIONAL=(API_PORT CLIENT_PORT WS_PORT ADMINER_PORT)
@@ -29,7 +29,7 @@ ports_probe() {
 
 ipv6_loopback() { grep -qs '^00000000000000000000000000000001 ' /proc/net/if_inet6; }
 
-# Sets every port; PORTS_ASKED remembers which ones the user named himself.
+# Sets every port; PORTS_ASKED has those that the caller named.
 ports_choose() {
     local name pair index=0
     PORTS_ASKED=' '
@@ -52,7 +52,7 @@ ports_choose() {
     for name in "${STACK_PORTS[@]}"; do ports_check_value "$name"; done
 }
 
-# The original's ports, beside the door that is locked, are not opened unless they are asked for.
+# With TLS in front, the ports in the clear are opened only where they are asked for.
 ports_choose_tls() {
     local name pair index=18
     for name in API_PORT CLIENT_PORT WS_PORT; do ports_asked "$name" || printf -v "$name" off; done

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: MIT
-# What scripts/run looks at before it starts anything. Without it each of these ends a start after a minute, in the
-# words of a part that does not know the reason: docs/trouble.md has them all.
+# What scripts/run checks before it starts anything. Without these checks a start would fail after a minute with an error
+# of a part that does not name the reason: docs/trouble.md lists them.
 
 PLAIN_PATH='A-Za-z0-9._/@+~,=:%-'
 RUN_DIR_MAX=400       # bytes; MariaDB's paths end at 512
@@ -47,7 +47,7 @@ preflight_space() {
     free=$(($(df -k --output=avail -- "$RUN_DIR" | tail -n 1) / 1024))
     [ ! -d "$RUN_DIR/mariadb/mysql" ] || need=$LATER_START_MIB
     [ "$free" -lt "$need" ] || return 0
-    # What is full has to be started, too, to be emptied.
+    # A stack on a full disk must start, too, so that it can be emptied.
     [ "$need" = "$FIRST_START_MIB" ] || { warn "only $free MiB are free in $RUN_DIR: writes will fail soon, and events wait (docs/trouble.md)"; return 0; }
     die "only $free MiB are free in $RUN_DIR, and a first start needs $need; make room, or set RUN_DIR to a directory elsewhere"
 }

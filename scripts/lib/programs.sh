@@ -7,10 +7,10 @@
 settings_of() {
     local name
     while read -r name; do
-        # Where the other parts are is not the caller's to say.
+        # The addresses of the other parts are the stack's, not the caller's.
         case $name in *_HOST | *_PORT | *_TLS_* | *_SOCKET | *_USER | *_PASSWORD | AMQP_VHOST | DB_NAME | API_STATS_FILE) continue ;; esac
         [ -n "${!name+set}" ] || continue
-        # The parts run elsewhere: a path from here must be a whole one.
+        # The parts run in other folders: a relative path must be made absolute.
         case $name:${!name} in *_FILE:[!/]*) say "$name=$(realpath -m -- "${!name}")" ;; *) say "$name=${!name}" ;; esac
     done < <(setting_names "$1")
 }

@@ -14,7 +14,7 @@ rabbitmq_configure() {
         broker_accounts / "${AMQP_EXCHANGE:-tasks}" "${AMQP_QUEUE:-tasks_completed}" admin >"$ETC_DIR/rabbitmq/definitions.json"
         printf 'user = "admin:%s"\n' "$(secret amqp_admin_password)" >"$ETC_DIR/rabbitmq/admin.curl"
     )
-    # Erlang's word between its programs: new at each start, so that an empty file (a power cut) is no matter.
+    # Erlang's cookie: new at each start, so that an empty file (a power cut) does no harm.
     rm -f "$RUN_DIR/rabbitmq/home/.erlang.cookie"
     (umask 377 && random_password >"$RUN_DIR/rabbitmq/home/.erlang.cookie")
     printf '[rabbitmq_management].\n' >"$ETC_DIR/rabbitmq/enabled_plugins"
@@ -64,7 +64,7 @@ ssl_options.versions.2 = tlsv1.2
 CONFIG
 }
 
-# Definitions only add: the account that both programs shared once goes here.
+# Definitions only add: the account that both programs shared in older versions is removed here.
 rabbitmq_dismiss() {
     local status
     status=$(clean_environment curl --disable --silent --config "$ETC_DIR/rabbitmq/admin.curl" --request DELETE --output /dev/null \
@@ -75,7 +75,7 @@ rabbitmq_dismiss() {
 # RabbitMQ's data are a copy of what the database has, so a broker that does not start with them gets new ones.
 rabbitmq_part() { (cd "$SERVICE_DIR/rabbitmq" && clean_environment s6-envdir env "$@"); }
 
-# rabbitmq_look yes|no: before its start: what was asked for, or would end the start after a minute with Erlang's terms.
+# rabbitmq_look yes|no: before its start: renews the data when that was asked for, or when they are known to be damaged.
 rabbitmq_look() {
     local damaged
     if [ "$1" = yes ]; then rabbitmq_part ./renew "as asked"

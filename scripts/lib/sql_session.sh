@@ -1,8 +1,8 @@
 # shellcheck shell=bash disable=SC2153,SC2154 # what the caller has, and bash (the coprocess)
 # SPDX-License-Identifier: MIT
-# One connection to the database for all that scripts/migrate does. The client is handed whole files: what it has been given
-# it does to its end, also when the script is killed, and until then it holds the lock. Were it given text by a pipe, a kill
-# could leave it half a statement, which it would run. The caller has a directory `temporary` with the client's address in
+# One connection to the database for all that scripts/migrate does. The client gets whole files: it executes what
+# it was given to the end, also when the script is killed, and holds the lock until then. With a pipe, a kill could leave half
+# a statement, which the client would run. The caller has a directory `temporary` with the client's address in
 # client.cnf, and ignores SIGPIPE.
 
 LOCK_SECONDS=60
@@ -16,7 +16,7 @@ session_open() {
     # shellcheck disable=SC2153 # of coproc
     session_pid=$SESSION_PID
     exec {session_in}>&"${SESSION[1]}" {session_out}<&"${SESSION[0]}"
-    # Rows are locked, not the gaps between them: programs go on beside. What is true of a date is for the tables to say.
+    # Rows are locked, not the gaps between them: programs go on beside. What a date may be is defined by the tables.
     session "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; SET sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION';" || {
         session_complain
         die "cannot reach the database $DB_NAME; see DB_SOCKET or DB_HOST, DB_NAME, DB_USER, DB_PASSWORD"

@@ -20,7 +20,7 @@ stack_paths() {
     RUN_DIR=${RUN_DIR:-$ROOT/.run}
     case $RUN_DIR in /*) ;; *) RUN_DIR=$PWD/$RUN_DIR ;; esac
     RUN_DIR=$(realpath -m -- "$RUN_DIR")
-    # The parts' own configuration files and shell scripts do not agree on how to quote.
+    # The parts' configuration files and shell scripts quote in different ways.
     case $RUN_DIR in
         *[!A-Za-z0-9._/@+-]*) die "the path $RUN_DIR has a character some part cannot stand; set RUN_DIR to a plain one" ;;
     esac
@@ -68,7 +68,7 @@ stack_socket_directory() {
     stack_paths
 }
 
-# After the stop: nothing of us stays in /tmp. The next start makes another one.
+# After the stop: removes our directory in /tmp. The next start makes another one.
 stack_drop_sockets() { case $SOCK_DIR in /tmp/carillon-????????) rm -rf "$SOCK_DIR" ;; esac; }
 
 stack_save() {

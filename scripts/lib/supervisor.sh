@@ -70,13 +70,13 @@ wait_until() {
     until "$@"; do
         now=$(now_ms)
         [ $((now - began)) -lt "$limit" ] || return 1
-        # What takes long is not helped by being asked often.
+        # After a second, ask less often.
         [ $((now - began)) -lt 1000 ] || pause=0.3
         sleep "$pause"
     done
 }
 
-# Waits until a part answers and says so; otherwise shows what it last had to say. What the service does not live by
+# Waits until a part answers and says so; otherwise shows what it last had to say. A part that the service does not need
 # (OPTIONAL_PARTS) is left out then.
 OPTIONAL_PARTS=(adminer)
 
@@ -98,7 +98,7 @@ part_optional() { case " ${OPTIONAL_PARTS[*]} " in *" $1 "*) ;; *) return 1 ;; e
 part_leave_out() { : >"$SERVICE_DIR/$1/down" && s6-svc -d "$SERVICE_DIR/$1"; }
 part_left_out() { [ -e "$SERVICE_DIR/$1/down" ]; }
 
-# Ready, or there is no point in waiting: it dies again and again, or the supervisor has gone.
+# True when it is ready, or when waiting is useless: it dies again and again, or the supervisor is gone.
 part_settled() { part_check "$1" || [ "$(part_restarts "$1")" -ge 4 ] || ! supervisor_runs; }
 
 # Stops the parts in the order of the data's flow: first what takes new work, last what keeps it.
