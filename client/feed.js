@@ -10,7 +10,7 @@
 // Three ways lead to the events, each for networks in which the one before does not pass: the WebSocket, the same
 // feed as an event stream over HTTP, and reading the journal every few seconds. The cursor is the same for all.
 //
-// A silent connection is not trusted: the server is asked, and has PONG_MS to say a word.
+// A silent connection is not trusted: the client sends a ping, and the server has PONG_MS to answer.
 //
 // No DOM, no globals: the loader, the socket, the clock and chance come from outside, so that
 // tests/browser/feed.test.mjs can play them. Applications use index.js; the page of Carillon uses this.
@@ -23,8 +23,8 @@ export const CHECK_MS = 5_000; // how often a live connection is looked at
 export const JUMP_MS = 3_000; // two clocks that differ by so much more than before: the machine slept, or one was set
 export const FIRST_PAUSE_MS = 1_000; // pauses double from here ...
 export const LONGEST_PAUSE_MS = 30_000; // ... to here
-export const RESTART_SPREAD_MS = 5_000; // after 1012 everybody comes back: not all at once
-export const RESET_SPREAD_MS = 2_000; // a reset too may hit everybody: do not all read at once
+export const RESTART_SPREAD_MS = 5_000; // after 1012 all clients come back: not all at once
+export const RESET_SPREAD_MS = 2_000; // a reset may concern all clients, too: do not all read at once
 export const STABLE_MS = 10_000; // a connection that lived so long starts with short pauses again
 
 export const JOURNAL_MS = 10_000; // how often the journal is read where no feed passes
@@ -55,7 +55,7 @@ function retryAfterMs(reason) {
  * new Feed({ userId, since, load, connect, stream, journal, clock, random, on })
  *   since         the cursor to go on from; without one the rows are read first
  *   load(signal, reason)  promises { tasks, cursor }; may reject with an error that has `status`, `retryAfter` (seconds)
- *   token()       what says who is asking, or null; may be left out
+ *   token()       the bearer token, or null; may be left out
  *   connect()     a WebSocket, or something with its onopen, onmessage, onclose, send and close; may be left out
  *   stream(since) an EventStream (stream.js) of what came after the cursor `since`; may be left out
  *   journal(since, signal)  promises { events, cursor, more }: what came after it, and whether it is to be asked for
@@ -262,7 +262,7 @@ export class Feed {
     this.#wayUntil = this.#options.clock.now() + DETOUR_MS;
   }
 
-  /** A connection is over. Where not one word was heard, something on the way may keep it shut: the next way is tried. */
+  /** A connection is over. When it brought no message at all, something in the network may block it: the next way is tried. */
   #ended(way, passed, end) {
     this.#settle();
     const told = end.code !== undefined && end.code !== 1006;

@@ -88,7 +88,7 @@ function refused(url, answer, text) {
   try {
     problem = JSON.parse(text) ?? {};
   } catch {
-    // Not from Carillon: the status alone has to do.
+    // Not from Carillon: only the status is known.
   }
   const { status } = answer;
   const why = problem.detail ?? problem.title ?? 'refused';

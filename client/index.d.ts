@@ -52,7 +52,7 @@ export interface Options<Task = CarillonTask> {
   /** The service's page, such as https://tasks.example.org/; in a browser the document's address without it. */
   url?: string | URL;
   user: number;
-  /** Who is asking, where the service wants to know. Call `renew()` when there is a fresh one. */
+  /** The bearer token, where the service wants one. Call `renew()` when there is a fresh one. */
   token?: string | (() => string | null | undefined);
   /** memory() without it. */
   storage?: Storage;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// listen(): one user's events for an application. Which cursor to keep, and when, is decided here.
+// listen(): one user's events for an application. Decides which cursor to keep, and when.
 //
 // The cursor that is kept is that of the last event the application has taken, never that of one it was only given. So
 // whatever ends between two events, the next start goes on with the first that was not taken: none is missing, and at
@@ -39,7 +39,7 @@ const realClock = {
   clearTimeout: (timer) => clearTimeout(timer),
 };
 
-/** Without a function `state`: what does not end by itself is said. */
+/** Without a function `state`: logs what does not end by itself. */
 function complain({ name, code, reason, error }) {
   if (name === 'failed') console.error('carillon-client:', error);
   else if (code >= 4400) console.warn(`carillon-client: ${reason ?? error?.message ?? code}`);

@@ -2,7 +2,7 @@
 // The feed as Server-Sent Events, for networks that let no WebSocket through. Looks like a WebSocket that only listens,
 // so that feed.js need not know which of the two it has.
 //
-// Not EventSource: that one cannot say who is asking, does not tell why it was refused, and comes back by rules of its
+// Not EventSource: it cannot send a token, does not tell why it was refused, and reconnects by rules of its
 // own. For the same reason no Accept: text/event-stream is sent, to which a refusal would be a 200 (docs/protocol.md).
 
 /** The `data` of an event stream, piece by piece. */
@@ -48,7 +48,7 @@ export class EventStream {
     );
   }
 
-  /** No word comes after this, not even of the end. */
+  /** Nothing is reported after this, not even the end. */
   close() {
     this.#abort.abort();
   }
@@ -79,7 +79,7 @@ async function refusal(answer) {
   try {
     problem = JSON.parse(await answer.text());
   } catch {
-    // Not from our server: the status alone has to do.
+    // Not from our server: only the status is known.
   }
   return { code: CODES[status], reason: problem?.detail ?? problem?.title, status, retryAfter };
 }

@@ -2,8 +2,8 @@
 // One socket for all tabs: of the same address, user and token. Runs in a SharedWorker, and speaks to each tab as the
 // notifier does (docs/protocol.md), so that a tab's feed need not know whether it has a socket of its own.
 //
-// The first tab's subscription goes to the server. To those that come later it answers itself, from the newest events it
-// remembers; whose cursor is older than these is told `recovered:false`, and reads the journal.
+// The first tab's subscription goes to the server. Later tabs are answered here, from the newest events that it
+// remembers; a tab whose cursor is older gets `recovered:false`, and reads the journal.
 //
 // A token opens only what the server gave to that token: tabs with different ones have sockets of their own.
 

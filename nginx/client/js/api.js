@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Every HTTP call of the page. Answers are plain objects; what is not 2xx becomes an ApiError that
-// carries the problem (RFC 9457) the server sent, so that it can be told in words where it happened.
+// carries the server's problem (RFC 9457), so that the page can show it in words where it happened.
 //
 // Addresses are relative to the page, which may lie under a path of its own (/carillon/).
 
@@ -22,12 +22,12 @@ export class ApiError extends Error {
 
 let token = () => null;
 
-/** From now on calls say who is asking: `source` returns the token, or null where none is needed. */
+/** From now on calls carry a token: `source` returns it, or null where none is needed. */
 export function useToken(source) {
   token = source;
 }
 
-/** The header that says who is asking, where that is known. */
+/** The header with the token, where there is one. */
 export function identity() {
   const value = token();
   return value ? { Authorization: `Bearer ${value}` } : {};
@@ -67,7 +67,7 @@ function failure(response, text) {
   try {
     problem = JSON.parse(text) ?? {};
   } catch {
-    // Not from our server: the status alone has to do.
+    // Not from our server: only the status is known.
   }
   const { status } = response;
   const reason = problem.detail ?? problem.title;

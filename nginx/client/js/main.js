@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The page's table of contents: who is chosen, which feed is open, and what follows from what the user does.
+// The page's entry: which user is chosen, which feed is open, and what each action of the user does.
 
 import { Feed } from '../client/feed.js';
 import { EventStream } from '../client/stream.js';
@@ -217,7 +217,7 @@ function randomKey() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
-// --- who is asking ---
+// --- the token ---
 
 /** Takes a token that came with the address, which must not keep it: it would be in the history. */
 function takeToken() {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The token that says who is asking, where the service wants one. It comes once with the address (`#token=...`,
+// The bearer token, where the service wants one. It comes once with the address (`#token=...`,
 // a part that browsers do not send), is taken out of it at once, and stays with this tab.
 
 const KEY = 'carillon.token';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The frame on the screen: who is chosen, how the connection is, the form for a new task; rows.js and bell.js have the
+// The frame on the screen: the chosen user, the state of the connection, the form for a new task; rows.js and bell.js have the
 // two lists. Knows the document and the words, nothing of HTTP or sockets; says what the user did through `on`.
 
 import { Bell } from './bell.js';
@@ -46,7 +46,7 @@ export class View {
     find('try-it').textContent = tryIt();
   }
 
-  // --- who ---
+  // --- the user ---
 
   /** The arrow keys change the user at each step: the first one is remembered by the browser's history, those that
    *  follow take its place, and the page follows when they rest. */
