@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* For how long an event that the broker has confirmed is kept (fcgi-api/publisher/keep.c).
  *
- * Claim, for every interleaving of two publishers and a broker that crashes: an event is forgotten only when the
- * broker has lived WINDOW more, in the life in which it confirmed the event.
+ * Claim, for every interleaving of two publishers and a broker that is killed or loses its power: an event is forgotten
+ * only when it is on the broker's disk. It is there WINDOW after the broker wrote it (killed or not: the kernel goes on
+ * writing), or when it is still in the stream after a power cut.
  *
  * What is here: time, as a number that no publisher sees whole, only as what passes between two of its own steps; the
  * database's count of the time for which the broker was seen alive; publishers that read the count, send a beacon, hear
  * its confirm and add what has passed, each a step of its own with any time in between; one event, whose confirm is
- * taken to the database as late as it may be, with the count of that moment. A publisher that is killed is one whose
- * connection is lost and which begins anew. The heal is outbox.pml's; here it is one step.
+ * taken to the database as late as it may be, with the count of that moment. A power cut before WINDOW is over may lose it
+ * or not. A publisher that is killed is one whose connection is lost and which begins anew. The heal, one step here
+ * (outbox.pml has all of it), reads the stream: what is there stays kept, with the count that it has; what is not goes
+ * back.
  *
  * ./check runs it, as it is and with each rule broken on purpose (-D name):
  *
@@ -16,7 +19,8 @@
  *   SINCE_BEACON    its next interval begins with the beacon that ended the last, not when that was added
  *   NO_MARGIN       events are forgotten after WINDOW of the count, not MOST later
  *   NO_MOST         any time is added at once
- *   STAYS           the heal leaves in place what is kept
+ *   FOUND_IS_SAFE   the heal forgets what is still in the stream
+ *   STAYS           the heal leaves in place what is kept, without a look at the stream
  */
 
 #ifndef WINDOW
@@ -35,25 +39,28 @@
 #define KILLS 1
 #endif
 
-#define NEVER 255
-
 byte now = 1;
 
 /* The broker. */
-byte life = 1, cut[CRASHES + 2] = NEVER; /* when a life ended */
+byte life = 1;
 bool noted;
 
 /* The database. */
 byte known_life, lived;
 bool kept;  /* the event ... */
 byte stamp; /* ... with the count of that moment ... */
-byte at, in_life; /* ... and, for the claim alone, when it was confirmed, and in which life */
+byte at; /* ... and, for the broker's disk alone, when it was confirmed; 0: it is not in the stream ... */
+bool on_disk; /* ... and it was still there after a power cut */
 bool over;  /* it has been forgotten: nothing else is looked at */
 byte kills = KILLS;
 
 inline crash()
 {
-    cut[life] = now;
+    if
+    :: skip /* it was killed */
+    :: at != 0 && now < at + WINDOW && !on_disk -> at = 0
+    :: at != 0 -> on_disk = true
+    fi;
     life++;
     noted = false
 }
@@ -73,7 +80,15 @@ inline put_back()
     kept = false;
     stamp = 0;
     at = 0;
-    in_life = 0
+    on_disk = false
+}
+
+inline forget()
+{
+    over = true;
+    assert(at != 0);
+    assert(on_disk || now >= at + WINDOW);
+    put_back()
 }
 
 inline lose()
@@ -123,7 +138,13 @@ end:
                 noted = true;
                 known_life++;
 #ifndef STAYS
-                put_back()
+                if
+                :: kept && at == 0 -> put_back()
+#ifdef FOUND_IS_SAFE
+                :: kept && at != 0 -> forget()
+#endif
+                :: else
+                fi
 #endif
             :: else
             fi;
@@ -145,15 +166,20 @@ end:
 #endif
             fi
         }
-    :: atomic { link == life && !kept && !over && confirmed_at == 0 -> confirmed_at = now }
+    :: atomic {
+            link == life && !kept && !over && confirmed_at == 0 ->
+            confirmed_at = now;
+            if
+            :: at == 0 -> at = now; on_disk = false
+            :: else /* it came again: the first is there longer */
+            fi
+        }
     :: atomic {
             link != 0 && confirmed_at != 0 ->
             if
             :: known == known_life && !kept && !over ->
                 kept = true;
-                stamp = lived;
-                at = confirmed_at;
-                in_life = link
+                stamp = lived
             :: else
             fi;
             confirmed_at = 0
@@ -164,12 +190,7 @@ end:
 #else
             kept && lived >= stamp + WINDOW + MOST ->
 #endif
-            over = true;
-            if
-            :: cut[in_life] == NEVER -> assert(now >= at + WINDOW)
-            :: else -> assert(cut[in_life] >= at + WINDOW) /* the life in which it was confirmed */
-            fi;
-            put_back()
+            forget()
         }
     od
 }

@@ -14,8 +14,8 @@
  * are one writer's here. Two publishers, each with a connection of its own; hints, which may go to either or be lost,
  * and carry their event, which goes out as it is when the one before it of that user went out on this connection; the
  * sweeper, the same code under a lock that dies with its holder; confirms, which take an event out of the outbox and
- * keep it; and the heal: the first connection to a life of the broker puts back what is kept, and then notes that it
- * has. A connection is a queue that may outlive its publisher (the kernel still sends what was written) or be cut
+ * keep it; and the heal: the first connection to a life of the broker reads the stream, puts back what is kept and not
+ * there, and then notes that it has. A connection is a queue that may outlive its publisher (the kernel still sends what was written) or be cut
  * anywhere. A crashed broker loses any tail of the stream, confirmed or not, and every connection.
  *
  * An event of another program (carillon_emit) is here, too: a commit whose hint is lost, which each one's may be. The
@@ -149,11 +149,25 @@ proctype writer()
     od
 }
 
-/* What was confirmed in an earlier life comes back into the outbox, and confirms of that life count no more. */
+/* What is in the stream now, which a crash may take away again before anything else is done. */
+inline look()
+{
+    found = 0;
+    slot = 1;
+    do
+    :: slot > SLOTS -> break
+    :: slot <= SLOTS && NUMBER(slot) <= top[USER(slot)] -> found = found | BIT(slot); slot++
+    :: slot <= SLOTS && NUMBER(slot) > top[USER(slot)] -> slot++
+    od;
+    slot = 0
+}
+
+/* What was confirmed in an earlier life and is not there comes back into the outbox; confirms of that life, which
+ * count no more, do not take it out again. */
 inline put_back()
 {
-    life++;
-    outbox = outbox | committed
+    outbox = outbox | (committed & ~found);
+    found = 0
 }
 
 #ifdef HEAL_TOO_EARLY
@@ -178,12 +192,16 @@ inline heal()
     :: atomic { ASKS && noted }
     :: atomic { ASKS && !noted ->
 #ifdef NOTE_TOO_EARLY
-            noted = true
+            noted = true;
+            life++;
+            look()
         }
         atomic { put_back() }
 #else
-            put_back()
+            life++;
+            look()
         }
+        atomic { put_back() }
         atomic {
             if
             :: ASKS -> noted = true
@@ -311,7 +329,7 @@ inline disconnect()
 
 proctype publisher(byte me)
 {
-    byte link = NOLINK, rows, count, n;
+    byte link = NOLINK, rows, count, n, found, slot;
     byte sent[USERS]; /* the highest on this connection */
 again:
     {

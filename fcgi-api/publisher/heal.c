@@ -3,13 +3,19 @@
  *
  * A stream confirms before its bytes are on disk. A broker that comes back from a power cut can lack the
  * last moments of what it confirmed. So what it has confirmed is kept for HEAL_WINDOW_S after it left the
- * outbox (store_outbox_confirm(), keep.c). The first publisher that connects to a life of the broker puts all
- * that is kept back into the outbox, and only then notes that it has been done in this life
- * (amqp_link_note_life): if it dies on the way, the next one does it. Readers drop what they already had. The
- * others wait at a lock: publishing something newer first would put it before what is being healed.
+ * outbox (store_outbox_confirm(), keep.c). The first publisher that connects to a life of the broker reads
+ * the last moments of the stream (look.c), puts what is kept and not found there back into the outbox, and
+ * only then notes that it has been done in this life (amqp_link_note_life): if it dies on the way, the next
+ * one does it. Readers drop what they already had. The others wait at a lock: publishing something newer
+ * first would put it before what is being healed.
  *
- * No clock is asked: what counts is which events this broker has confirmed, not when they were made, nor for
- * how long the broker was away. Each life has a number in the database, and a publisher takes its confirms to
+ * What was found stays kept, with the count that it has: a broker that was killed has left it to the kernel,
+ * which goes on writing, and what is read after a power cut is on the disk. A stream that cannot be read back
+ * costs only that all that is kept goes there again.
+ *
+ * No clock decides: what counts is which events this broker has confirmed, not when they were made, nor for
+ * how long the broker was away. (One says how far back the stream is read; if it is wrong, more events than
+ * necessary go there again.) Each life has a number in the database, and a publisher takes its confirms to
  * the outbox only while the number is that of its own connection: a confirm of an earlier life proves
  * nothing.
  *
@@ -19,11 +25,14 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/random_id.h"
 #include "fcgi-api/publisher/internal.h"
+#include "fcgi-api/publisher/look.h"
 
 #define HEAL_LOCK     "heal"
 #define REFILL_ROWS   1000
 #define LOCK_PAUSE_MS 50
+#define LOOK_MARGIN_S 15 /* an event is kept some time after it reached the stream */
 
 /* What a step says: HEAL_DONE is "go on to the next one". */
 
@@ -37,6 +46,7 @@ void publisher_heal_abandon(struct publisher *publisher)
     if (publisher->healing.locked)
         (void)!store_unlock(publisher->store, HEAL_LOCK);
     publisher->healing.locked = false;
+    look_end(&publisher->healing.look);
 }
 
 static enum heal_state pause_for(struct publisher *publisher, int64_t ms)
@@ -69,15 +79,16 @@ static enum heal_state probe(struct publisher *publisher)
     struct healing *healing = &publisher->healing;
     struct sending *sending = &publisher->sending;
     struct amqp_link *amqp = publisher->link.amqp;
-    char id[64];
+    char name[17];
 
     if (healing->probed)
         return HEAL_DONE;
     if (store_epoch(publisher->store, sending->epoch) != ERR_OK)
         return pause_for(publisher, DB_PAUSE_MS);
-    snprintf(id, sizeof id, "%s:beacon:%llu", sending->epoch, (unsigned long long)++sending->controls);
-    enum err err = amqp_link_check_mark(amqp, EVENT_BEACON_TYPE, id, sending->epoch, PUBLISHER_NO_WORD,
-                                        &healing->marked);
+    random_id_hex(name, sizeof name - 1);
+    snprintf(healing->probe, sizeof healing->probe, "%s:probe:%s", sending->epoch, name);
+    enum err err = amqp_link_check_mark(amqp, EVENT_BEACON_TYPE, healing->probe, sending->epoch,
+                                        PUBLISHER_NO_WORD, &healing->marked);
     if (!err)
         err = amqp_link_check_life(amqp, &healing->noted);
     if (!err)
@@ -103,12 +114,63 @@ static enum heal_state decide(struct publisher *publisher)
     return HEAL_DONE;
 }
 
-/* A bounded piece at a time, so that heartbeats go on. */
+static enum heal_state all_goes_back(struct publisher *publisher, const char *why)
+{
+    log_warn("broker: the stream cannot be read back, so all that was confirmed lately goes there again: %s",
+             why);
+    look_end(&publisher->healing.look);
+    publisher->healing.looked = true;
+    return HEAL_DONE;
+}
+
+static enum heal_state begin_look(struct publisher *publisher)
+{
+    struct healing *healing = &publisher->healing;
+    uint64_t age_s;
+    bool any;
+    char why[256];
+
+    if (store_kept_age(publisher->store, &any, &age_s) != ERR_OK)
+        return pause_for(publisher, DB_PAUSE_MS);
+    if (!any) {
+        healing->looked = true;
+        return HEAL_DONE;
+    }
+    enum err err = look_begin(publisher->config, (int64_t)age_s + LOOK_MARGIN_S, healing->probe,
+                              publisher->sending.epoch, &healing->look, why, sizeof why);
+    return err ? all_goes_back(publisher, why) : HEAL_WAITS;
+}
+
+/* A bounded piece at a time, here and below, so that heartbeats go on. */
+static enum heal_state look(struct publisher *publisher)
+{
+    struct healing *healing = &publisher->healing;
+
+    if (healing->looked || !healing->needed || healing->refill.whole_journal)
+        return HEAL_DONE;
+    if (!healing->look)
+        return begin_look(publisher);
+    enum err err = look_step(healing->look);
+    if (err == ERR_AGAIN)
+        return HEAL_WAITS;
+    if (err)
+        return all_goes_back(publisher, look_why(healing->look));
+    healing->looked = true;
+    return HEAL_DONE;
+}
+
+static bool is_there(const void *context, uint32_t user_id, uint64_t first_seq, uint64_t last_seq)
+{
+    return look_found(context, user_id, first_seq, last_seq);
+}
+
 static enum heal_state put_back(struct publisher *publisher)
 {
     struct outbox_refill *refill = &publisher->healing.refill;
     if (refill->done || !publisher->healing.needed)
         return HEAL_DONE;
+    refill->stays = publisher->healing.look ? is_there : NULL;
+    refill->context = publisher->healing.look;
     if (store_outbox_refill(publisher->store, refill, REFILL_ROWS) != ERR_OK)
         return pause_for(publisher, DB_PAUSE_MS);
     return refill->done ? HEAL_DONE : HEAL_WAITS;
@@ -143,8 +205,10 @@ typedef enum heal_state heal_step(struct publisher *publisher);
 
 enum heal_state publisher_heal_step(struct publisher *publisher)
 {
-    static heal_step *const steps[] = {take_lock, probe, decide, put_back, leave_marks, allow_emitting};
-    uint64_t added;
+    static heal_step *const steps[] = {take_lock, probe, decide, look, put_back, leave_marks, allow_emitting};
+    struct healing *healing = &publisher->healing;
+    uint64_t added = 0;
+    bool looked = false;
 
     if (clock_monotonic_ms() < publisher->healing.next_at)
         return HEAL_WAITS;
@@ -153,11 +217,14 @@ enum heal_state publisher_heal_step(struct publisher *publisher)
         if (state != HEAL_DONE)
             return state;
     }
+    added = healing->refill.added;
+    looked = healing->look != NULL;
     publisher_heal_abandon(publisher); /* nothing more to do: let the others look */
-    added = publisher->healing.refill.added;
     if (added > 0) {
         metrics_add(publisher->metrics, API_EVENTS_HEALED, (int64_t)added);
-        log_info("broker: %llu events go there again, in case it lost them", (unsigned long long)added);
+        log_info(looked ? "broker: it lacks %llu events that it had confirmed: they go there again"
+                        : "broker: %llu events go there again, in case it lacks them",
+                 (unsigned long long)added);
     }
     return HEAL_DONE;
 }

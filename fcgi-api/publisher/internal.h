@@ -3,8 +3,8 @@
  *
  *   publisher.c  the thread: start, turns, hints, loop, stop; the one place where a connection is given up
  *   link.c       the broker connection: makes it, and says what there is to hear on it
- *   heal.c       between a new connection and its first event: what the broker may have lost
- *   sweep.c      what one publisher does for all: forgotten events, the beacon
+ *   heal.c       between a new connection and its first event: what the broker may have lost;  look.h reads
+ * the stream for what it has not sweep.c      what one publisher does for all: forgotten events, the beacon
  *   emitted.c    and for events of other programs, which come without a hint
  *   upkeep.c     the same without a broker: gauges, purging;  keep.c  for how long what was confirmed is kept
  *   drain.c      outbox -> broker, and out of the outbox when confirmed
@@ -73,7 +73,11 @@ struct healing {
     bool marked; /* the stream is the one we know */
     bool noted;  /* a publisher has been through this since the broker was started */
     bool decided;
-    bool needed; /* `refill` is to be done */
+    bool needed;               /* `refill` is to be done */
+    char probe[EVENT_ID_SIZE]; /* the message that came into the stream with the question whether it is the
+                                  one we know */
+    bool looked;               /* through the stream, or that cannot be done */
+    struct look *look;         /* what was found; NULL: it was not looked for */
     struct outbox_refill refill;
 };
 

@@ -63,7 +63,7 @@ struct back_row {
 struct back_call {
     struct outbox_refill *refill;
     int limit;
-    uint64_t upto_id; /* of this piece */
+    uint64_t after_id, upto_id; /* of this piece: rows after the one, up to the other */
     struct outbox_key upto;
     uint64_t rows;
     struct back_row *kept; /* of this piece */
@@ -83,22 +83,31 @@ static void take_run(struct back_call *call, uint64_t user_id, uint64_t first_se
         call->kept[call->count++] = (struct back_row){user_id, first_seq + i, at_ms};
 }
 
-/* As many rows as hold about `limit` events; one alone always goes. They are counted up here: joined with the
- * journal by `seq BETWEEN`, MariaDB reads the user's whole journal for each row. */
+static bool stays(const struct outbox_refill *refill, uint64_t user_id, uint64_t first_seq, uint64_t last_seq)
+{
+    return refill->stays && refill->stays(refill->context, (uint32_t)user_id, first_seq, last_seq);
+}
+
+/* As many rows, one after the other, as hold about `limit` events; one alone always goes. They are counted up
+ * here: joined with the journal by `seq BETWEEN`, MariaDB reads the user's whole journal for each row. */
 static enum err kept_piece_work(struct store *store, void *context)
 {
     struct back_call *call = context;
     uint64_t id, user_id, first_seq, last_seq;
-    call->upto_id = 0;
+    call->after_id = call->upto_id = call->refill->after_id;
     call->count = 0;
     enum err err = store_select(
         store, SQL_KEPT_RUNS, STORE_IN(of_number(call->refill->after_id), of_number((uint64_t)call->limit)),
         STORE_OUT(to_u64(&id), to_u64(&user_id), to_u64(&first_seq), to_u64(&last_seq)));
     while (!err && (err = store_fetch(store)) == ERR_OK) {
         uint64_t size = last_seq - first_seq + 1;
-        if (call->upto_id != 0 && call->count + size > (uint64_t)call->limit)
+        bool remains = stays(call->refill, user_id, first_seq, last_seq);
+        if (call->count > 0 && (remains || call->count + size > (uint64_t)call->limit))
             break;
-        take_run(call, user_id, first_seq, size);
+        if (remains)
+            call->after_id = id;
+        else
+            take_run(call, user_id, first_seq, size);
         call->upto_id = id;
     }
     return err == ERR_NOT_FOUND ? ERR_OK : err;
@@ -112,19 +121,18 @@ static enum err kept_back_work(struct store *store, void *context)
     enum err err = store_execute_many(store, SQL_KEPT_BACK, &call->kept->user_id, call->count, 3);
     if (err)
         return err;
-    return store_execute(store, SQL_KEPT_TAKEN,
-                         STORE_IN(of_number(call->refill->after_id), of_number(call->upto_id)), NULL);
+    return store_execute(store, SQL_KEPT_TAKEN, STORE_IN(of_number(call->after_id), of_number(call->upto_id)),
+                         NULL);
 }
 
 static enum err put_kept_back(struct store *store, struct back_call *call)
 {
     struct outbox_refill *refill = call->refill;
     enum err err = store_run(store, STORE_READ, kept_piece_work, call);
-    if (!err && call->upto_id == 0)
-        refill->done = true;
-    else if (!err)
+    if (!err && call->count > 0)
         err = store_run(store, STORE_WRITE, kept_back_work, call);
-    if (!err && !refill->done) {
+    if (!err) {
+        refill->done = call->upto_id == refill->after_id;
         refill->after_id = call->upto_id;
         call->rows = call->count;
     }
@@ -205,6 +213,28 @@ enum err store_kept(struct store *store, bool *any, uint64_t *lived_ms)
     enum err err = store_run(store, STORE_READ, kept_work, &call);
     *any = !err && call.any != 0;
     *lived_ms = call.lived_ms;
+    return err;
+}
+
+struct age_call {
+    bool any;
+    uint64_t age_s;
+};
+
+static enum err age_work(struct store *store, void *context)
+{
+    struct age_call *call = context;
+    enum err err = store_select_one(store, SQL_KEPT_AGE, NULL, 0, STORE_OUT(to_u64(&call->age_s)));
+    call->any = !err;
+    return err == ERR_NOT_FOUND ? ERR_OK : err;
+}
+
+enum err store_kept_age(struct store *store, bool *any, uint64_t *age_s)
+{
+    struct age_call call = {0};
+    enum err err = store_run(store, STORE_READ, age_work, &call);
+    *any = !err && call.any;
+    *age_s = call.age_s;
     return err;
 }
 

@@ -194,6 +194,9 @@
       "INSERT INTO confirmed (user_id, first_seq, last_seq, lived_ms) VALUES (?, ?, ?, ?)")                  \
     X(SQL_KEPT,                                                                                              \
       "SELECT lived_ms, EXISTS(SELECT 1 FROM confirmed) FROM broker WHERE id = 1")                           \
+    X(SQL_KEPT_AGE,                                                                                          \
+      "SELECT GREATEST(0, TIMESTAMPDIFF(SECOND, confirmed_at, CURRENT_TIMESTAMP(3))) FROM confirmed "        \
+      "ORDER BY id LIMIT 1")                                                                                 \
     X(SQL_KEPT_FORGET,                                                                                       \
       "DELETE FROM confirmed WHERE lived_ms <= ? ORDER BY lived_ms LIMIT ?")                                 \
     X(SQL_LIFE_GET,                                                                                          \

@@ -261,6 +261,9 @@ MUST_CHECK enum err store_outbox_confirm(struct store *store, uint64_t life, boo
  * other fields 0, call until `done`. */
 struct outbox_refill {
     bool whole_journal;
+    /* Asked of each run of what was kept, when set: true leaves it where it is. */
+    bool (*stays)(const void *context, uint32_t user_id, uint64_t first_seq, uint64_t last_seq);
+    const void *context;
     uint64_t added; /* events so far */
     bool done;
     uint64_t after_id;   /* kept ones up to here are done */
@@ -272,6 +275,8 @@ MUST_CHECK enum err store_outbox_refill(struct store *store, struct outbox_refil
 /* Whether anything is kept, and for how long publishers have seen the broker live, in all: what is kept
  * carries what that was then. */
 MUST_CHECK enum err store_kept(struct store *store, bool *any, uint64_t *lived_ms);
+/* How long ago the oldest of it was kept, by the database's clock. */
+MUST_CHECK enum err store_kept_age(struct store *store, bool *any, uint64_t *age_s);
 /* Forgets what was kept when it was not more than `lived_ms`, at most `limit` rows a call. */
 MUST_CHECK enum err store_kept_forget(struct store *store, uint64_t lived_ms, int limit, uint64_t *deleted);
 

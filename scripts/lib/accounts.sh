@@ -73,7 +73,7 @@ broker_accounts() {
     {"user": "carillon-api", "vhost": "$vhost",
      "configure": "^($exchange|$queue(\\\\.(known|life|markers))?)\$",
      "write": "^($exchange|$queue(\\\\.(known|life))?)\$",
-     "read": "^($exchange|$queue\\\\.(known|life|markers))\$"},
+     "read": "^($exchange|$queue(\\\\.(known|life|markers))?)\$"},
     {"user": "carillon-notifier", "vhost": "$vhost",
      "configure": "^\$", "write": "^$queue\\\\.markers\$", "read": "^$queue\$"}
   ]

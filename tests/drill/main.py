@@ -31,9 +31,7 @@ RING_SETTINGS = ("RING_BYTES", "RING_AGE_S", "NOTIFIER_MEMORY_BYTES", "WS_QUEUE_
 
 # Heartbeats often enough to matter in minutes. A notifier reads as much of the stream at its start as its ring is
 # to hold, and RabbitMQ gives it some thousands a second: two minutes are enough for who is away for seconds.
-# What the broker confirmed is kept until it has lived for HEAL_WINDOW_S in one life; here it is struck every minute or so, and
-# with the default of 90 all that was ever written goes to each of its lives again (57,929 events in the twentieth).
-SETTINGS = {"HEAL_WINDOW_S": 5, "API_WORKERS": WORKERS, "WS_HEARTBEAT_S": 4, "RING_AGE_S": 120, "ADMINER_PORT": "off", "LOG_LEVEL": "info"}
+SETTINGS = {"API_WORKERS": WORKERS, "WS_HEARTBEAT_S": 4, "RING_AGE_S": 120, "ADMINER_PORT": "off", "LOG_LEVEL": "info"}
 
 
 def arguments(argv):

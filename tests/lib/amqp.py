@@ -117,7 +117,7 @@ class Stream:
         if fence:
             fence.set()
 
-    def sync(self, timeout=30):
+    def sync(self, timeout=60):
         name = f"test:{uuid.uuid4().hex}"
         fence = self._fences[name] = threading.Event()
         publisher = Publisher(self._url)

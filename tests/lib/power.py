@@ -5,6 +5,10 @@ import shutil
 import signal
 import subprocess
 
+from .wait import eventually
+
+SETTLED_S = 15
+
 
 class BrokerData:
     def __init__(self, stack, directory):
@@ -13,7 +17,17 @@ class BrokerData:
         self._copy = directory / "copy"
 
     def stop(self):
+        self.settle()
         self._stack.s6("-wD", "-T", "20000", "-d", "rabbitmq")
+
+    def settle(self):
+        """RabbitMQ 3.10 can lose a stream when it ends just after its start."""
+        eventually(lambda: self._seconds_up() >= SETTLED_S, 2 * SETTLED_S, "the broker has been up for a while", interval=0.2)
+
+    def _seconds_up(self):
+        status = ["s6-svstat", "-o", "up,updownfor", self._stack.run_dir / "service" / "rabbitmq"]
+        up, seconds = subprocess.run(status, check=True, capture_output=True, text=True).stdout.split()
+        return int(seconds) if up == "true" else 0
 
     def start(self):
         self._stack.s6("-u", "rabbitmq")

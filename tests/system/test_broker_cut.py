@@ -2,6 +2,7 @@
 """A broker that comes back without what it had confirmed, as after a power cut: it confirms a stream's messages before
 they are on disk. Its data is copied back; everything is in the stream again, and readers have missed nothing."""
 
+import json
 import os
 import signal
 import time
@@ -12,6 +13,7 @@ from lib.amqp import first_appearances
 from lib.power import BrokerData
 from lib.wait import eventually
 from test_accounts import management
+from test_metrics import scrape, total
 from test_prefix_rule import publisher_pid
 
 pytestmark = pytest.mark.disturbs
@@ -132,6 +134,99 @@ def test_the_journal_in_a_new_stream(stack, http, data):
     stack.ready(60)
     stack.outbox_empty(60)
     in_stream(stack, users, 1)
+
+
+def healed(stack):
+    return total(scrape(stack.client()), "carillon_api_events_healed_total")
+
+
+def kept_events(stack, users):
+    ids = ",".join(map(str, users))
+    return stack.sql_number(f"SELECT COALESCE(SUM(last_seq - first_seq + 1), 0) FROM confirmed WHERE user_id IN ({ids})")
+
+
+def test_what_survived_does_not_go_again(stack, http, data):
+    """A broker that is only killed has left everything to the kernel: nothing goes there again, and all is still kept."""
+    users = stack.new_users(3)
+    tasks = stack.new_tasks(users)
+    stack.outbox_empty(60)
+    before = healed(stack)
+    for life in (1, 2):
+        for task in tasks:
+            assert http.patch(f"/tasks/{task}", {"content": f"life {life}"}).status == 200
+        stack.outbox_empty(60)
+        data.settle()
+        restarts = stack.part("rabbitmq").restarts
+        stack.broker().kill(signal.SIGKILL)
+        eventually(lambda: stack.part("rabbitmq").restarts > restarts, 20, "it is started again")
+        stack.ready(60)
+        in_stream(stack, users, life)
+    assert healed(stack) == before
+    assert kept_events(stack, users) == 6
+    reader = stack.stream()
+    try:
+        seen = [(m.user, m.seq) for m in reader.sync().events() if m.user in users]
+    finally:
+        reader.close()
+    assert sorted(seen) == [(user, seq) for user in users for seq in (1, 2)]
+
+
+def test_only_what_is_missing_goes_again(stack, http, data):
+    users = stack.new_users(3)
+    tasks = stack.new_tasks(users)
+    for task in tasks:
+        assert http.patch(f"/tasks/{task}", {"content": "on disk"}).status == 200
+    stack.outbox_empty(60)
+    data.stop()
+    data.copy()
+    data.start()
+    stack.ready(60)
+    before = healed(stack)
+    for task in tasks[1:]:
+        assert http.patch(f"/tasks/{task}", {"content": "not on disk"}).status == 200
+    stack.outbox_empty(60)
+    data.cut()
+    stack.ready(60)
+    stack.outbox_empty(60)
+    assert appeared(stack, users) == {users[0]: [1], users[1]: [1, 2], users[2]: [1, 2]}
+    assert healed(stack) == before + 2
+    assert kept_events(stack, users) == 5
+
+
+@pytest.fixture
+def no_reading(stack):
+    """The API's account as it was before it might read the stream. A broker takes its accounts from the file at each start."""
+    file = stack.run_dir / "etc" / "rabbitmq" / "definitions.json"
+    accounts = file.read_text()
+    definitions = json.loads(accounts)
+    [rights] = [one for one in definitions["permissions"] if one["user"] == "carillon-api"]
+    rights["read"] = r"^(tasks|tasks_completed\.(known|life|markers))$"
+    file.write_text(json.dumps(definitions))
+    yield
+    file.write_text(accounts)
+    management(stack, "permissions/%2F/carillon-api", method="PUT", body=json.dumps(next(
+        one for one in json.loads(accounts)["permissions"] if one["user"] == "carillon-api"
+    )).encode())  # fmt: skip
+
+
+def test_a_stream_that_may_not_be_read(stack, http, data, no_reading):
+    """Then all that is kept goes there again."""
+    users = stack.new_users(2)
+    tasks = stack.new_tasks(users)
+    before = healed(stack)
+    data.stop()
+    data.copy()
+    data.start()
+    stack.ready(60)
+    for task in tasks:
+        assert http.patch(f"/tasks/{task}", {"content": "not on disk"}).status == 200
+    stack.outbox_empty()
+    data.cut()
+    stack.ready(60)
+    stack.outbox_empty(40)
+    in_stream(stack, users, 1)
+    assert healed(stack) >= before + 2
+    assert "cannot be read back" in stack.logs("fcgi-api")
 
 
 def lived(stack):

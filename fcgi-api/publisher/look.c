@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/* Of each user one run of numbers is remembered. A user's events come in order, but for repeats, so that is
+ * all of them; where one is missing in between, the run ends before it and what follows counts as not
+ * found. */
+#include "fcgi-api/publisher/look.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/amqp/link.h"
+#include "common/clock.h"
+#include "fcgi-api/publisher/user_map.h"
+
+#define PREFETCH  2000
+#define ACK_EVERY 500
+#define SLICE     2000 /* messages */
+#define WAIT_MS   50
+#define SILENT_MS 5000 /* then there is no more hope for the rest */
+
+struct look {
+    struct amqp_link *amqp;
+    char until_id[EVENT_ID_SIZE];
+    char epoch[CURSOR_EPOCH_MAX + 1];
+    const char *account;  /* ours, which the broker vouches for */
+    struct user_map seen; /* seq: the last number of the run, count: how many */
+    unsigned unacked;
+    int64_t heard_at; /* monotonic ms */
+    char why[256];
+};
+
+struct look *look_new(const char *until_id, const char *epoch)
+{
+    struct look *look = calloc(1, sizeof *look);
+    if (!look)
+        abort();
+    snprintf(look->until_id, sizeof look->until_id, "%s", until_id);
+    snprintf(look->epoch, sizeof look->epoch, "%s", epoch);
+    user_map_init(&look->seen, LOOK_USERS_MAX);
+    look->heard_at = clock_monotonic_ms();
+    return look;
+}
+
+enum err look_begin(const struct config *config, int64_t since_s, const char *until_id, const char *epoch,
+                    struct look **out, char *why, size_t why_size)
+{
+    struct look *look = look_new(until_id, epoch);
+    look->account = config->amqp_user;
+    enum err err = amqp_link_open(config, AMQP_READER, "carillon fcgi-api publisher, looking", &look->amqp,
+                                  why, why_size);
+    if (!err && amqp_link_consume(look->amqp, since_s, -1, PREFETCH) != ERR_OK) {
+        snprintf(why, why_size, "%s", amqp_link_why(look->amqp));
+        err = ERR_UNAVAILABLE;
+    }
+    if (err)
+        look_end(&look);
+    *out = look;
+    return err;
+}
+
+void look_end(struct look **look)
+{
+    if (!*look)
+        return;
+    amqp_link_close(&(*look)->amqp);
+    user_map_free(&(*look)->seen);
+    free(*look);
+    *look = NULL;
+}
+
+void look_hear(struct look *look, uint32_t user_id, uint64_t seq)
+{
+    struct user_entry *entry = user_map_add(&look->seen, user_id);
+    if (!entry || (entry->count > 0 && seq != entry->seq + 1) || entry->count == UINT32_MAX)
+        return;
+    entry->seq = seq;
+    entry->count++;
+}
+
+bool look_found(const struct look *look, uint32_t user_id, uint64_t first_seq, uint64_t last_seq)
+{
+    const struct user_entry *entry = user_map_find(&look->seen, user_id);
+    return entry && last_seq <= entry->seq && first_seq + entry->count > entry->seq;
+}
+
+static enum err failed(struct look *look, const char *why)
+{
+    snprintf(look->why, sizeof look->why, "%s", why);
+    return ERR_UNAVAILABLE;
+}
+
+/* What readers may take for another account's does not count. */
+static bool is_ours(const struct look *look, const struct amqp_delivery *delivery)
+{
+    return delivery->has_meta && strcmp(delivery->meta.epoch, look->epoch) == 0 &&
+           (delivery->author == AMQP_BY_API || strcmp(delivery->account, look->account) == 0);
+}
+
+/* ERR_OK: it was the last one. */
+static enum err take(struct look *look, const struct amqp_event *event)
+{
+    const struct amqp_delivery *delivery = &event->delivery;
+    if (event->kind == AMQP_CANCEL)
+        return failed(look, "the stream was deleted");
+    if (event->kind != AMQP_DELIVERY)
+        return ERR_AGAIN;
+    look->heard_at = clock_monotonic_ms();
+    if (delivery->author == AMQP_BY_API && strcmp(delivery->message_id, look->until_id) == 0)
+        return ERR_OK;
+    if (is_ours(look, delivery))
+        look_hear(look, delivery->meta.user_id, delivery->meta.seq);
+    if (++look->unacked < ACK_EVERY)
+        return ERR_AGAIN;
+    look->unacked = 0;
+    return amqp_link_ack(look->amqp, delivery->tag) == ERR_OK ? ERR_AGAIN
+                                                              : failed(look, amqp_link_why(look->amqp));
+}
+
+enum err look_step(struct look *look)
+{
+    struct amqp_event event;
+    for (int i = 0; i < SLICE; i++) {
+        enum err err = amqp_link_poll(look->amqp, WAIT_MS, &event);
+        if (err == ERR_AGAIN)
+            break;
+        err = err ? failed(look, amqp_link_why(look->amqp)) : take(look, &event);
+        if (err != ERR_AGAIN)
+            return err;
+    }
+    if (clock_monotonic_ms() - look->heard_at >= SILENT_MS)
+        return failed(look, "nothing more comes, and the end is not reached");
+    return ERR_AGAIN;
+}
+
+const char *look_why(const struct look *look)
+{
+    return look->why;
+}
