@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Outbox -> broker, and out of the outbox when confirmed.
  *
- * An event that came with its hint goes as it is, if it is the next of its user. Otherwise users are read
- * some at a time and take turns. Messages are sent without waiting for their confirms, as many as flight.h
- * holds; what is confirmed is deleted some moments later, many rows in one transaction, so that a commit is
- * not in the way of the next event. */
+ * An event that came with its hint is sent as it came, if it is the next of its user. Otherwise the outbox is
+ * read, some users at a time, in turn. Messages are sent without waiting for their confirms, as many as
+ * flight.h holds. Confirmed rows are deleted a moment later, many in one transaction, so that a commit does
+ * not delay the next event. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,9 +13,9 @@
 #include "fcgi-api/publisher/internal.h"
 
 #define DELETE_DELAY_MS 50
-#define DELETES_AT_ONCE 1000  /* in one transaction */
-#define SENDS_AT_ONCE   512   /* then the broker's answers are looked at */
-#define REFUSALS_TOLD   60000 /* ms without one: then the next is told again */
+#define DELETES_AT_ONCE 1000  /* rows in one transaction */
+#define SENDS_AT_ONCE   512   /* messages, then the broker's answers are read */
+#define REFUSALS_TOLD   60000 /* ms without a refusal, after which the next one is logged again */
 
 /* ---- reading ------------------------------------------------------------------------------------- */
 
@@ -30,8 +30,8 @@ static bool batch_left(const struct publisher *publisher)
     return publisher->outgoing.batch_next < publisher->outgoing.batch.count;
 }
 
-/* A full batch may have more behind it, of its last user and of those after: they go to the end of the
- * line. That user has much to say, and is not read together with others from then on. */
+/* A full batch may have left rows behind, of its last user and of the users after it: these go to the end of
+ * the list. The last user has a long backlog, and from then on is not read together with others. */
 static void end_batch(struct publisher *publisher)
 {
     struct outgoing *out = &publisher->outgoing;
@@ -47,7 +47,7 @@ static void end_batch(struct publisher *publisher)
     publisher_forget_batch(publisher);
 }
 
-/* The next users in the line; a user with many events is read alone. */
+/* The next users in the list; a user with a long backlog is read alone. */
 static void take_ranges(struct publisher *publisher)
 {
     struct outgoing *out = &publisher->outgoing;
@@ -189,8 +189,9 @@ static enum err send_refused_batch(struct publisher *publisher, const struct out
     return err;
 }
 
-/* A refused event goes into the stream alone. The queue that refuses is another service's, full and made to
- * reject (x-overflow: reject-publish): it has chosen to miss messages, and costs us one more for each. */
+/* A refused event is sent once more, into the stream alone. The queue that refuses belongs to another
+ * service, is full and was declared to reject (x-overflow: reject-publish). It misses the message, as
+ * declared; the publisher sends one message more for each. */
 static enum err send_refused(struct publisher *publisher)
 {
     struct flight *flight = &publisher->sending.flight;
@@ -233,7 +234,7 @@ static enum err drain_some(struct publisher *publisher)
     return ERR_OK;
 }
 
-/* What has been taken from the pipe, and one batch, go out as one piece, or as few as they fit in. */
+/* The hints taken from the pipe and one batch are written together, in as few writes as they fit in. */
 enum err publisher_drain(struct publisher *publisher)
 {
     enum err err = drain_some(publisher);

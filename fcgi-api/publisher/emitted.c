@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* Events of other programs' transactions (carillon_emit): SQL gives no hint, so one publisher, the one that
- * sweeps, looks for them often. They stand in a list of their own (`emitted`), because the outbox is also
- * full of what is under way.
+/* Events of other programs' transactions (carillon_emit). SQL sends no hint, so the publisher that sweeps
+ * polls for them. They are listed in a table of their own (`emitted`), because the outbox also holds the
+ * events in flight.
  *
- * As in sweep.c the list comes before what makes it durable (docs/models/barrier.pml); from then on they go
- * the way of hinted ones. The list is a help only: an event that is taken off it and then forgotten (this
- * process dies, the broker goes) is in the outbox still, and found there. */
+ * As in sweep.c the list is read before the barrier that makes it durable (docs/models/barrier.pml); after
+ * that these events are treated like hinted ones. The table only saves time: an event that was taken off it
+ * and then lost (this process dies, the broker goes away) is still in the outbox, and found there. */
 #include "common/clock.h"
 #include "fcgi-api/publisher/internal.h"
 
 #define LOOK_BUSY_MS 50
 #define LOOK_IDLE_MS 250
-#define BUSY_FOR_MS  5000 /* since the last one came */
-#define REST_FACTOR                                                                                          \
-    20 /* times as long as it took to look: rows that a backup's snapshot keeps slow it down */
-#define FOUND_MAX 1000
+#define BUSY_FOR_MS  5000 /* since the last event came */
+#define REST_FACTOR  20   /* times as long as the query took; rows kept for a backup slow it down */
+#define FOUND_MAX    1000
 
 static bool looks(const struct publisher *publisher)
 {

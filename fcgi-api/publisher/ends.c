@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* Telling notifiers whose sessions were ended: what is new at once, in a beacon, and all that still matter
- * now and then, for a notifier that starts. It goes the way on which only the API may write, as the epoch
- * does. */
+/* Tells notifiers which users' sessions were ended: new ends at once, in a beacon, and from time to time all
+ * ends that still matter, for a notifier that starts. Like the epoch, this goes through the exchange to which
+ * only the API may write. */
 #include "common/clock.h"
 #include "fcgi-api/api_metrics.h"
 #include "fcgi-api/publisher/internal.h"
 
 #define ENDS_A_MESSAGE 4000
-#define ALL_LEAST_MS   60000  /* between two times that all are said ... */
-#define ALL_MOST_MS    300000 /* ... when there are many; notifiers read back further: ENDS_HISTORY_S */
+#define ALL_LEAST_MS   60000  /* between two whole lists ... */
+#define ALL_MOST_MS    300000 /* ... when they are long; notifiers read back further: ENDS_HISTORY_S */
 #define MANY           1000
-#define LOOK_MS        500 /* for what was ended without this pool */
+#define LOOK_MS        500 /* for sessions that another pool ended */
 
 static void take(void *context, uint32_t user_id, int64_t before_s)
 {
@@ -55,7 +55,7 @@ void publisher_ends_begin(struct publisher *publisher)
     publisher->ending.all_at = publisher->ending.look_at = 0;
 }
 
-/* What could not be said is said with the next whole list, at once. */
+/* Ends that could not be sent are sent at once with the next whole list. */
 enum err publisher_tell_ends(struct publisher *publisher)
 {
     struct ending *ending = &publisher->ending;
@@ -67,7 +67,7 @@ enum err publisher_tell_ends(struct publisher *publisher)
         return ERR_OK;
     ending->look_at = now + LOOK_MS;
     if (all)
-        ending->last_id = 0; /* as api/sessions.c: all of the table */
+        ending->last_id = 0; /* as in api/sessions.c: the whole table */
     enum err err = read_ends(publisher);
     if (!err)
         err = say(publisher, all ? &ending->all : &ending->news, all);

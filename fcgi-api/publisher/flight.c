@@ -53,7 +53,7 @@ bool flight_passed_over(const struct flight *flight)
     return flight->first_tag < flight->last_confirmed;
 }
 
-/* One alone always goes, however large. */
+/* A single message is always sent, however large. */
 bool flight_has_room_again(const struct flight *flight, size_t bytes)
 {
     return flight->bytes == 0 || flight->bytes + bytes <= FLIGHT_BYTES_MAX;
@@ -66,7 +66,7 @@ bool flight_has_room(const struct flight *flight, size_t bytes)
     return flight_has_room_again(flight, bytes);
 }
 
-/* Of another epoch's numbers nothing is known; and when there are too many users, of none. */
+/* Numbers of another epoch say nothing; when there are too many users, nothing is known of any. */
 static void note_sent(struct flight *flight, const struct event_meta *meta)
 {
     if (strcmp(flight->epoch, meta->epoch) != 0) {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* What has been sent on this broker connection and is not out of the outbox yet: waiting for its confirm,
- * or confirmed and waiting to be deleted. No I/O.
+/* The messages in flight: sent on this broker connection and still in the outbox, because they wait for their
+ * confirm, or are confirmed and wait to be deleted. No I/O.
  *
- * As long as an event of a user is in here, the next read of his outbox begins after his highest one, so
- * nothing is sent twice on one connection; when none is left it begins at the lowest row again. */
+ * While an event of a user is in here, the next read of that user's outbox begins after the highest one, so
+ * nothing is sent twice on one connection. When none is left, it begins at the lowest row again. */
 #ifndef CARILLON_PUBLISHER_FLIGHT_H
 #define CARILLON_PUBLISHER_FLIGHT_H
 
@@ -12,20 +12,20 @@
 #include "fcgi-api/store/store.h"
 
 #define FLIGHT_EVENTS_MAX 4096
-#define FLIGHT_USERS_MAX  16384  /* of whom it is known what was sent last */
-#define FLIGHT_BYTES_MAX  524288 /* unconfirmed: what a broker that stops reading may leave unsent */
+#define FLIGHT_USERS_MAX  16384  /* whose last sent event is known */
+#define FLIGHT_BYTES_MAX  524288 /* unconfirmed: a broker that stops reading may leave as much unsent */
 
 struct flight_event {
     struct event_meta meta; /* user_id 0: a control message */
     int64_t queued_at_ms;
     size_t bytes;
     bool confirmed; /* or refused */
-    bool again;     /* sent for the second time, into the stream alone */
+    bool again;     /* sent a second time, into the stream alone */
 };
 
 struct flight {
-    struct flight_event *events; /* FLIGHT_EVENTS_MAX places in a ring, one a tag */
-    uint64_t first_tag;          /* the oldest that is not confirmed, or the next to be sent */
+    struct flight_event *events; /* FLIGHT_EVENTS_MAX places in a ring, one for each tag */
+    uint64_t first_tag;          /* the oldest unconfirmed one, or the next to be sent */
     uint64_t next_tag;
     uint64_t last_confirmed;   /* the highest */
     size_t bytes;              /* unconfirmed */
@@ -33,8 +33,8 @@ struct flight {
     size_t landed_count;
     struct outbox_key *refused; /* to be sent again: FLIGHT_EVENTS_MAX places */
     size_t refused_count;
-    struct user_map users; /* seq: the highest, count: how many, of those above */
-    struct user_map sent;  /* seq: the highest that was sent, in flight or not any more */
+    struct user_map users; /* of the events above; seq: the highest, count: how many */
+    struct user_map sent;  /* seq: the highest that was sent, whether in flight or not */
     char epoch[CURSOR_EPOCH_MAX + 1];
 };
 
@@ -51,28 +51,28 @@ bool flight_passed_over(const struct flight *flight);
 void flight_sent(struct flight *flight, uint64_t tag, const struct event_meta *meta, int64_t queued_at_ms,
                  size_t bytes);
 
-/* The same for one that was refused before, and so has its place; only after flight_has_room_again(). */
+/* The same for an event that was refused and so has a place; only after flight_has_room_again(). */
 bool flight_has_room_again(const struct flight *flight, size_t bytes);
 void flight_sent_again(struct flight *flight, uint64_t tag, const struct event_meta *meta,
                        int64_t queued_at_ms, size_t bytes);
 
-/* The broker has not taken the tag (`multiple`: nor what is unconfirmed before it): they are in `refused`
- * now. False: one of them was no event, or had been refused before. */
+/* The broker has refused the tag (`multiple`: and all unconfirmed tags before it); they are in `refused` now.
+ * False: one of them was no event, or was refused before. */
 bool flight_refuse(struct flight *flight, uint64_t tag, bool multiple);
-/* The first `count` of `refused` have been seen to: sent again, or landed. */
+/* The first `count` of `refused` have been dealt with: sent again, or landed. */
 void flight_unrefuse(struct flight *flight, size_t count);
-/* A refused one that is out of the outbox already. */
+/* A refused event that has left the outbox already. */
 void flight_land(struct flight *flight, const struct outbox_key *event);
 
 /* Where an event stands among what was sent on this connection. */
 enum flight_place {
-    FLIGHT_SENT,    /* it was, or a later one of its user */
-    FLIGHT_NEXT,    /* the one before it was, so nothing before it is missing in the stream */
-    FLIGHT_UNKNOWN, /* there may be others to be sent before it */
+    FLIGHT_SENT,    /* this event was sent, or a later one of its user */
+    FLIGHT_NEXT,    /* its predecessor was sent, so nothing before it is missing in the stream */
+    FLIGHT_UNKNOWN, /* others may have to be sent before it */
 };
 enum flight_place flight_place(const struct flight *flight, const struct event_meta *meta);
 
-/* 0: none of the user's is here. */
+/* 0: no event of the user is in flight. */
 uint64_t flight_highest(const struct flight *flight, uint32_t user_id);
 
 typedef void flight_visit(void *context, const struct flight_event *event);

@@ -1,26 +1,25 @@
 /* SPDX-License-Identifier: MIT */
-/* Between a new connection and its first event: put back what the broker may have lost.
+/* Runs between a new connection and its first event: puts back the events that the broker may have lost.
  *
- * A stream confirms before its bytes are on disk. A broker that comes back from a power cut can lack the
- * last moments of what it confirmed. So what it has confirmed is kept for HEAL_WINDOW_S after it left the
- * outbox (store_outbox_confirm(), keep.c). The first publisher that connects to a life of the broker reads
- * the last moments of the stream (look.c), puts what is kept and not found there back into the outbox, and
- * only then notes that it has been done in this life (amqp_link_note_life): if it dies on the way, the next
- * one does it. Readers drop what they already had. The others wait at a lock: publishing something newer
- * first would put it before what is being healed.
+ * A stream confirms messages before their bytes are on disk, so a broker that comes back from a power cut can
+ * lack the newest of them. Confirmed events are therefore kept for HEAL_WINDOW_S after they left the outbox
+ * (store_outbox_confirm(), keep.c). The first publisher that connects to a life of the broker reads the last
+ * moments of the stream (look.c), and puts the events that are kept and not found there back into the outbox.
+ * Only then it notes that this life has been healed (amqp_link_note_life): if it dies before, the next
+ * publisher heals. Readers drop events that they had already. Other publishers wait at a lock: a newer event
+ * published first would come before those being healed.
  *
- * What was found stays kept, with the count that it has: a broker that was killed has left it to the kernel,
- * which goes on writing, and what is read after a power cut is on the disk. A stream that cannot be read back
- * costs only that all that is kept goes there again.
+ * Events that were found stay kept, with their count: a killed broker has left its bytes to the kernel, which
+ * goes on writing, and bytes read after a power cut are on the disk. When the stream cannot be read back, all
+ * kept events are published again.
  *
- * No clock decides: what counts is which events this broker has confirmed, not when they were made, nor for
- * how long the broker was away. (One says how far back the stream is read; if it is wrong, more events than
- * necessary go there again.) Each life has a number in the database, and a publisher takes its confirms to
- * the outbox only while the number is that of its own connection: a confirm of an earlier life proves
- * nothing.
+ * No clock decides: it matters which events this broker has confirmed, not when they were made, nor how long
+ * the broker was away. (A clock says how far back the stream is read; if it is wrong, more events than
+ * necessary are published again.) Each life has a number in the database. A publisher takes its confirms to
+ * the outbox only while that number is the one of its own connection, because a confirm of an earlier life
+ * proves nothing.
  *
- * A stream that is not the one we marked (amqp_link_check_mark) is a new one: all of the journal goes into
- * it. */
+ * A stream without our mark (amqp_link_check_mark) is a new one: the whole journal is published into it. */
 #include <stdio.h>
 
 #include "common/clock.h"
@@ -32,9 +31,9 @@
 #define HEAL_LOCK     "heal"
 #define REFILL_ROWS   1000
 #define LOCK_PAUSE_MS 50
-#define LOOK_MARGIN_S 15 /* an event is kept some time after it reached the stream */
+#define LOOK_MARGIN_S 15 /* an event reaches the stream some time before it is kept */
 
-/* What a step says: HEAL_DONE is "go on to the next one". */
+/* The result of a step; HEAL_DONE: go on to the next step. */
 
 void publisher_heal_begin(struct publisher *publisher)
 {
@@ -73,7 +72,7 @@ static enum heal_state take_lock(struct publisher *publisher)
     return healing->locked ? HEAL_DONE : pause_for(publisher, err ? DB_PAUSE_MS : LOCK_PAUSE_MS);
 }
 
-/* The probe is a beacon at the same time. */
+/* The probe is also a beacon. */
 static enum heal_state probe(struct publisher *publisher)
 {
     struct healing *healing = &publisher->healing;
@@ -141,7 +140,7 @@ static enum heal_state begin_look(struct publisher *publisher)
     return err ? all_goes_back(publisher, why) : HEAL_WAITS;
 }
 
-/* A bounded piece at a time, here and below, so that heartbeats go on. */
+/* Here and below: a bounded piece at a time, so that heartbeats go on. */
 static enum heal_state look(struct publisher *publisher)
 {
     struct healing *healing = &publisher->healing;
@@ -179,7 +178,7 @@ static enum heal_state put_back(struct publisher *publisher)
 static enum heal_state leave_marks(struct publisher *publisher)
 {
     bool noted = publisher->healing.noted;
-    /* Also when it is marked: a person may have unbound it. */
+    /* Also when the stream is marked: an operator may have unbound it. */
     enum err err = amqp_link_mark(publisher->link.amqp);
     if (!err && !noted)
         err = amqp_link_note_life(publisher->link.amqp, &noted);
@@ -191,7 +190,7 @@ static enum heal_state leave_marks(struct publisher *publisher)
     return HEAL_DONE;
 }
 
-/* The stream hears every type from now on: other programs may emit (sql/routines.sql asks for the note). */
+/* From now on the stream gets every type, so other programs may emit (sql/routines.sql reads the note). */
 static enum heal_state allow_emitting(struct publisher *publisher)
 {
     if (store_set_moment(publisher->store, EMITS_NOTE, clock_wall_ms()) != ERR_OK)
@@ -219,7 +218,7 @@ enum heal_state publisher_heal_step(struct publisher *publisher)
     }
     added = healing->refill.added;
     looked = healing->look != NULL;
-    publisher_heal_abandon(publisher); /* nothing more to do: let the others look */
+    publisher_heal_abandon(publisher); /* nothing more to do: the other publishers may check */
     if (added > 0) {
         metrics_add(publisher->metrics, API_EVENTS_HEALED, (int64_t)added);
         log_info(looked ? "broker: it lacks %llu events that it had confirmed: they go there again"

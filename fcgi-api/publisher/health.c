@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Health, in the pool's metrics. */
+/* The health of database and broker, kept in the pool's metrics. */
 #include "fcgi-api/publisher/health.h"
 
 #include "fcgi-api/api_metrics.h"

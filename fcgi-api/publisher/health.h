@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What a pool knows of its database and its broker beyond that they answer: whether a write works, whether
- * events leave. The publisher at work finds out and notes it in the pool's metrics; every worker reads it
- * there (/readyz). */
+/* What a pool knows of its database and its broker, beyond that they answer: whether a write succeeds, and
+ * whether events leave the outbox. The publisher at work notes it in the pool's metrics; every worker reads
+ * it there (/readyz). */
 #ifndef CARILLON_PUBLISHER_HEALTH_H
 #define CARILLON_PUBLISHER_HEALTH_H
 
@@ -10,27 +10,27 @@
 
 #include "common/metrics.h"
 
-/* A beacon goes through the stream every ten seconds. */
+/* A beacon is sent to the stream every ten seconds. */
 #define HEALTH_SILENT_MS 30000
-/* An event that has waited longer does not leave, whatever the broker says of itself. */
+/* When an event has waited longer, events do not leave, whatever state the broker reports. */
 #define HEALTH_LEAVES_MS 30000
 
-/* A refused write says nothing of those that could be tried now after so long (store/group.c notes it). */
+/* After so long a refused write says nothing about writes of now (store/group.c notes refusals). */
 #define HEALTH_REFUSED_MS 30000
 
 enum broker_health {
     BROKER_DOWN,    /* no connection */
-    BROKER_BLOCKED, /* connected, and under an alarm (memory, disk): takes no messages */
-    BROKER_SILENT,  /* connected, and confirms nothing */
+    BROKER_BLOCKED, /* connected, with an alarm (memory, disk): accepts no messages */
+    BROKER_SILENT,  /* connected, but confirms nothing */
     BROKER_UP,
 };
 
-/* From the publisher at work. now_ms is monotonic. */
+/* Called by the publisher at work. now_ms is monotonic. */
 void health_connected(struct metrics *metrics, bool connected, int64_t now_ms);
 void health_blocked(struct metrics *metrics, bool blocked);
 void health_confirmed(struct metrics *metrics, int64_t now_ms);
 
-/* From anywhere. */
+/* Called from any thread. */
 enum broker_health health_broker(const struct metrics *metrics, int64_t now_ms);
 const char *health_broker_word(enum broker_health health); /* "up", "down", "blocked", "silent" */
 bool health_events_leave(const struct metrics *metrics, int64_t now_ms);

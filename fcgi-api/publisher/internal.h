@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/* What the publisher's files share: the thread's own state. Calls point down this list only:
+/* The state of the publisher's thread, which its files share. Calls point down this list only:
  *
  *   publisher.c  the thread: start, turns, hints, loop, stop; the one place where a connection is given up
- *   link.c       the broker connection: makes it, and says what there is to hear on it
- *   heal.c       between a new connection and its first event: what the broker may have lost;  look.h reads
- * the stream for what it has not sweep.c      what one publisher does for all: forgotten events, the beacon
- *   emitted.c    and for events of other programs, which come without a hint
- *   upkeep.c     the same without a broker: gauges, purging;  keep.c  for how long what was confirmed is kept
+ *   link.c       the broker connection: makes it, and returns what the broker says on it
+ *   heal.c       between a new connection and its first event: what the broker may have lost
+ *   look.h       for heal.c: reads the stream for what it still has
+ *   sweep.c      what one publisher does for all: events without a hint, the beacon
+ *   emitted.c    the same for events of other programs, which come without a hint
+ *   upkeep.c     the same without a broker: gauges, purging
+ *   keep.c       how long confirmed events are kept
  *   drain.c      outbox -> broker, and out of the outbox when confirmed
  *   send.c       one message, at the bottom
  *
- * and, without I/O:  worklist.h (which users have events), pace.h (when it is sent), flight.h (what is under
- * way), retention.h (what time it is for purging), health.h (what others are to know of it)
+ * Without I/O: worklist.h (which users have events), pace.h (when they are sent), flight.h (what is in
+ * flight), retention.h (the purge's clock), health.h (what other threads and workers must know).
  *
- * A function that returns enum err says ERR_CLOSED when the connection is no good any more; why is in
- * `publisher->why`. It has dropped nothing: its caller hands that on, up to publisher.c. */
+ * A function that returns enum err returns ERR_CLOSED when the connection can no longer be used; the reason
+ * is in `publisher->why`. It has closed nothing: each caller passes the error on, up to publisher.c. */
 #ifndef CARILLON_PUBLISHER_INTERNAL_H
 #define CARILLON_PUBLISHER_INTERNAL_H
 
@@ -34,14 +36,14 @@
 #include "fcgi-api/publisher/worklist.h"
 #include "fcgi-api/store/store.h"
 
-/* Up to when the purge has come, by its own time: a note in the database. */
+/* A note in the database: the time up to which the purge has come, by its own clock. */
 #define PURGE_NOTE "purge_at"
 
-/* A publisher that knows events of other programs has been at work. */
+/* A note in the database: a publisher that knows events of other programs has been at work. */
 #define EMITS_NOTE "emits"
 
 #define DB_PAUSE_MS     300  /* after the database could not be reached */
-#define PUBLISHER_HINTS 64   /* at once */
+#define PUBLISHER_HINTS 64   /* read at once */
 #define TODO_MAX        4096 /* users in the worklist */
 
 enum link_state {
@@ -50,34 +52,33 @@ enum link_state {
     LINK_READY,
 };
 
-/* The connection. Moments, here and below, are monotonic ms. */
+/* The connection. Points in time, here and below, are monotonic ms. */
 struct link {
     struct amqp_link *amqp; /* NULL: none */
     enum link_state state;
     struct backoff backoff;
     int64_t retry_at;
-    bool complained;       /* that there is none, or none that is good */
-    bool good;             /* it has shown that it does its work */
+    bool complained;       /* has logged that there is none, or none that is good */
+    bool good;             /* the broker has confirmed something on it */
     bool blocked;          /* the broker asked to wait */
-    bool no_room;          /* the socket takes nothing more now */
-    bool passed_over;      /* later messages than awaited_tag have their confirm */
+    bool no_room;          /* the socket accepts nothing more now */
+    bool passed_over;      /* messages after awaited_tag were confirmed */
     uint64_t awaited_tag;  /* the oldest message without a confirm */
-    int64_t awaited_since; /* it has been that, and `passed_over` as it is */
+    int64_t awaited_since; /* since when awaited_tag and `passed_over` have not changed */
 };
 
 /* Between a new connection and its first event. */
 struct healing {
     int64_t next_at; /* when to go on */
-    bool locked;     /* no other publisher is at it */
+    bool locked;     /* we hold the lock: no other publisher heals */
     bool probed;
-    bool marked; /* the stream is the one we know */
-    bool noted;  /* a publisher has been through this since the broker was started */
+    bool marked; /* the stream has our mark */
+    bool noted;  /* a publisher has healed since the broker was started */
     bool decided;
-    bool needed;               /* `refill` is to be done */
-    char probe[EVENT_ID_SIZE]; /* the message that came into the stream with the question whether it is the
-                                  one we know */
-    bool looked;               /* through the stream, or that cannot be done */
-    struct look *look;         /* what was found; NULL: it was not looked for */
+    bool needed;               /* `refill` must be done */
+    char probe[EVENT_ID_SIZE]; /* id of the message that asks whether the stream has our mark */
+    bool looked;               /* the stream was read, or cannot be read */
+    struct look *look;         /* what was found; NULL: the stream was not read */
     struct outbox_refill refill;
 };
 
@@ -85,49 +86,49 @@ struct healing {
 struct sending {
     struct flight flight;
     struct pace pace;
-    char epoch[CURSOR_EPOCH_MAX + 1]; /* as announced on this connection */
+    char epoch[CURSOR_EPOCH_MAX + 1]; /* the one announced on this connection */
     uint64_t controls;                /* control messages sent */
 };
 
-/* What is to be sent, and to be taken out of the outbox. */
+/* What must be sent, and taken out of the outbox. */
 struct outgoing {
     struct worklist todo;
-    struct outbox_batch batch; /* from batch_next on still to send */
+    struct outbox_batch batch; /* still to be sent from batch_next on */
     size_t batch_next;
-    struct outbox_range ranges[OUTBOX_USERS_MAX]; /* what was read for it */
+    struct outbox_range ranges[OUTBOX_USERS_MAX]; /* the ranges that were read for it */
     size_t range_count;
     int64_t take_out_at;
-    int64_t refused_at; /* a message was refused last; 0: never */
-    int64_t alive_at;   /* the last beacon that was confirmed was sent then */
+    int64_t refused_at; /* when a message was last refused; 0: never */
+    int64_t alive_at;   /* when the last confirmed beacon was sent */
     bool event_confirmed;
 };
 
-/* Until when events that the broker has confirmed are kept, see keep.c. */
+/* For how long confirmed events are kept, see keep.c. */
 struct keeping {
-    uint64_t lived_ms; /* for how long the broker has lived, as the database says ... */
-    int64_t since;     /* ... since then, on this connection; 0: it is to be read */
+    uint64_t lived_ms; /* how long the broker has lived, as the database says ... */
+    int64_t since;     /* ... since then, on this connection; 0: must be read */
     int64_t beat_ms;   /* until the next beacon */
 };
 
 /* What one publisher does for all. */
 struct upkeep {
-    bool is_ours; /* this one holds the sweeper's lock, and has a broker */
+    bool is_ours; /* this publisher holds the sweeper's lock, and has a broker */
     int64_t emitted_at,
-        emitted_seen; /* when to look for events of other programs, and when there were some */
+        emitted_seen; /* when to look for events of other programs, and when there last were some */
     int64_t sweep_at, beacon_at, purge_at;
     struct outbox_key oldest; /* the outbox's oldest event ... */
-    int64_t oldest_since;     /* ... and since when it is that */
+    int64_t oldest_since;     /* ... and since when it has been that one */
     struct retention retention;
     struct keeping keeping;
 };
 
-/* Sessions that were ended, and when notifiers are told, see ends.c. */
+/* Ended sessions, and when notifiers are told of them, see ends.c. */
 struct ending {
-    struct session_ends all, news; /* `news`: read and not said yet */
+    struct session_ends all, news; /* `news`: read, not sent yet */
     uint64_t last_id;
-    int64_t counted; /* API_SESSIONS_ENDED when they were read last */
+    int64_t counted; /* API_SESSIONS_ENDED at the last read */
     int64_t look_at, all_at;
-    bool failed; /* the last time */
+    bool failed; /* at the last attempt */
 };
 
 struct publisher {
@@ -136,16 +137,16 @@ struct publisher {
     struct store *store;
     pthread_t thread;
     struct pool *pool;
-    bool holds_turn;     /* false: stands in for one that does not move ... */
-    int64_t holder_seen; /* ... and was seen last then */
+    bool holds_turn;     /* false: stands in for a holder that does not move ... */
+    int64_t holder_seen; /* ... and was last seen then */
 
     /* shared with the request's thread */
-    atomic_bool waiting; /* for our turn */
+    atomic_bool waiting; /* for the turn */
     atomic_bool stopping;
-    atomic_bool ended; /* the thread: it is to be joined */
+    atomic_bool ended; /* the thread has ended and must be joined */
     _Atomic int64_t stop_at;
 
-    bool hints_closed;                       /* we leave */
+    bool hints_closed;                       /* this worker is stopping */
     struct pool_hint hints[PUBLISHER_HINTS]; /* as read from the pipe */
     int64_t db_retry_at;
     uint64_t life; /* the broker's, as store_broker_life() counts */
@@ -173,7 +174,7 @@ enum link_news publisher_link_next(struct publisher *publisher, struct amqp_even
 /* Closes it; the next one is made after a pause that grows until one was good. */
 void publisher_link_close(struct publisher *publisher);
 void publisher_link_is_good(struct publisher *publisher);
-/* Says that there is none, or none that is good: once. */
+/* Logs, once, that there is no connection, or none that is good. */
 void publisher_link_complain(struct publisher *publisher, const char *what, const char *reason);
 
 /* ---- heal.c -------------------------------------------------------------------------------------- */
@@ -191,38 +192,38 @@ void publisher_heal_abandon(struct publisher *publisher); /* the connection is g
 /* ---- sweep.c ------------------------------------------------------------------------------------- */
 
 MUST_CHECK enum err publisher_sweep(struct publisher *publisher);
-/* All that is in the outbox, at once: whose hints these were may be dead. */
+/* Takes on the whole outbox at once: the workers that left these hints may be dead. */
 void publisher_catch_up(struct publisher *publisher);
 
 /* ---- emitted.c ----------------------------------------------------------------------------------- */
 
 /* Looks when it is time. */
 void publisher_find_emitted(struct publisher *publisher);
-/* When that is; INT64_MAX: not now. */
+/* When it is time; INT64_MAX: not now. */
 int64_t publisher_emitted_time(const struct publisher *publisher);
 
 /* ---- upkeep.c, keep.c ---------------------------------------------------------------------------- */
 
-/* For who holds the sweeper's lock. */
+/* For the publisher that holds the sweeper's lock. */
 void publisher_set_gauges(struct publisher *publisher);
 void publisher_purge(struct publisher *publisher);
 void publisher_forget_kept(struct publisher *publisher);
-/* For anyone: a beacon may have been confirmed. */
+/* For every publisher: a beacon may have been confirmed. */
 void publisher_count_life(struct publisher *publisher);
 
 /* ---- drain.c ------------------------------------------------------------------------------------- */
 
 MUST_CHECK enum err publisher_drain(struct publisher *publisher);
-/* Sends the event that came with its hint, when nothing of its user is missing before it. ERR_AGAIN: it is to
+/* Sends the event that came with its hint, when nothing of its user is missing before it. ERR_AGAIN: it must
  * be read from the outbox. */
 MUST_CHECK enum err publisher_send_hinted(struct publisher *publisher, struct pool_hint *hint);
 void publisher_on_confirm(struct publisher *publisher, uint64_t tag, bool multiple);
 MUST_CHECK enum err publisher_on_refusal(struct publisher *publisher, uint64_t tag, bool multiple);
-/* Takes what is confirmed out of the outbox, when it is time. */
+/* Takes confirmed events out of the outbox, when it is time. */
 MUST_CHECK enum err publisher_take_out(struct publisher *publisher);
 void publisher_forget_batch(struct publisher *publisher);
 
-/* Many come: what is there waits until pace_next() for what comes meanwhile. */
+/* True while many events come: those that are there wait until pace_next() for others. */
 bool publisher_gathers(const struct publisher *publisher);
 /* Could an event be sent now, if there is one? */
 bool publisher_may_send(const struct publisher *publisher);
@@ -231,20 +232,20 @@ bool publisher_idle(const struct publisher *publisher);
 
 /* ---- send.c -------------------------------------------------------------------------------------- */
 
-/* Each sends one message, or not now (ERR_AGAIN). ERR_STALE: the event is of another epoch than the database
- * is now, so it is to be read again. */
+/* Each sends one message. ERR_AGAIN: there is no room now. ERR_STALE: the event's epoch is not the database's
+ * of now, so it must be read again. */
 MUST_CHECK enum err publisher_send_event(struct publisher *publisher, const struct outbox_event *event);
-/* Into the stream alone: one that was refused when it went to all who want it. */
+/* Into the stream alone: an event that was refused when it was sent to all bound queues. */
 MUST_CHECK enum err publisher_send_straight(struct publisher *publisher, const struct outbox_event *event);
-/* Tells readers the database's epoch, as it is now: they take events of no other. */
+/* Tells readers the database's current epoch; they accept events of no other. */
 MUST_CHECK enum err publisher_send_beacon(struct publisher *publisher);
-/* The same with a body: what else the API has to say to readers. */
+/* The same with a body, which tells readers of ended sessions. */
 MUST_CHECK enum err publisher_send_word(struct publisher *publisher, const char *body, size_t length);
-#define PUBLISHER_NO_WORD "{\"ended\":[]}" /* there is nothing new; one of before this says nothing: "{}" */
+#define PUBLISHER_NO_WORD "{\"ended\":[]}" /* nothing new; publishers of earlier versions send "{}" */
 
 /* ---- ends.c -------------------------------------------------------------------------------------- */
 
-void publisher_ends_begin(struct publisher *publisher); /* a new connection: all is to be said */
+void publisher_ends_begin(struct publisher *publisher); /* a new connection: the whole list must be sent */
 MUST_CHECK enum err publisher_tell_ends(struct publisher *publisher);
 void publisher_ends_free(struct publisher *publisher);
 

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* For how long what the broker has confirmed is kept, so that it can be published again (heal.c): until the
- * broker has lived on for HEAL_WINDOW_S, in the same life. By then the kernel has written it to disk.
+/* How long confirmed events are kept, so that they can be published again (heal.c): until the broker has
+ * lived on for HEAL_WINDOW_S, in the same life. By then the kernel has written them to disk.
  *
- * Publishers may die more often than that, so they count together, in the database: `lived_ms` is for how
- * long the broker was seen alive. Each row that is kept carries what it was then. A publisher adds the time
- * from the moment at which it knew the number until it sent a beacon that was confirmed, on one connection,
- * by its own monotonic clock. It adds only while the number, and the life, are still those: no time is
- * counted twice, however many publishers there are, and what no publisher has seen is not counted. What is
- * counted too little keeps rows for longer, never shorter.
+ * Publishers may die more often than that, so they count together, in the database: `lived_ms` is how long
+ * the broker was seen alive. Each kept row carries the count of its moment. A publisher adds the time from
+ * when it knew the count until it sent a beacon that was confirmed, on one connection, by its own monotonic
+ * clock. It adds only while the count and the life have not changed. So no time is counted twice, however
+ * many publishers there are, and time that no publisher has seen is not counted. A count that is too low
+ * keeps rows longer, never shorter.
  *
- * A row may have come in the middle of what is added next, so that its first part is from before the row.
- * Later parts are not: they begin after that one was added. So no more than BEAT_MOST_MS is added at once,
- * and rows are kept for that much longer (docs/models/kept.pml). */
+ * A row may be written during the interval that is added next, so a part of that interval is from before the
+ * row. Later intervals are not: they begin after it was added. So at most BEAT_MOST_MS is added at once, and
+ * rows are kept for that much longer (docs/models/kept.pml). */
 #include "common/clock.h"
 #include "fcgi-api/publisher/internal.h"
 
-#define BEAT_FIRST_MS 125  /* then twice as much each time: one that dies soon has added something, too */
+#define BEAT_FIRST_MS 125  /* then doubled each time: a publisher that dies soon has added something, too */
 #define BEAT_MOST_MS  2000 /* the same for all publishers, whatever their settings */
 #define FORGET_ROWS   2000
 #define AGAIN_MS      50 /* when there is more to forget */
@@ -26,7 +26,7 @@ static void pull_ahead(int64_t *at, int64_t moment)
         *at = moment;
 }
 
-/* From now on time counts; the next beacon ends it. */
+/* An interval begins here; the next confirmed beacon ends it. */
 static void begin_beat(struct publisher *publisher)
 {
     struct upkeep *upkeep = &publisher->upkeep;
@@ -46,7 +46,7 @@ void publisher_count_life(struct publisher *publisher)
     if (lived_ms > BEAT_MOST_MS)
         lived_ms = BEAT_MOST_MS;
     if (store_broker_lives_on(publisher->store, publisher->life, &keeping->lived_ms, (uint64_t)lived_ms)) {
-        keeping->since = 0; /* the next sweep reads it again */
+        keeping->since = 0; /* the next sweep reads the count again */
         return;
     }
     keeping->beat_ms = 2 * keeping->beat_ms < BEAT_MOST_MS ? 2 * keeping->beat_ms : BEAT_MOST_MS;
@@ -74,7 +74,7 @@ void publisher_forget_kept(struct publisher *publisher)
     if (store_kept(publisher->store, &any, &lived_ms) != ERR_OK)
         return;
     if (!any) {
-        keeping->since = 0; /* nothing is waited for: nothing is counted */
+        keeping->since = 0; /* nothing is kept: nothing is counted */
         return;
     }
     if (keeping->since == 0 || keeping->lived_ms != lived_ms) {

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* The publisher's broker connection: makes it, and says what there is to hear on it. What that means is
- * decided in publisher.c.
+/* The publisher's broker connection: makes it, and returns what the broker says on it. publisher.c decides
+ * what follows.
  *
- * A connection is good when the broker has confirmed something on it. Until one is, each that is lost makes
- * the pause before the next one longer, and the log has one line of all of them. */
+ * A connection is good when the broker has confirmed something on it. Until then each lost connection makes
+ * the pause before the next one longer, and the log has one line for all of them. */
 #include "common/clock.h"
 #include "common/log.h"
 #include "fcgi-api/publisher/internal.h"
 
-#define CONFIRM_MOST_MS     20000 /* without any progress; a busy broker takes seconds */
+#define CONFIRM_MOST_MS     20000 /* without any confirm; a busy broker takes seconds */
 #define PASSED_OVER_MOST_MS 3000  /* confirms come out of order, but not by so much */
 
 void publisher_link_complain(struct publisher *publisher, const char *what, const char *reason)
@@ -55,7 +55,7 @@ void publisher_link_close(struct publisher *publisher)
 }
 
 /* A confirm may never come: twice, after RabbitMQ 3.10 had been killed and was back, one of some thousand did
- * not. What is not confirmed is sent again on a new connection only. */
+ * not. Unconfirmed messages are sent again on a new connection only. */
 static bool overdue(struct publisher *publisher)
 {
     struct link *link = &publisher->link;
@@ -78,7 +78,7 @@ static bool overdue(struct publisher *publisher)
                           passed_over ? ", and confirmed later ones" : "") != ERR_OK;
 }
 
-/* False: it is about something else. */
+/* False: the event is about something else. */
 static bool take_note(struct publisher *publisher, const struct amqp_event *event)
 {
     if (event->kind != AMQP_BLOCKED && event->kind != AMQP_UNBLOCKED)
@@ -88,7 +88,7 @@ static bool take_note(struct publisher *publisher, const struct amqp_event *even
     if (publisher->link.blocked) {
         log_warn("broker: asks not to publish: %s", event->reason);
     } else {
-        health_confirmed(publisher->metrics, clock_monotonic_ms()); /* from now on it should */
+        health_confirmed(publisher->metrics, clock_monotonic_ms()); /* from now on it should confirm */
         log_info("broker: takes messages again");
     }
     return true;

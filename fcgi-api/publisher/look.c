@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Of each user one run of numbers is remembered. A user's events come in order, but for repeats, so that is
- * all of them; where one is missing in between, the run ends before it and what follows counts as not
+/* For each user one run of numbers is remembered. A user's events come in order, apart from repeats, so the
+ * run has all of them. Where one is missing, the run ends before it, and the events after it count as not
  * found. */
 #include "fcgi-api/publisher/look.h"
 
@@ -16,13 +16,13 @@
 #define ACK_EVERY 500
 #define SLICE     2000 /* messages */
 #define WAIT_MS   50
-#define SILENT_MS 5000 /* then there is no more hope for the rest */
+#define SILENT_MS 5000 /* after so long without a message the stream counts as unreadable */
 
 struct look {
     struct amqp_link *amqp;
     char until_id[EVENT_ID_SIZE];
     char epoch[CURSOR_EPOCH_MAX + 1];
-    const char *account;  /* ours, which the broker vouches for */
+    const char *account;  /* ours, which the broker checks */
     struct user_map seen; /* seq: the last number of the run, count: how many */
     unsigned unacked;
     int64_t heard_at; /* monotonic ms */
@@ -89,14 +89,14 @@ static enum err failed(struct look *look, const char *why)
     return ERR_UNAVAILABLE;
 }
 
-/* What readers may take for another account's does not count. */
+/* A message that readers may attribute to another account does not count. */
 static bool is_ours(const struct look *look, const struct amqp_delivery *delivery)
 {
     return delivery->has_meta && strcmp(delivery->meta.epoch, look->epoch) == 0 &&
            (delivery->author == AMQP_BY_API || strcmp(delivery->account, look->account) == 0);
 }
 
-/* ERR_OK: it was the last one. */
+/* ERR_OK: the message was the last one. */
 static enum err take(struct look *look, const struct amqp_event *event)
 {
     const struct amqp_delivery *delivery = &event->delivery;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* What the stream still has of the events that the broker confirmed lately, read from the stream itself on a
- * connection of its own: whatever goes wrong here costs the publisher's connection nothing.
+/* Which of the lately confirmed events the stream still has. Reads the stream itself, on a connection of its
+ * own, so that no failure here closes the publisher's connection.
  *
- * Memory is bounded (LOOK_USERS_MAX); what does not fit counts as not found, which is always safe. */
+ * Memory is bounded (LOOK_USERS_MAX); an event that does not fit counts as not found, which is always
+ * safe. */
 #ifndef CARILLON_PUBLISHER_LOOK_H
 #define CARILLON_PUBLISHER_LOOK_H
 
@@ -18,24 +19,25 @@
 struct look; /* opaque */
 
 /* Begins to read what reached the stream within the last `since_s` seconds, up to the message `until_id`,
- * which is in the stream already. Only events of `epoch` count, by our own account. Waits for the broker,
- * AMQP_TIMEOUT_MS at most. ERR_UNAVAILABLE: it cannot be read; `why` takes one line that says why. */
+ * which is in the stream already. Only events of `epoch` that our own account published count. Waits for the
+ * broker, AMQP_TIMEOUT_MS at most. ERR_UNAVAILABLE: the stream cannot be read; `why` gets one line with the
+ * reason. */
 MUST_CHECK enum err look_begin(const struct config *config, int64_t since_s, const char *until_id,
                                const char *epoch, struct look **out, char *why, size_t why_size);
 /* Ends it; accepts NULL. */
 void look_end(struct look **look);
 
 /* Reads on, a bounded piece, and waits a moment at most. ERR_OK: `until_id` was read. ERR_AGAIN: call it
- * again. ERR_UNAVAILABLE: it cannot be read to the end, look_why() tells. */
+ * again. ERR_UNAVAILABLE: the stream cannot be read to the end; look_why() has the reason. */
 MUST_CHECK enum err look_step(struct look *look);
 const char *look_why(const struct look *look);
 
 /* Whether all of these events of the user were read. */
 bool look_found(const struct look *look, uint32_t user_id, uint64_t first_seq, uint64_t last_seq);
 
-/* One event that was read. For look_step(), and for tests. */
+/* Notes one event that was read. For look_step(), and for tests. */
 void look_hear(struct look *look, uint32_t user_id, uint64_t seq);
-/* One without a connection, for tests. */
+/* A look without a connection, for tests. */
 struct look *look_new(const char *until_id, const char *epoch);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The moments of the last messages tell how many come. */
+/* The times of the last messages say how many come. */
 #include "fcgi-api/publisher/pace.h"
 
 void pace_sent(struct pace *pace, int64_t now)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A lock file and a named pipe. Every worker holds both ends of the pipe, so it never breaks, and a write of
- * a hint is one piece: readers see whole ones. */
+/* A lock file and a named pipe. Every worker holds both ends of the pipe, so it never breaks. A hint is
+ * written atomically, so readers see whole hints. */
 #include "fcgi-api/publisher/pool.h"
 
 #include <errno.h>
@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PIPE_BYTES 1048576 /* as much as anybody may have: 1,024 hints */
+#define PIPE_BYTES 1048576 /* the most that an unprivileged process may have: 1,024 hints */
 #define NAME_SIZE  (PATH_MAX + sizeof ".publisher-0123456789abcdef")
 
 struct page {
@@ -50,7 +50,7 @@ static int open_pipe(const char *name)
         return fd;
     if (fd >= 0) {
         close(fd);
-        errno = EEXIST; /* something else of that name */
+        errno = EEXIST; /* there is another kind of file with that name */
     }
     return -1;
 }
@@ -68,7 +68,7 @@ static uint64_t hash_of(const char *target)
 
 static enum err map_page(struct pool *pool)
 {
-    if (ftruncate(pool->lock_fd, sizeof *pool->page) != 0) /* every worker to the same size */
+    if (ftruncate(pool->lock_fd, sizeof *pool->page) != 0) /* the same size in every worker */
         return ERR_SYSTEM;
     void *page = mmap(NULL, sizeof *pool->page, PROT_READ | PROT_WRITE, MAP_SHARED, pool->lock_fd, 0);
     if (page == MAP_FAILED)
@@ -102,7 +102,7 @@ enum err pool_open(const char *stats_file, const char *target, struct pool **out
         pool_close(&pool);
         return err;
     }
-    (void)fcntl(pool->in_fd, F_SETPIPE_SZ, PIPE_BYTES); /* a smaller one serves, too */
+    (void)fcntl(pool->in_fd, F_SETPIPE_SZ, PIPE_BYTES); /* a smaller pipe is enough, too */
     *out = pool;
     return ERR_OK;
 }
@@ -131,7 +131,7 @@ enum err pool_take_turn(struct pool *pool)
 {
     if (pool->lock_fd < 0 || flock(pool->lock_fd, LOCK_EX | LOCK_NB) == 0)
         return ERR_OK;
-    /* A file system without locks: then everybody publishes, which costs work and no order. */
+    /* A file system without locks: then every worker publishes, which costs work, not order. */
     return errno == EWOULDBLOCK || errno == EINTR ? ERR_AGAIN : ERR_OK;
 }
 
@@ -172,7 +172,7 @@ static bool ends(const char *text, size_t size)
     return memchr(text, '\0', size) != NULL;
 }
 
-/* Whoever may write to the pipe: what is read must not lead beyond it. */
+/* Other processes of this account may write to the pipe, so what is read is checked for its bounds. */
 static bool makes_sense(const struct pool_hint *hint)
 {
     const struct event_meta *meta = &hint->meta;
@@ -187,7 +187,7 @@ size_t pool_take_hints(struct pool *pool, struct pool_hint *hints, size_t limit)
     size_t count = bytes > 0 ? (size_t)bytes / sizeof *hints : 0;
     for (size_t i = 0; i < count; i++)
         if (!makes_sense(&hints[i]))
-            hints[i] = (struct pool_hint){0}; /* wakes the reader only; the sweeper finds the event */
+            hints[i] = (struct pool_hint){0}; /* only wakes the reader; the sweeper finds the event */
     return count;
 }
 

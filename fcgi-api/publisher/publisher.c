@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* The publisher thread: from the outbox to the broker. Each worker has one, and one of a pool is at work: the
- * others wait for its death (pool.h), or until it has shown no life for long: a process that is stopped
- * keeps what it has. When it goes on there are two of them, which costs work and no order.
+/* The publisher thread: from the outbox to the broker. Each worker has one, and one of a pool is at work. The
+ * others wait until it dies (pool.h), or until it has not moved for long, because a stopped process keeps its
+ * lock. When a stopped one goes on there are two at work, which costs work, not order.
  *
- * The prefix rule: an event of a user is never published while a lower one of his is still in the outbox
- * and has not been published before it on this connection. Numbers rise in commit order, so whoever sees
- * event n sees all before it: reading a user's outbox from the lowest row up, by a plain read that skips
- * nothing, keeps the rule however many publishers there are and wherever one of them dies. Readers drop
- * what they have seen, so publishing twice does no harm; publishing out of order would. An event whose
- * predecessor went out on this connection keeps the rule without a look into the outbox, so hints carry
- * their events (flight_place(); docs/models/outbox.pml has all of it).
+ * The prefix rule: an event of a user is never published while a lower one of that user is still in the
+ * outbox and has not been published before it on this connection. Numbers rise in commit order, so a
+ * transaction that sees event n sees all before it. Therefore reading a user's outbox from the lowest row up,
+ * by a plain read that skips nothing, keeps the rule, however many publishers there are and wherever one of
+ * them dies. Readers drop events they have seen, so publishing twice is harmless; publishing out of order is
+ * not. An event whose predecessor was sent on this connection keeps the rule without a read of the outbox, so
+ * hints carry their events (flight_place(); docs/models/outbox.pml has the whole rule).
  *
- * And a rule beside it: nothing is published that could still be lost. InnoDB shows a commit to other
- * connections before its log is on disk. An event that the broker had and a crashed database then had
- * not would leave its number to another event, which readers would drop. So a hint carries the number of
- * an event whose commit has returned, and the outbox is read up to that; what the sweeper finds is made
- * durable by a commit of our own first (store_barrier). */
+ * A second rule: nothing is published that could still be lost. InnoDB shows a commit to other connections
+ * before its log is on disk. If the broker had an event that a crashed database then lacked, another event
+ * would get its number, and readers would drop it. So a hint carries the number of an event whose commit has
+ * returned, and the outbox is read up to that number. Events that the sweeper finds are first made durable by
+ * a commit of our own (store_barrier). */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -29,10 +29,10 @@
 #define WAIT_MOST_MS  1000
 #define BACKOFF_FIRST 200
 #define BACKOFF_MOST  3000
-#define NUDGE         SIGURG /* interrupts the wait for our turn */
+#define NUDGE         SIGURG /* interrupts the wait for the turn */
 #define NUDGE_MS      20
-#define LOOK_MS       100  /* whether it is our turn */
-#define STUCK_MS      8000 /* few calls of ours take so long */
+#define LOOK_MS       100  /* between two checks for the turn */
+#define STUCK_MS      8000 /* few calls of this thread take so long */
 
 /* ---- hints --------------------------------------------------------------------------------------- */
 
@@ -48,7 +48,7 @@ void publisher_wake(struct publisher *publisher)
 
 static bool takes_hints(const struct publisher *publisher)
 {
-    /* Otherwise they wait in the pipe. One who leaves takes what is there, and no more. */
+    /* Otherwise hints wait in the pipe. A worker that stops takes those that are there, and no more. */
     return publisher->link.state == LINK_READY && !publisher->hints_closed &&
            worklist_count(&publisher->outgoing.todo) + PUBLISHER_HINTS <= TODO_MAX;
 }
@@ -64,7 +64,7 @@ static enum err take_hint(struct publisher *publisher, struct pool_hint *hint)
     return ERR_OK;
 }
 
-/* What was taken out of the pipe when the connection is lost is found again in the outbox. */
+/* Events whose hints had been read when the connection is lost are found again in the outbox. */
 static enum err take_hints(struct publisher *publisher)
 {
     bool last = atomic_load(&publisher->stopping);
@@ -86,8 +86,8 @@ static enum err take_hints(struct publisher *publisher)
 
 /* ---- the connection ------------------------------------------------------------------------------ */
 
-/* Whatever goes wrong, the answer is the same: give the connection up, forget what was under way (it is still
- * in the outbox), come back after a growing pause and read the outbox again. */
+/* Every failure is handled in the same way: close the connection, forget what was in flight (it is still in
+ * the outbox), reconnect after a growing pause and read the outbox again. */
 static void lose(struct publisher *publisher)
 {
     publisher_link_complain(publisher, "connection lost", publisher->why);
@@ -113,7 +113,7 @@ static void get_ready(struct publisher *publisher)
     health_connected(publisher->metrics, true, clock_monotonic_ms());
     health_blocked(publisher->metrics, publisher->link.blocked);
     publisher_catch_up(publisher);
-    lose_if(publisher, publisher_send_beacon(publisher)); /* its confirm tells that all is well */
+    lose_if(publisher, publisher_send_beacon(publisher)); /* its confirm shows that the connection works */
 }
 
 static enum err on_event(struct publisher *publisher, const struct amqp_event *event)
@@ -122,7 +122,7 @@ static enum err on_event(struct publisher *publisher, const struct amqp_event *e
     case AMQP_ACK:
         publisher->outgoing.event_confirmed = false;
         publisher_on_confirm(publisher, event->tag, event->multiple);
-        /* A beacon alone proves nothing while events wait. */
+        /* While events wait, a confirmed beacon does not make the connection good. */
         if (publisher->outgoing.event_confirmed || publisher_idle(publisher))
             publisher_link_is_good(publisher);
         return ERR_OK;
@@ -132,7 +132,7 @@ static enum err on_event(struct publisher *publisher, const struct amqp_event *e
         metrics_add(publisher->metrics, API_EVENTS_UNCONFIRMED, 1);
         return publisher_lost(publisher, "%s came back: the stream is gone, or a new one", event->message_id);
     default:
-        return ERR_OK; /* nothing is consumed here */
+        return ERR_OK; /* the publisher consumes nothing */
     }
 }
 
@@ -180,7 +180,7 @@ static int64_t wake_time(const struct publisher *publisher, int64_t now)
     int64_t wake = earlier(now + WAIT_MOST_MS, publisher->upkeep.sweep_at);
     if (publisher->link.state == LINK_DOWN)
         return earlier(wake, publisher->link.retry_at);
-    /* Heartbeats are sent inside calls of the link only. */
+    /* Only calls of the link send heartbeats. */
     wake = earlier(wake, now + publisher->config->amqp_heartbeat_s * 1000 / 3);
     if (publisher->link.state == LINK_UNHEALED)
         return earlier(wake, publisher->healing.next_at);
@@ -216,7 +216,7 @@ static void wait_for_something(struct publisher *publisher)
     link->no_room = false;
 }
 
-/* What was hinted is out, or there is no time or no broker left: the outbox keeps the rest. */
+/* True when all hinted events are sent, or no time or no broker is left: the outbox keeps the rest. */
 static bool finished(struct publisher *publisher)
 {
     if (!atomic_load(&publisher->stopping))
@@ -233,7 +233,7 @@ static void show_up(struct publisher *publisher)
     int64_t now = clock_monotonic_ms();
     pool_show_up(publisher->pool, publisher->holds_turn ? POOL_HOLDER : POOL_STAND_IN, now);
     metrics_set(publisher->metrics, API_PUBLISHER_SEEN_MS, now);
-    /* A stand-in that goes has said that it has none. */
+    /* A stand-in that stops has noted that it has no broker. */
     metrics_set(publisher->metrics, API_BROKER_CONNECTED, publisher->link.state == LINK_READY);
 }
 
@@ -268,12 +268,12 @@ static bool wait_for_turn(struct publisher *publisher)
     if (atomic_load(&publisher->stopping))
         return false;
     publisher->holder_seen = pool_seen(publisher->pool, POOL_HOLDER);
-    show_up(publisher); /* at once, or another one would come, too */
+    show_up(publisher); /* at once, or another worker would stand in, too */
     return true;
 }
 
-/* A stand-in has the turn when the holder has died, and waits again when the holder moves again: two
- * publishers cost work and no order, but not for ever. */
+/* A stand-in takes the turn when the holder has died, and waits again when the holder moves again: two
+ * publishers cost only work, but they should not stay. */
 static bool turn_is_over(struct publisher *publisher)
 {
     if (publisher->holds_turn)
@@ -339,8 +339,8 @@ static void ignore(int signal_number)
     (void)signal_number;
 }
 
-/* Signals are the request thread's business, except the one its own calls raise (common/sandbox.h) and the
- * one that ends its wait. */
+/* The request thread handles signals, except the one that a thread's own calls raise (common/sandbox.h) and
+ * the one that ends the wait for the turn. */
 static int start_thread(struct publisher *publisher)
 {
     struct sigaction nudge = {.sa_handler = ignore}; /* no SA_RESTART */
@@ -377,7 +377,7 @@ enum err publisher_start(const struct config *config, struct metrics *metrics, s
     return ERR_OK;
 }
 
-/* A nudge that comes before the wait has begun is lost: therefore more than one. */
+/* A signal that comes before the wait has begun is lost, so it is sent repeatedly. */
 static void join(struct publisher *publisher)
 {
     const struct timespec pause = {.tv_nsec = NUDGE_MS * 1000000L};

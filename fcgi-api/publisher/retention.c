@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The purge's own time. */
+/* The purge's own clock. */
 #include "fcgi-api/publisher/retention.h"
 
 static int64_t earlier(int64_t a, int64_t b)

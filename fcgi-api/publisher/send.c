@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One message to the broker, and what is remembered of it until its confirm. */
+/* Sends one message to the broker, and notes what must be remembered until its confirm. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,7 +7,7 @@
 #include "common/clock.h"
 #include "fcgi-api/publisher/internal.h"
 
-#define MESSAGE_EXTRA 300 /* bytes of a message beside its body, about */
+#define MESSAGE_EXTRA 300 /* bytes of a message without its body, about */
 
 enum err publisher_lost(struct publisher *publisher, const char *format, ...)
 {
@@ -18,7 +18,7 @@ enum err publisher_lost(struct publisher *publisher, const char *format, ...)
     return ERR_CLOSED;
 }
 
-/* What a publish that failed means for us. */
+/* What a failed publish means for the connection. */
 static enum err not_sent(struct publisher *publisher, enum err err)
 {
     if (err == ERR_AGAIN) {
@@ -58,8 +58,9 @@ enum err publisher_send_beacon(struct publisher *publisher)
     return publisher_send_word(publisher, PUBLISHER_NO_WORD, strlen(PUBLISHER_NO_WORD));
 }
 
-/* Readers take events of the announced epoch only. After a backup was restored under us the database has
- * another one, and so has an event whose transaction had read the epoch before. */
+/* Readers accept only events of the announced epoch. After a backup was restored while this runs, the
+ * database has another epoch than the announced one; and an event whose transaction had read the epoch before
+ * has yet another. */
 static enum err announce(struct publisher *publisher, const char *epoch)
 {
     if (strcmp(epoch, publisher->sending.epoch) == 0)

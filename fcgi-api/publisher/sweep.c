@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What one publisher does for all, while it holds a lock of the database: events that no publisher has been
- * told of (their worker died, or its hint found no place), the outbox's gauges, the beacon, and what is past
- * its time. When the holder dies the database frees the lock, and the next one's sweep takes over. */
+/* What one publisher does for all, while it holds a lock of the database: it finds events without a hint
+ * (their worker died, or the hint did not fit into the pipe), sets the outbox's gauges, sends the beacon and
+ * purges rows past their time. When the holder dies the database frees the lock, and the next publisher takes
+ * over. */
 #include "common/clock.h"
 #include "common/log.h"
 #include "fcgi-api/publisher/internal.h"
@@ -9,9 +10,9 @@
 #define SWEEP_LOCK         "sweeper"
 #define FORGOTTEN_AGE_MS   1000
 #define USERS_A_SWEEP      256
-#define SLOW_SWEEPS        5   /* times the interval while there is no broker */
-#define SWEEP_AGAIN_MS     100 /* when there were some: out of a long backlog only the first were looked at */
-#define BEACON_INTERVAL_MS 10000 /* finds a stream that is gone, too */
+#define SLOW_SWEEPS        5     /* times the interval, while there is no broker */
+#define SWEEP_AGAIN_MS     100   /* when there were some: only the first of a long backlog were read */
+#define BEACON_INTERVAL_MS 10000 /* also notices that the stream is gone */
 #define PURGE_INTERVAL_MS  60000
 
 static bool is_due(int64_t *at, int64_t now, int64_t interval)
@@ -22,12 +23,12 @@ static bool is_due(int64_t *at, int64_t now, int64_t interval)
     return true;
 }
 
-/* Forgotten events go through the same list as hinted ones.
+/* Events without a hint go through the same list as hinted ones.
  *
- * First what is there is listed, then it is made durable: a commit is visible before its log is on disk, so
- * the other way round an event could be listed that came after the barrier, published, and lost with its
- * number in a crash (docs/models/barrier.pml). One that becomes visible after the list is found by the next
- * sweep. */
+ * The list is read first, then made durable: a commit is visible before its log is on disk. In the other
+ * order an event could be listed that came after the barrier, be published, and be lost with its number in a
+ * crash (docs/models/barrier.pml). The next sweep finds an event that becomes visible after the list was
+ * read. */
 static void find_forgotten(struct publisher *publisher, int64_t age_ms)
 {
     struct worklist *todo = &publisher->outgoing.todo;
@@ -35,7 +36,7 @@ static void find_forgotten(struct publisher *publisher, int64_t age_ms)
     size_t count;
 
     if (worklist_count(todo) > 0 || publisher->link.blocked)
-        return; /* busy with the last lot */
+        return; /* still busy with the events of the last sweep */
     enum err err = store_outbox_users(publisher->store, age_ms, users, USERS_A_SWEEP, &count);
     if (err || count == 0)
         return;
@@ -83,7 +84,7 @@ enum err publisher_sweep(struct publisher *publisher)
     publisher_set_gauges(publisher);
     if (is_due(&upkeep->purge_at, now, PURGE_INTERVAL_MS))
         publisher_purge(publisher);
-    /* One that has a broker can do more with it. */
+    /* A publisher with a broker can do more with the lock. */
     if (!ready || err)
         (void)!store_unlock(publisher->store, SWEEP_LOCK);
     return err;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* What needs no broker: the outbox's gauges, and rows past their time. For who holds the sweeper's lock. */
+/* The work that needs no broker: the outbox's gauges, and deleting rows past their time. For the publisher
+ * that holds the sweeper's lock. */
 #include "common/clock.h"
 #include "fcgi-api/publisher/internal.h"
 
 #define PURGE_ROWS     500
 #define PURGE_AGAIN_MS 100 /* while there is more to delete */
 
-/* The age by the wall clock, or, where that was set back, how long the event has been the oldest here. */
+/* The age by the wall clock; where that was set back, how long the event has been the oldest one here. */
 static int64_t oldest_age(struct upkeep *upkeep, const struct outbox_depth *depth)
 {
     int64_t now = clock_monotonic_ms(), age = clock_wall_ms() - depth->oldest_at_ms;
@@ -28,7 +29,7 @@ void publisher_set_gauges(struct publisher *publisher)
     metrics_set(publisher->metrics, API_OUTBOX_OLDEST_MS, oldest_age(&publisher->upkeep, &depth));
 }
 
-/* By no clock alone (retention.h). The note comes before the deletion it allows. */
+/* No clock decides alone (retention.h). The note is written before the deletion that it allows. */
 static enum err purge_time(struct publisher *publisher, int64_t *now_ms)
 {
     struct retention_clocks clocks = {.newest = -1};
@@ -45,7 +46,7 @@ static enum err purge_time(struct publisher *publisher, int64_t *now_ms)
     return store_set_moment(publisher->store, PURGE_NOTE, *now_ms);
 }
 
-/* 0: nothing is so old that no token is. */
+/* Ended sessions from before this no longer matter; 0: tokens have no longest life, so all matter. */
 static int64_t ends_before(const struct config *config, int64_t now_ms)
 {
     return config->jwt_max_life_s > 0 ? now_ms - (config->jwt_max_life_s + config->jwt_leeway_s) * 1000 : 0;

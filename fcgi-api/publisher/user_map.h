@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A bounded map from user to a sequence number and a count: which users have something to publish and up
- * to which event, or which have events under way. No allocation after user_map_init(). */
+/* A bounded map from a user to a sequence number and a count: which users have something to publish and up to
+ * which event, or which have events in flight. No allocation after user_map_init(). */
 #ifndef CARILLON_PUBLISHER_USER_MAP_H
 #define CARILLON_PUBLISHER_USER_MAP_H
 
@@ -27,7 +27,7 @@ void user_map_clear(struct user_map *map);
 /* NULL: not there. The pointer is good until the map changes. user_id is never 0. */
 struct user_entry *user_map_find(const struct user_map *map, uint32_t user_id);
 
-/* The user's entry, made with zeros when new; NULL: the map is full. */
+/* The user's entry; a new one is all zeros. NULL: the map is full. */
 struct user_entry *user_map_add(struct user_map *map, uint32_t user_id);
 
 void user_map_remove(struct user_map *map, uint32_t user_id);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A ring of user ids beside a map that says who is in it. */
+/* A ring of user ids, and a map of the users that are in it. */
 #include "fcgi-api/publisher/worklist.h"
 
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Who has something to publish, and up to which event: each user once, first come first served. Bounded:
- * whom it does not hold is found again by the sweeper. */
+/* The users with something to publish, and up to which event: each user once, first come first served.
+ * Bounded: the sweeper finds users that did not fit. */
 #ifndef CARILLON_PUBLISHER_WORKLIST_H
 #define CARILLON_PUBLISHER_WORKLIST_H
 
@@ -8,7 +8,7 @@
 
 struct work {
     uint32_t user_id;
-    bool is_long; /* as worklist_set_long() said */
+    bool is_long; /* set by worklist_set_long() */
     uint64_t upto;
 };
 
@@ -22,16 +22,16 @@ void worklist_init(struct worklist *list, size_t limit);
 void worklist_free(struct worklist *list);
 void worklist_clear(struct worklist *list);
 
-/* Adds the user at the end, or raises his number where he stands. False: it is full. */
+/* Adds the user at the end, or raises the number of a user that is in the list. False: it is full. */
 bool worklist_add(struct worklist *list, uint32_t user_id, uint64_t upto);
 
-/* The user, who is in the list, has more than others should wait for. */
+/* The user, which must be in the list, has a backlog that others should not wait for. */
 void worklist_set_long(struct worklist *list, uint32_t user_id);
 
-/* Is the first one, if any, like that? */
+/* Whether the first user, if any, has such a backlog. */
 bool worklist_first_is_long(const struct worklist *list);
 
-/* Takes the first. False: there is none. */
+/* Takes the first user. False: there is none. */
 bool worklist_take(struct worklist *list, struct work *work);
 
 static inline size_t worklist_count(const struct worklist *list)
