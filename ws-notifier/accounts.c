@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A beacon takes time on by so much at most: while a machine's clock is ahead by hours, the others' accounts
- * have time to speak. Beacons come every 10 s. */
+/* A beacon advances the time by so much at most: while one machine's clock is ahead by hours, the accounts of
+ * the others can still send theirs. Beacons come every 10 s. */
 #define STEP_MAX_S 30
 
 static void advance(struct accounts *accounts, int64_t stamp_s)
@@ -18,7 +18,7 @@ static void advance(struct accounts *accounts, int64_t stamp_s)
         accounts->now_s = stamp_s;
 }
 
-/* Its place; that of the one that has been silent the longest, when there is none for it. */
+/* The account's place; without one, the place of the account that has been silent the longest. */
 static struct account *place_for(struct accounts *accounts, const char *name)
 {
     struct account *silent = accounts->list;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The accounts at the broker by which the API speaks, as its beacons tell: only the API may write where those
- * come from, and the broker lets no connection put another account's name on a message. So an event with a
- * number is believed when it has the name of one of them. An API of before put none on its beacons and
- * events: that is the account "".
+/* The API's accounts at the broker, as its beacons name them. Only the API may write to the beacons'
+ * exchange, and the broker lets no connection put another account's name on a message. So an event with a
+ * number is believed when it carries the name of one of these accounts. Earlier versions of the API put no
+ * name on beacons and events: that is the account "".
  *
- * An account is believed until ACCOUNT_LIVES_S after its last beacon: events without a name no longer, soon
- * after the last API of before has gone. Pure bookkeeping; its time is that of the beacons. */
+ * An account is believed until ACCOUNT_LIVES_S after its last beacon. So events without a name stop being
+ * believed soon after the last API of an earlier version has stopped. No I/O; the beacons' stamps are the
+ * clock. */
 #ifndef CARILLON_ACCOUNTS_H
 #define CARILLON_ACCOUNTS_H
 
@@ -26,10 +27,10 @@ struct account {
 struct accounts {
     size_t count;
     struct account list[ACCOUNTS_MAX];
-    int64_t now_s; /* as the beacons tell; 0: none has come */
+    int64_t now_s; /* by the beacons' stamps; 0: none has come */
 };
 
-/* A beacon of this account, stamped so. True: the account was not believed until now. */
+/* Takes a beacon of this account, stamped `stamp_s`. True: the account was not believed until now. */
 bool accounts_hear(struct accounts *accounts, const char *name, int64_t stamp_s);
 
 bool accounts_believe(const struct accounts *accounts, const char *name);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The stream's reader.
+/* Makes events of the stream's messages.
  *
- * While history is read back at the start, events only fill the ring. From the first time that the end of
- * the stream was reached they are news: logged, and other programs' messages, which have no number to tell
- * old from new, are delivered only then. */
+ * While history is read back at the start, events only fill the ring. Once the end of the stream has been
+ * reached, they are news. Only then are they logged, and other programs' messages delivered: these have no
+ * number that would tell old from new. */
 #include "ws-notifier/feed.h"
 
 #include <stdio.h>
@@ -20,13 +20,13 @@
 #include "ws-notifier/protocol.h"
 
 #define EPOCHS_LEFT 16
-#define HELD_SHARE  16 /* events that wait for their predecessor may take this part of the ring's memory */
+#define HELD_SHARE  16 /* events that wait for their predecessor may take 1/16 of the ring's memory */
 
-/* History is read back by so much at least: for a beacon, without which no event is believed. */
+/* The least history that is read back: it must contain a beacon, without which no event is believed. */
 #define HISTORY_LEAST_S 30
 
-/* A clock is set back by so much at most: a message in the stream that is further ahead of the clock is
- * somebody's error. */
+/* The most by which a clock is expected to be set back. A message further ahead of the clock has a wrong
+ * time. */
 #define SET_BACK_S 3600
 
 struct feed {
@@ -41,15 +41,15 @@ struct feed {
     bool broker_up;
     bool caught_up;
     bool guarded; /* tokens are wanted */
-    bool news;    /* what comes now is not history */
+    bool news;    /* events that come now are not history */
     bool ever_caught_up;
     int64_t marker_s;      /* everything before it has been read */
     int64_t stream_time_s; /* the latest time seen on a message that is stamped when it is sent */
-    int64_t latest_s;      /* the latest time that an event or a cursor was given: see feed_now_s() */
-    char left[EPOCHS_LEFT][CURSOR_EPOCH_MAX + 1]; /* epochs that are over, a circle */
+    int64_t latest_s;      /* the latest time that was given to an event or a cursor: see feed_now_s() */
+    char left[EPOCHS_LEFT][CURSOR_EPOCH_MAX + 1]; /* epochs that have ended, in a ring */
     unsigned left_count;
-    struct accounts accounts; /* whose events are believed */
-    bool passed_over;         /* some were not */
+    struct accounts accounts; /* the accounts whose events are believed */
+    bool passed_over;         /* some events were not believed */
 };
 
 struct feed *feed_new(const struct config *config, struct hub *hub, struct metrics *metrics)
@@ -89,14 +89,14 @@ int64_t feed_now_s(const struct feed *feed)
     return clock_s > feed->latest_s ? clock_s : feed->latest_s;
 }
 
-/* A time is being given away: none that follows may be earlier. */
+/* This time is given to a client: no later one may be earlier. */
 static void note_time(struct feed *feed, int64_t time_s)
 {
     if (time_s > feed->latest_s)
         feed->latest_s = time_s;
 }
 
-/* The same of a time that the stream tells: a notifier before this one may have given it away. */
+/* The same for a time found in the stream: a notifier before this one may have given it to a client. */
 static void note_stream_time(struct feed *feed, int64_t time_s)
 {
     if (time_s > feed->stream_time_s)
@@ -128,7 +128,7 @@ void feed_connected(struct feed *feed, bool resumed)
     metrics_add(feed->metrics, NOTIFIER_BROKER_CONNECTS, 1);
     feed->news = resumed;
     if (!resumed) {
-        /* At first the ring will hold all that is read back. Later, what came between then and now may have
+        /* At first the ring will hold all that is read back. Later, events since the last connection may have
          * been in a stream that is gone. */
         int64_t now_s = feed_now_s(feed);
         ring_begin(feed->ring, feed->ever_caught_up ? now_s : now_s - feed_history_s(feed));
@@ -157,8 +157,9 @@ void feed_caught_up(struct feed *feed, int64_t marker_s)
              ring_users(feed->ring), feed->epoch[0] ? feed->epoch : "not known yet");
 }
 
-/* When the event reached the stream, as ring_add() wants it: live it is now; of history the broker does not
- * tell, but whatever was stamped before it and its own creation were earlier. */
+/* When the event reached the stream, as ring_add() wants it. For a live event that is now. The broker does
+ * not tell it for history; but the event came after every message stamped before it, and after its own
+ * creation. */
 static int64_t reached_s(const struct feed *feed, int64_t created_at_ms)
 {
     int64_t now = feed_now_s(feed), time_s = created_at_ms / 1000;
@@ -171,9 +172,9 @@ static int64_t reached_s(const struct feed *feed, int64_t created_at_ms)
 
 /* ---- epochs -------------------------------------------------------------------------------------- */
 
-/* A reset carries the cursor that its client has already: a client that comes back with it is told again,
- * by the epoch, or because what follows the number is not there. Without a time, which would vouch for more.
- */
+/* A reset carries the cursor that its client has already. A client that comes back with it is reset again,
+ * because of the epoch, or because the events after the number are not there. The cursor has no time, which
+ * would claim more. */
 static struct cursor where_it_is(const char *epoch, uint64_t last_seq)
 {
     struct cursor cursor = {.seq = last_seq};
@@ -196,7 +197,7 @@ static void send_reset(void *context, struct subscription *subscription)
     hub_cancel_replay(feed->hub, subscription);
     subscription->last_seq = 0;
     if (!feed->ever_caught_up)
-        return; /* history goes by: it has heard nothing of it */
+        return; /* this is history, of which clients have heard nothing */
     protocol_reset(&text, subscription_user(subscription), &cursor, "epoch");
     struct frame *frame = frame_new(text.text, text.length);
     client_send(subscription->client, frame);
@@ -205,7 +206,7 @@ static void send_reset(void *context, struct subscription *subscription)
     metrics_add(feed->metrics, NOTIFIER_RESETS, 1);
 }
 
-/* Another life of the data begins: the numbers start anew, nothing from before means anything. */
+/* Another life of the data begins: numbers start anew, and those from before mean nothing. */
 static void change_epoch(struct feed *feed, const char *epoch)
 {
     struct epoch_change change = {.feed = feed};
@@ -231,7 +232,7 @@ static bool has_left(const struct feed *feed, const char *epoch)
     return false;
 }
 
-/* Events of this account that came before its first word were passed over: the ring has them from here on. */
+/* Events of this account before its first beacon were skipped: the ring is complete only from here on. */
 static void note_account(struct feed *feed, const struct amqp_delivery *delivery)
 {
     if (!accounts_hear(&feed->accounts, delivery->account, delivery->timestamp_s) || !feed->passed_over)
@@ -241,8 +242,8 @@ static void note_account(struct feed *feed, const struct amqp_delivery *delivery
         ring_begin(feed->ring, time_s);
 }
 
-/* The API's own word, said before the first event of an epoch. History that is read a second time tells again
- * of epochs that are over: by then browsers have heard more. */
+/* A beacon: the API sends one before the first event of an epoch. History that is read a second time contains
+ * beacons of epochs that have ended; they are ignored, because browsers have heard newer events since. */
 static void take_beacon(struct feed *feed, const struct amqp_delivery *delivery)
 {
     const char *epoch = delivery->meta.epoch;
@@ -261,7 +262,7 @@ static void skip(struct feed *feed, const struct amqp_delivery *delivery, const 
     log_warn("skipped a message from MQ at offset %lld: it %s", (long long)delivery->offset, why);
 }
 
-/* A broken text would make browsers drop their connection, again and again. */
+/* An invalid text would make browsers drop their connection, again and again. */
 static bool could_be_object(const struct amqp_delivery *delivery)
 {
     const char *body = delivery->body;
@@ -293,7 +294,7 @@ static void announce(struct feed *feed, const struct amqp_delivery *delivery)
     }
 }
 
-/* Into the ring, and to those who hear. False: it was known. */
+/* Puts the event into the ring and delivers it to subscriptions. False: it was known. */
 static bool deliver_event(struct feed *feed, const struct held_event *event, int64_t time_s)
 {
     struct hub_event heard = {event->user_id, event->seq, event->created_at_ms, event->frame};
@@ -316,7 +317,7 @@ static bool deliver_event(struct feed *feed, const struct held_event *event, int
     return true;
 }
 
-/* Of what waits for an event of this user, whatever need not wait any more. */
+/* Delivers this user's held events that no longer have to wait. */
 static void deliver_held(struct feed *feed, uint32_t user_id, uint64_t upto)
 {
     struct held_event event;
@@ -328,7 +329,7 @@ static void deliver_held(struct feed *feed, uint32_t user_id, uint64_t upto)
     }
 }
 
-/* The last event of this user that we know of; 0: none. */
+/* The user's newest known event; 0: none. */
 static uint64_t known_seq(const struct feed *feed, uint32_t user_id)
 {
     uint64_t seq = ring_last_seq(feed->ring, user_id);
@@ -342,7 +343,7 @@ static void give_up_waiting(struct feed *feed)
         deliver_held(feed, user_id, UINT64_MAX);
 }
 
-/* False: it was known. */
+/* False: the event was known. */
 static bool deliver_in_order(struct feed *feed, const struct held_event *event)
 {
     if (!held_is_on(feed->held))
@@ -350,7 +351,7 @@ static bool deliver_in_order(struct feed *feed, const struct held_event *event)
     uint64_t known = known_seq(feed, event->user_id);
     if (known != 0 && event->seq > known + 1) {
         bool new = held_add(feed->held, event, clock_monotonic_ms(), feed_now_s(feed));
-        give_up_waiting(feed); /* for want of memory */
+        give_up_waiting(feed); /* memory is short */
         return new;
     }
     bool new = deliver_event(feed, event, reached_s(feed, event->created_at_ms));
@@ -362,14 +363,14 @@ static bool deliver_in_order(struct feed *feed, const struct held_event *event)
     return new;
 }
 
-/* One of ours, or one that another program could have chosen. */
+/* Whether it is one of our types, or one that another program may choose. */
 static bool is_event_type(const char *key)
 {
     enum event_type type;
     return event_type_parse(key, &type) == ERR_OK || (event_type_valid(key) && !event_type_reserved(key));
 }
 
-/* A number that is made up would keep the user's own events from being heard. */
+/* An event with a forged number would keep the user's real events from being delivered. */
 static bool is_believed(struct feed *feed, const struct amqp_delivery *delivery)
 {
     if (delivery->author == AMQP_BY_API || accounts_believe(&feed->accounts, delivery->account))
@@ -395,13 +396,13 @@ static void take_event(struct feed *feed, const struct amqp_delivery *delivery)
         return;
     }
     if (!feed->epoch[0])
-        change_epoch(feed, meta->epoch); /* the stream is read from its middle: the next beacon says */
+        change_epoch(feed, meta->epoch); /* the stream is read from its middle: the next beacon confirms it */
     if (strcmp(meta->epoch, feed->epoch) != 0) {
         metrics_add(feed->metrics, NOTIFIER_STALE, 1);
         return;
     }
     struct frame *frame = frame_new(delivery->body, delivery->body_length);
-    /* Once all has been read, what comes is new, and no clock has a say. */
+    /* Once all has been read, events are new, whatever clocks say. */
     const struct held_event event = {meta->user_id, meta->seq, feed->caught_up ? 0 : meta->created_at_ms,
                                      frame};
     if (deliver_in_order(feed, &event) && feed->news)
@@ -411,7 +412,7 @@ static void take_event(struct feed *feed, const struct amqp_delivery *delivery)
         feed->grown(feed->grown_context);
 }
 
-/* Another program's message: no number, so it can only be heard at the moment it comes. */
+/* Another program's message: it has no number, so it can only be delivered when it comes. */
 static void take_foreign(struct feed *feed, const struct amqp_delivery *delivery)
 {
     struct strbuf text = {0};
@@ -430,7 +431,8 @@ static void take_foreign(struct feed *feed, const struct amqp_delivery *delivery
     strbuf_free(&text);
 }
 
-/* What is no event comes by a way of its own, where nothing else may come; by another way it is nothing. */
+/* Beacons and markers have an exchange each, through which nothing else may come. One that came through
+ * another exchange is skipped. */
 static void take_control(struct feed *feed, const struct amqp_delivery *delivery, const char *type)
 {
     if (strcmp(delivery->type, type) != 0) {
@@ -491,7 +493,7 @@ struct cursor feed_cursor(const struct feed *feed, uint32_t user_id, uint64_t se
 {
     struct cursor cursor = {.seq = seq, .time_s = feed->marker_s};
     int64_t since_s;
-    /* What waits has reached the stream, and is not in what the cursor's owner has. */
+    /* Held events have reached the stream, and the cursor's owner lacks them. */
     if (held_has(feed->held, user_id, &since_s) && since_s < cursor.time_s)
         cursor.time_s = since_s;
     memcpy(cursor.epoch, feed->epoch, sizeof cursor.epoch);

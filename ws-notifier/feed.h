@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What the stream says, made into what browsers hear: each message is told apart (event, another program's,
- * marker, beacon, nonsense), events enter the ring and go to the hub. Knows the epoch, how far the stream
- * has been read, and what can be promised because of it.
+/* Turns the stream's messages into what browsers get: tells the kinds of messages apart (event, another
+ * program's, marker, beacon, invalid), puts events into the ring and gives them to the hub. Knows the epoch,
+ * how far the stream has been read, and which cursors can be judged because of it.
  *
  * The consumer feeds it; the reception asks it. No I/O here. */
 #ifndef CARILLON_FEED_H
@@ -23,22 +23,22 @@ struct feed; /* opaque */
 struct feed *feed_new(const struct config *config, struct hub *hub, struct metrics *metrics);
 void feed_free(struct feed **feed);
 
-/* Tokens are wanted. */
+/* From now on tokens are wanted. */
 void feed_guard(struct feed *feed);
 
-/* How far back the stream must be read to fill the ring, in seconds; and, where tokens are wanted, to hear
- * all that the API says of ended sessions. */
+/* How far back the stream must be read, in seconds: to fill the ring, and, where tokens are wanted, to get
+ * all of the API's messages about ended sessions. */
 int64_t feed_history_s(const struct feed *feed);
 
-/* The stream is being read from now on, right after where it was left (`resumed`), or from
- * feed_history_s() back: then it may be another stream, or one that lost its end. */
+/* The stream is read from now on: right after the place where reading ended (`resumed`), or from
+ * feed_history_s() back. In the second case it may be another stream, or one that lost its end. */
 void feed_connected(struct feed *feed, bool resumed);
 void feed_disconnected(struct feed *feed);
 
-/* `grown` is called after each event that was added. NULL: no longer. */
+/* `grown` is called after each event that was added; NULL: no call. */
 void feed_on_growth(struct feed *feed, void (*grown)(void *context), void *context);
 
-/* Takes one message. What cannot be understood is logged and skipped. */
+/* Takes one message. A message that cannot be understood is logged and skipped. */
 void feed_take(struct feed *feed, const struct amqp_delivery *delivery);
 
 /* All that reached the stream before `marker_s` has been taken, and nothing is left to read. */
@@ -51,19 +51,19 @@ const char *feed_epoch(const struct feed *feed); /* "" while unknown */
 /* Whether cursors can be judged: caught up, and the epoch is known. */
 bool feed_ready(const struct feed *feed);
 
-/* The stream's time, in seconds, by which events, the ring and cursors are compared: the wall clock's, but it
- * never goes back. It waits until a clock that was set back has caught up. */
+/* The stream's time, in seconds, by which events, the ring and cursors are compared. It is the wall clock,
+ * but never goes back: it stands still until a clock that was set back has caught up. */
 int64_t feed_now_s(const struct feed *feed);
 
-/* "Everything of this user up to seq, and whatever reached the stream before ..." as of now. */
+/* The cursor of a client that has everything of this user up to seq, as of now. */
 struct cursor feed_cursor(const struct feed *feed, uint32_t user_id, uint64_t seq);
 
 const struct ring *feed_ring(const struct feed *feed);
 
-/* Lets the oldest recent event go early. False: there is none. */
+/* Drops the ring's oldest event before its time. False: there is none. */
 bool feed_forget_oldest(struct feed *feed);
 
-/* Lets what is too old leave, and brings the ring's metrics up to date. About once a second. */
+/* Drops events that are too old, and updates the ring's metrics. Call it about once a second. */
 void feed_tick(struct feed *feed);
 
 #endif

@@ -14,7 +14,7 @@
 #define NO_ROUND      (-1)
 #define WAITING_ROUND (-2)
 
-/* An event's time is known to the second, and two clocks are compared. */
+/* An event's time is known to the second, and the clocks of two machines are compared. */
 #define NOT_BEFORE_MARGIN_MS 2000
 
 struct audience {
@@ -113,7 +113,7 @@ void hub_go_live(struct hub *hub, struct subscription *subscription, uint64_t la
     subscription->told = false;
     if (!with_cursor)
         return;
-    /* Those who come together beat apart. */
+    /* Subscriptions that begin together get their heartbeats at different times. */
     enter_round(hub, subscription, (int16_t)hub->next_round);
     hub->next_round = (uint16_t)((hub->next_round + 1) % hub->beats);
 }
@@ -187,7 +187,7 @@ static void end(struct hub *hub, struct subscription *subscription)
     metrics_set(hub->metrics, NOTIFIER_SUBSCRIPTIONS, (int64_t)--hub->subscriptions);
 }
 
-/* Along the client's list: it is bounded, while a user may have any number of listeners. */
+/* Searches the client's list, which is bounded; a user may have any number of listeners. */
 static struct subscription *find_subscription(struct client *client, uint32_t user_id, size_t *count)
 {
     struct subscription *subscription;
@@ -276,12 +276,12 @@ uint64_t hub_last_seq(const struct hub *hub, uint32_t user_id)
     return highest;
 }
 
-/* Resets of one event: most of an audience has the same last event, so one frame is made for many. */
+/* Resets because of one event: most of an audience has the same last event, so one frame serves many. */
 struct resets {
     hub_reset_maker *make;
     void *context;
-    struct frame *frame; /* made when the first one needs it */
-    uint64_t last_seq;   /* for those who have this */
+    struct frame *frame; /* made when first needed */
+    uint64_t last_seq;   /* of the subscriptions that it is for */
 };
 
 static void send_reset(struct hub *hub, struct resets *resets, const struct subscription *subscription)
@@ -347,7 +347,7 @@ void hub_beat(struct hub *hub, hub_visitor *visit, void *context)
     struct subscription *subscription;
     DL_FOREACH2(hub->rounds[hub->next_beat], subscription, round_next)
     {
-        /* The cursor of one that replays lies behind what it is about to hear. */
+        /* During a replay the subscription's cursor is behind the frames still to come. */
         if (!subscription->replaying)
             visit(context, subscription);
     }

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* When may a cursor (seq, time) of a user be served from here?
+/* A cursor (seq, time) of a user can be served from here in three cases:
  *
- *   - His events from some seq `whole_from` up to his newest are here without a hole, and the cursor's seq is
- *     at least whole_from - 1: nothing can be missing.
- *   - None of his events is here, and the cursor's time is later than `begin`: whatever reached the stream
- *     since would be here, so nothing did.
- *   - The cursor's seq is 0 ("of this user I know none"; a notifier says so that has not seen him) and its
- *     time is later than `begin`: all that is here of him is all there was.
+ *   - The user's events from some seq `whole_from` up to the newest are here without a hole, and the cursor's
+ *     seq is at least whole_from - 1: nothing can be missing.
+ *   - No event of the user is here, and the cursor's time is later than `begin`: an event that reached the
+ *     stream since would be here, so there was none.
+ *   - The cursor's seq is 0 ("no event of this user is known"; a notifier that has seen none sends such a
+ *     cursor) and its time is later than `begin`: the events that are here are all there were.
  *
- * A cursor with a seq of a user whose events are here, but not from seq + 1 on, is never served by its
- * time: something of his left the ring or was lost, whatever the clocks say. */
+ * When events of the user are here, but not from the cursor's seq + 1 on, its time never counts: an event of
+ * the user has left the ring or was lost, whatever the clocks say. */
 #include "ws-notifier/ring.h"
 
 #include <assert.h>
@@ -22,8 +22,8 @@
 struct ring_user {
     uint32_t user_id;
     uint32_t capacity, first, count;
-    struct ring_event **events; /* a circle of `capacity`, a power of two; the oldest first, never empty */
-    uint64_t whole_from;        /* his events from here on have no hole */
+    struct ring_event **events; /* a circle of `capacity`, a power of two; oldest first, never empty */
+    uint64_t whole_from;        /* the user's events from here on have no hole */
     UT_hash_handle hh;
 };
 
@@ -42,7 +42,7 @@ struct ring {
     struct ring_event *oldest, *newest;
     struct ring_user *users;
     size_t count, bytes;
-    size_t frame_bytes; /* of `bytes`, what the frames take */
+    size_t frame_bytes; /* the frames' part of `bytes` */
 };
 
 struct ring *ring_new(size_t max_bytes, int64_t max_age_s, int64_t begin_s)
@@ -137,7 +137,8 @@ void ring_drop_oldest(struct ring *ring)
     struct ring_event *event = ring->oldest;
     struct ring_user *user = event->user;
 
-    /* The oldest event of all is also its user's oldest. What reached the stream before it is gone too. */
+    /* The oldest event of all is also its user's oldest. Events that reached the stream before
+     * it are gone, too. */
     assert(nth(user, 0) == event);
     ring_begin(ring, event->time_s);
     ring->oldest = event->next;
@@ -229,7 +230,7 @@ uint64_t ring_last_seq(const struct ring *ring, uint32_t user_id)
 
 static bool recent_enough(const struct ring *ring, int64_t time_s, int64_t now_s)
 {
-    /* A time from the future is some clock's error: it proves nothing. */
+    /* A time in the future comes from a wrong clock: it proves nothing. */
     return time_s >= ring->begin_s + RING_CLOCK_MARGIN_S && time_s <= now_s + RING_CLOCK_MARGIN_S;
 }
 
@@ -258,7 +259,7 @@ static uint32_t count_until(const struct ring_user *user, uint64_t seq)
     uint64_t newer = newest_of(user)->seq > seq ? newest_of(user)->seq - seq : 0;
     uint32_t low = 0, high = user->count;
 
-    /* Without a hole in between, which is nearly always, there is nothing to look for. */
+    /* Without a hole in between (the usual case) the number is known without a search. */
     if (newer < user->count && nth(user, user->count - (uint32_t)newer - 1)->seq == seq)
         return user->count - (uint32_t)newer;
     while (low < high) {

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Recent events of all users, kept for those who come back: one ring in the order of the stream, bounded
- * in bytes and in age, with an index of each user's events by their number.
+/* Recent events of all users, kept for clients that come back: one ring in the order of the stream, bounded
+ * in bytes and in age, with an index of each user's events by number.
  *
- * It knows what it does not have: `begin` is the time from which on everything that reached the stream
- * is here, and per user the sequence number from which on nothing is missing. So it can say of any
- * cursor whether what came after it is here completely, without asking the database.
+ * It knows what it does not have: everything that reached the stream since the time `begin` is here, and for
+ * each user it knows the sequence number from which on nothing is missing. So it can decide for any cursor
+ * whether all later events are here, without asking the database.
  *
- * One epoch at a time: whoever learns of another clears the ring. All times are seconds since 1970. */
+ * It holds one epoch at a time: the caller clears the ring when another begins. All times are seconds since
+ * 1970. */
 #ifndef CARILLON_RING_H
 #define CARILLON_RING_H
 
@@ -20,14 +21,14 @@
 struct ring;       /* opaque */
 struct ring_event; /* opaque: one event in the ring, valid until the next ring_add/_age/_clear */
 
-/* Clocks of the API's, the broker's and the notifiers' machines may differ by so much. */
+/* The clocks of the API's, the broker's and the notifiers' machines may differ by so much. */
 #define RING_CLOCK_MARGIN_S 5
 
 /* Everything that reaches the stream from begin_s on will be added. */
 struct ring *ring_new(size_t max_bytes, int64_t max_age_s, int64_t begin_s);
 void ring_free(struct ring **ring);
 
-/* From here on: what reached the stream earlier may be missing, though what is here stays good. */
+/* Moves `begin`: events that reached the stream earlier may be missing; those that are here stay valid. */
 void ring_begin(struct ring *ring, int64_t begin_s);
 
 /* Forgets all events (another epoch); `begin` stays. */
@@ -35,38 +36,38 @@ void ring_clear(struct ring *ring);
 
 enum ring_verdict {
     RING_NEW,
-    RING_DUPLICATE, /* not newer than what is known of this user: not added */
-    RING_AFTER_HOLE /* added, but the stream did not have the one before */
+    RING_DUPLICATE, /* not newer than the user's newest known event: not added */
+    RING_AFTER_HOLE /* added, but the stream lacked the one before */
 };
 
-/* Adds an event (taking a reference of its own). `time_s` is when it reached the stream, at least as late
- * as its creation and as any time a cursor made before it can hold. The oldest events leave for it. */
+/* Adds an event (taking a reference of its own). `time_s` is when it reached the stream: not before its
+ * creation, nor before any time in a cursor made before it. The oldest events are dropped to make room. */
 enum ring_verdict ring_add(struct ring *ring, uint32_t user_id, uint64_t seq, int64_t time_s,
                            struct frame *frame);
 
-/* Lets events leave that are older than max_age_s; the oldest, which must be there. */
+/* ring_age() drops events older than max_age_s; ring_drop_oldest() drops the oldest, which must be there. */
 void ring_age(struct ring *ring, int64_t now_s);
 void ring_drop_oldest(struct ring *ring);
 
-/* The user's newest sequence number; 0: no event of his is here. */
+/* The user's newest sequence number; 0: no event of the user is here. */
 uint64_t ring_last_seq(const struct ring *ring, uint32_t user_id);
 
-/* What a cursor's owner has missed: everything after after_seq up to last_seq, without a hole. */
+/* The events that a cursor's owner has missed: all after after_seq up to last_seq, without a hole. */
 struct ring_replay {
-    uint64_t after_seq; /* the cursor's, or where his events begin when it was 0 */
-    uint64_t last_seq;  /* what he has after it: never less than the cursor's */
+    uint64_t after_seq; /* the cursor's, or the one before the user's first event when that was 0 */
+    uint64_t last_seq;  /* the client's after the replay: never less than the cursor's */
 };
 
-/* Whether everything after the cursor is here, and if so, what. The cursor's epoch is the caller's business.
- * A cursor ahead of the ring (fresh from the database) has missed nothing. */
+/* Whether all events after the cursor are here, and which they are. The caller has checked the cursor's
+ * epoch. A cursor ahead of the ring (fresh from the database) has missed nothing. */
 bool ring_find(const struct ring *ring, uint32_t user_id, const struct cursor *cursor, int64_t now_s,
                struct ring_replay *replay);
 
-/* The user's oldest event here that is newer than seq; NULL: none. Cheap, wherever it is. */
+/* The user's oldest event here that is newer than seq; NULL: none. A binary search at most. */
 const struct ring_event *ring_after(const struct ring *ring, uint32_t user_id, uint64_t seq);
 
 uint64_t ring_event_seq(const struct ring_event *event);
-struct frame *ring_event_frame(const struct ring_event *event); /* the ring's reference */
+struct frame *ring_event_frame(const struct ring_event *event); /* the reference stays the ring's */
 
 size_t ring_count(const struct ring *ring);
 size_t ring_bytes(const struct ring *ring);       /* all memory that the events take */
