@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Carillon, the twin with `ws`, nchan, MQTT: what a client says and how it understands the answers. */
+/* Carillon, the twin with `ws`, nchan, MQTT: what a client sends, and how it reads the answers. */
 #include "bench/dialect.h"
 
 #include <stdio.h>
@@ -64,7 +64,7 @@ static void carillon_opened(struct client *client)
     wsock_send(&client->wsock, WSOCK_TEXT, text, (size_t)length);
 }
 
-/* The number in "cursor":"EPOCH:SEQ", 0 when there is none; the cursor's text if wanted. */
+/* The number in "cursor":"EPOCH:SEQ", 0 when there is none; copies the cursor's text if wanted. */
 static uint64_t read_cursor(const char *payload, size_t length, char *text)
 {
     static const char key[] = "\"cursor\":\"";
@@ -115,7 +115,7 @@ static void carillon_message(struct client *client, const char *payload, size_t 
     events->heard(client, payload, length);
 }
 
-/* ---- nchan: a message is its body, after its id when it wants to come back ----------------------- */
+/* ---- nchan: a message is its body, after its id when the client is to come back ------------------ */
 
 static void nchan_path(struct client *client, char *path, size_t size)
 {
@@ -133,7 +133,7 @@ static void nchan_opened(struct client *client)
 
 static void nchan_message(struct client *client, const char *payload, size_t length)
 {
-    /* Its place is that of the message which was there before it came. */
+    /* Its place is that of the last message before it subscribed. */
     if (remember && !client->resumes && !client->subscribed && starts_with(payload, length, "id: ")) {
         snprintf(client->place, sizeof client->place, "%.*s", (int)strcspn(payload + 4, "\r\n"), payload + 4);
         subscribed(client);
@@ -251,7 +251,7 @@ static void mqtt_packet(struct wsock *wsock, unsigned char type, const unsigned 
     case MQTT_CONNACK:
         if (length < 2 || body[1] != 0)
             events->failed(client, "was refused");
-        else if (client->resumes) /* the session remembers what it subscribed to */
+        else if (client->resumes) /* the session keeps its subscriptions */
             subscribed(client);
         else
             mqtt_subscribe(client);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How each push server wants to be spoken to. A client subscribes to one user and hears his events. */
+/* The protocol of each push server. A client subscribes to one user and hears that user's events. */
 #ifndef CARILLON_BENCH_DIALECT_H
 #define CARILLON_BENCH_DIALECT_H
 
@@ -14,12 +14,12 @@ struct client {
     struct wsock wsock; /* first: a wsock is turned into its client */
     uint32_t index, user;
     bool subscribed;
-    bool resumes;           /* asks for what it missed since `place` */
+    bool resumes;           /* asks for the events since `place` */
     uint64_t seq;           /* the last number heard, where a dialect has numbers */
-    char place[PLACE_SIZE]; /* where it is in the stream, where a dialect can come back */
+    char place[PLACE_SIZE]; /* its place in the stream, where a dialect can resume */
 };
 
-/* What happened to a client. */
+/* An event in a client's life. */
 struct client_events {
     void (*subscribed)(struct client *client);
     void (*heard)(struct client *client, const char *payload, size_t length);
@@ -33,7 +33,7 @@ struct dialect {
     void (*path)(struct client *client, char *path, size_t size);
     void (*opened)(struct client *client);
     void (*message)(struct client *client, const char *payload, size_t length);
-    bool keeps_alive; /* the client has to say something now and then */
+    bool keeps_alive; /* the client must send something now and then */
 };
 
 const struct dialect *dialect_find(const char *name);
@@ -42,12 +42,12 @@ const struct dialect *dialect_find(const char *name);
 void clients_use(const struct dialect *use, const struct address *to, const struct client_events *tell,
                  bool come_back);
 
-/* `remember`: the client subscribes in a way that lets it come back. */
+/* `remember`: the client subscribes in a way that lets it resume. */
 void client_open(struct client *client);
 void client_leave(struct client *client);
 void client_keep_alive(struct client *client);
 
-/* MQTT, also for who publishes. */
+/* MQTT, also for publishers. */
 void mqtt_connect(struct wsock *wsock, const char *id, bool clean);
 void mqtt_publish(struct wsock *wsock, const char *topic, unsigned quality, unsigned packet_id,
                   const char *payload, size_t length);

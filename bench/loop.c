@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* epoll, addresses, and the end with a reason. */
+/* epoll, addresses, and ending with a message. */
 #include "bench/loop.h"
 
 #include <arpa/inet.h>
@@ -76,7 +76,7 @@ void loop_step(int64_t until_ns)
     int count = epoll_pwait2(epoll_fd, events, EVENTS_AT_ONCE, &wait, NULL);
     for (int i = 0; i < count; i++) {
         struct watch *watch = events[i].data.ptr;
-        if (watch->fd >= 0) /* one handled before it may have closed it */
+        if (watch->fd >= 0) /* a watch handled before may have closed it */
             watch->ready(watch, events[i].events);
     }
 }

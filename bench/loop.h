@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One epoll loop for thousands of sockets: who waits for what, and the time. One thread, one loop. */
+/* One epoll loop for thousands of sockets, and the clock. One thread, one loop. */
 #ifndef CARILLON_BENCH_LOOP_H
 #define CARILLON_BENCH_LOOP_H
 
@@ -9,7 +9,7 @@
 
 #define NS_PER_S 1000000000LL
 
-/* Part of what waits. fd is -1 while there is nothing to wait for. */
+/* A part of each thing that waits. fd is -1 while there is nothing to wait for. */
 struct watch {
     int fd;
     void (*ready)(struct watch *watch, uint32_t events);
@@ -28,7 +28,7 @@ void loop_change(struct watch *watch, uint32_t events);
 /* Closes the descriptor, too. */
 void loop_forget(struct watch *watch);
 
-/* Waits for something to happen, but not beyond that time, and handles it. */
+/* Waits for events until that time at most, and handles them. */
 void loop_step(int64_t until_ns);
 
 int64_t now_ns(void); /* monotonic */
@@ -36,7 +36,7 @@ int64_t now_ns(void); /* monotonic */
 /* "127.0.0.1:8080/ws" */
 void address_parse(const char *text, struct address *address);
 
-/* A socket that does not block and has begun to connect. Never -1: without sockets there is no benchmark. */
+/* A non-blocking socket that has begun to connect. Never -1: the program ends when it cannot have one. */
 int address_connect(const struct address *address);
 
 /* Ends the program with a line on stderr. */

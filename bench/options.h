@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a run of wsload was asked to do; its head (bench/wsload.c) explains the options. */
+/* The options of a run of wsload; the head of bench/wsload.c explains them. */
 #ifndef CARILLON_BENCH_OPTIONS_H
 #define CARILLON_BENCH_OPTIONS_H
 

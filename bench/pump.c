@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Events straight into the stream and out of it, without API and database: how fast the notifier can be fed,
- * and how fast a reader without any work of its own reads.
+/* Writes events straight into the stream, or reads them, without API and database: measures how fast the
+ * notifier can be fed, and how fast a reader that does nothing else reads.
  *
  *   pump write EVENTS RATE USERS USER_BASE EPOCH   RATE 0: as fast as the broker takes them
  *   pump read  EVENTS                              from the stream's beginning
@@ -93,7 +93,7 @@ static void publish(unsigned user, long seq, const char *epoch)
         "\"createdAt\":\"2024-01-02T17:00:00.000Z\",\"completedAt\":\"2024-02-02T20:54:23.000Z\"}}",
         epoch, seq, user, user, user);
     snprintf(id, sizeof id, "%s:%u:%ld", epoch, user, seq);
-    /* The way of the API alone: on any other the notifier would not believe that it is the API's. */
+    /* The exchange of the API alone: from any other the notifier would not accept it as the API's. */
     snprintf(exchange, sizeof exchange, "%s.known", setting("AMQP_QUEUE"));
     amqp_basic_properties_t properties = {
         ._flags = AMQP_BASIC_CONTENT_TYPE_FLAG | AMQP_BASIC_DELIVERY_MODE_FLAG | AMQP_BASIC_TYPE_FLAG |
@@ -170,7 +170,8 @@ int main(int argc, char **argv)
     } else {
         fail("usage: pump write EVENTS RATE USERS USER_BASE EPOCH | pump read EVENTS");
     }
-    check(amqp_connection_close(link_, AMQP_REPLY_SUCCESS), "cannot close"); /* after all of it is there */
+    check(amqp_connection_close(link_, AMQP_REPLY_SUCCESS),
+          "cannot close"); /* after all messages are in the stream */
     amqp_destroy_connection(link_);
     return 0;
 }

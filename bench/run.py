@@ -28,7 +28,7 @@ QUICK = {"rounds": 2, "few_rounds": 1, "seconds": 2, "short": 1, "events": 2_000
 
 
 class Session:
-    """How much is done, with whom, and what has come out so far."""
+    """The amount of work, the subjects, and the results so far."""
 
     def __init__(self, arguments, directory):
         for name, value in (QUICK if arguments.quick else WHOLE).items():
@@ -43,7 +43,7 @@ class Session:
         self.prefix = ""
 
     def metered(self, run):
-        """What `run` returns, and the CPU seconds that everything but the load program took for it."""
+        """The result of `run`, and the CPU seconds of all processes except the load program."""
         pids = [pid for carillon in self.carillons for pid in carillon.all_pids()] + process_tree(os.getpid())[1:]
         before = cpu_by_process(pids)
         result = run()

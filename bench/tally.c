@@ -54,7 +54,7 @@ void tally_accepted(struct tally *tally, uint32_t number, bool accepted)
     tally->expected += clients_of(tally, event->user);
 }
 
-/* Which event of this run it is, or none. */
+/* The event of this run that it is, or none. */
 static bool recognize(const struct tally *tally, const char *payload, size_t length, uint32_t *number)
 {
     unsigned run, event;
@@ -74,7 +74,7 @@ void tally_heard(struct tally *tally, uint32_t client, const char *payload, size
 {
     uint32_t number;
     if (!recognize(tally, payload, length, &number))
-        return; /* of an earlier run */
+        return; /* an event of an earlier run */
     if (tally->event[number].user != client % tally->users) {
         tally->misdirected++;
         return;
@@ -104,7 +104,7 @@ uint64_t tally_missing(const struct tally *tally)
     uint64_t missing = 0;
     if (tally->expected > tally->delivered)
         return tally->expected - tally->delivered;
-    /* One that was refused and heard all the same must not make up for a lost one. */
+    /* A refused event that was delivered all the same must not make up for a lost one. */
     for (uint32_t i = 0; i < tally->events; i++)
         missing += tally->event[i].counted ? tally->event[i].missing : 0;
     return missing;

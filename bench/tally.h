@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Every event, every delivery that is expected of it, and what has come of it.
+/* Every event, the deliveries that are expected of it, and those that came.
  *
  * Event n is for the user at place user_of[n]; client i hears the user at place i % users. So each event is
- * expected once by each client of its user: nothing less, nothing more. */
+ * expected exactly once by each client of its user. */
 #ifndef CARILLON_BENCH_TALLY_H
 #define CARILLON_BENCH_TALLY_H
 
@@ -16,7 +16,7 @@ struct tally_event {
     uint32_t user; /* its place */
     int64_t sent_at, first_at, last_at;
     uint32_t missing; /* deliveries still to come */
-    bool counted;     /* the server said yes to it */
+    bool counted;     /* the server accepted it */
 };
 
 struct tally {
@@ -30,20 +30,20 @@ struct tally {
 };
 
 void tally_init(struct tally *tally, uint32_t users, uint32_t clients, uint32_t events);
-/* The same events once more, as if nobody had heard them. */
+/* The same events once more, as if none had been delivered. */
 void tally_again(struct tally *tally);
 
 #define TALLY_CONTENT_SIZE 32
-/* What a client recognizes the event by. */
+/* The text by which a client recognizes the event. */
 void tally_content(const struct tally *tally, uint32_t event, char content[TALLY_CONTENT_SIZE]);
 
 void tally_sent(struct tally *tally, uint32_t number, uint32_t user, int64_t at);
-/* It was accepted, so it is expected; or it was not. */
+/* Notes whether the server accepted it: an accepted event is expected. */
 void tally_accepted(struct tally *tally, uint32_t number, bool accepted);
 void tally_heard(struct tally *tally, uint32_t client, const char *payload, size_t length, int64_t at);
 
 bool tally_event_complete(const struct tally *tally, uint32_t event);
-/* Of what was accepted so far. */
+/* Of the events accepted so far. */
 uint64_t tally_missing(const struct tally *tally);
 
 #endif

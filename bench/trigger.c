@@ -39,7 +39,7 @@ static const char *header(const char *answer, const char *end, const char *name)
     return NULL;
 }
 
-/* Where the chunks end, or NULL while they do not. */
+/* The end of the chunks, or NULL while it has not come. */
 static const char *after_chunks(const char *at, const char *end)
 {
     while (at < end) {
@@ -55,7 +55,7 @@ static const char *after_chunks(const char *at, const char *end)
     return NULL;
 }
 
-/* The status when the answer is there as a whole, -1 before. */
+/* The status when the whole answer is there, -1 before. */
 static int answer_status(const struct slot *slot, bool *keep)
 {
     const char *answer = slot->answer, *end = answer + slot->answer_length;
@@ -107,7 +107,7 @@ static void receive(struct slot *slot)
                        sizeof slot->answer - 1 - slot->answer_length, 0);
     if (got < 0 && errno == EAGAIN)
         return;
-    if (got <= 0 && slot->state == SLOT_IDLE) { /* the server's right */
+    if (got <= 0 && slot->state == SLOT_IDLE) { /* the server may close an idle connection */
         close_slot(slot);
         return;
     }
@@ -201,7 +201,7 @@ static void mqtt_closed(struct wsock *wsock, const char *why)
 
 static const struct wsock_events mqtt_events = {mqtt_request, mqtt_opened, mqtt_message, mqtt_closed};
 
-/* As long as Carillon's own, for servers that make no frame themselves. */
+/* As long as Carillon's own frame, for servers that make none themselves. */
 static void frame(char *text, size_t size, uint32_t task, uint32_t user, const char *content)
 {
     snprintf(

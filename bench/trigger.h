@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What makes the load: requests over a number of slots, one at a time each. */
+/* Makes the load: requests over a number of slots, each with one request at a time. */
 #ifndef CARILLON_BENCH_TRIGGER_H
 #define CARILLON_BENCH_TRIGGER_H
 
@@ -12,14 +12,14 @@ enum trigger_kind {
     TRIGGER_MQTT,  /* publish to users/USER, quality 1 */
 };
 
-/* status: of HTTP, 200 for MQTT, 0 when there was no answer. */
+/* status: that of HTTP, 200 for MQTT, 0 without an answer. */
 typedef void trigger_done(unsigned slot, uint32_t event, int status);
 
-/* The MQTT one needs the loop to run until trigger_ready(). */
+/* With MQTT, run the loop until trigger_ready(). */
 void trigger_init(enum trigger_kind which, const struct address *to, unsigned count, trigger_done *tell);
 bool trigger_ready(void);
 
-/* The slot is free until then, and again from its trigger_done on. */
+/* The slot is free before this call, and again from its trigger_done on. */
 void trigger_send(unsigned number, uint32_t event, uint32_t task, uint32_t user, const char *content);
 
 #endif

@@ -5,15 +5,15 @@
  *          [--trigger patch|get|post|mqtt --http HOST:PORT/PATH] [--events N] ...
  *
  * Client i hears user `user-base` + i % users; task `task-base` + k belongs to user `user-base` + k % users.
- * What it can do with them:
+ * Modes:
  *
  *   nothing else            connect and subscribe all of them at once, as long as that takes
- *   --hold                  then stay until standard input ends, so that the server can be looked at
+ *   --hold                  then stay until standard input ends, so that the server can be measured
  *   --events N --slots K    N events over K connections, the next one as soon as there is an answer
  *   --events N --rate R     N events, R a second, whatever the answers do; times count from when an event
  *                           was due, not from when there was a connection for it
  *   --events N --one-at-a-time  the next event when all clients have the one before
- *   --comeback M            clients leave, M events a user happen, clients come back with their place
+ *   --comeback M            clients leave, each user gets M events, clients come back with their place
  *
  * An event that a client missed, got twice, or got out of order (where the dialect has numbers) ends the
  * program with status 1, and so does a request that failed, unless --tolerate. Prints one JSON object. */
@@ -30,8 +30,8 @@
 
 #define MS               1000000LL
 #define KEEP_ALIVE_S     25
-#define GRACE_NS         (300 * MS) /* for a delivery too many to show itself */
-#define PAUSE_NS         (50 * MS)  /* between two events that go one at a time */
+#define GRACE_NS         (300 * MS) /* time for a surplus delivery to arrive */
+#define PAUSE_NS         (50 * MS)  /* between two events in --one-at-a-time */
 #define COMEBACK_WAIT_NS (1500 * MS)
 #define STATUS_MAX       600
 
@@ -44,7 +44,7 @@ static bool leaving;
 static struct load {
     uint32_t next, answered, free_count;
     unsigned *free_slots;
-    uint32_t *slot_task; /* what a slot is at */
+    uint32_t *slot_task; /* the task that a slot is changing */
     uint8_t *busy;       /* tasks */
     int64_t begin, answered_at, progress_at;
     uint64_t status[STATUS_MAX];
@@ -56,7 +56,7 @@ static struct load {
 static int64_t tick_at;
 static uint32_t tick;
 
-/* Every second another part of the clients shows that it lives. */
+/* Every second another part of the clients sends a keep-alive. */
 static void keep_alive(int64_t now)
 {
     if (now < tick_at)
@@ -124,8 +124,8 @@ static void make_clients(void)
     }
 }
 
-/* All of them, a window of them at a time: no server's backlog overflows. Seconds until the last one has
- * subscribed. */
+/* Connects all clients, a window at a time, so that no server's backlog overflows. Returns the seconds until
+ * the last one has subscribed. */
 static double connect_all(void)
 {
     int64_t begin = now_ns();
@@ -165,7 +165,7 @@ static void on_done(unsigned slot, uint32_t event, int status)
     samples_add(&load.response, (double)(load.answered_at - tally.event[event].sent_at) / 1e6);
 }
 
-/* When the next event may go; INT64_MAX: not before something else happens. */
+/* When the next event may be sent; INT64_MAX: not before something else happens. */
 static int64_t next_due(void)
 {
     if (load.next == options.events || load.free_count == 0)
@@ -177,8 +177,8 @@ static int64_t next_due(void)
     return tally_event_complete(&tally, load.next - 1) ? tally.last_at + PAUSE_NS : INT64_MAX;
 }
 
-/* None that a request is changing right now: whose change comes first would be anybody's guess, and a peer
- * that reads the row again after its change would tell of the same change twice. */
+/* A task that no request is changing now: the order of two changes would be unknown, and a peer that reads
+ * the row again after its change would report the same change twice. */
 static uint32_t choose_task(uint32_t event)
 {
     uint32_t k = options.in_turn ? event % options.tasks : (uint32_t)random() % options.tasks;
@@ -232,7 +232,7 @@ static void run_load(void)
     }
 }
 
-/* Until everything accepted has been heard, or nothing happens any more. */
+/* Runs until all accepted events were delivered, or nothing happens any more. */
 static void wait_for_deliveries(void)
 {
     uint64_t before = 0;
@@ -291,7 +291,7 @@ static uint64_t failed_requests(void)
     return failed;
 }
 
-/* Whether everything was as promised. */
+/* Whether all deliveries were as expected. */
 static bool verdict(void)
 {
     uint64_t missing = tally_missing(&tally), failed = options.tolerate ? 0 : failed_requests();
@@ -304,7 +304,7 @@ static bool verdict(void)
     return false;
 }
 
-/* ---- what can be measured ------------------------------------------------------------------------ */
+/* ---- measures ------------------------------------------------------------------------------------ */
 
 /* Until standard input ends. */
 static void hold(void)
@@ -337,7 +337,7 @@ static bool measure_live(void)
     return verdict();
 }
 
-/* nchan tells a client its place with the first message it gets. */
+/* nchan gives a client its place with the first message. */
 static void seed(void)
 {
     load_reset();
@@ -354,7 +354,7 @@ static void seed(void)
 
 static void come_back(uint32_t round)
 {
-    bool again = options.trigger == TRIGGER_MQTT; /* a session gives its messages away once */
+    bool again = options.trigger == TRIGGER_MQTT; /* a session delivers its messages once */
     if (round == 0 || again) {
         tally_again(&tally);
         tally.expected = 0;

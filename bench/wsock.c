@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The client's end of a WebSocket. What arrives is read into one buffer for all sockets and handled there;
- * a socket keeps bytes of its own only while a message is incomplete. */
+/* The client's end of a WebSocket. Bytes are read into one buffer for all sockets and handled there; a socket
+ * keeps bytes of its own only while a message is incomplete. */
 #include "bench/wsock.h"
 
 #include <errno.h>
@@ -46,7 +46,7 @@ static void put(struct wsock *wsock, const char *bytes, size_t length)
 {
     ssize_t sent = wsock->out_length > 0 ? 0 : send(wsock->watch.fd, bytes, length, MSG_NOSIGNAL);
     if (sent < 0 && errno != EAGAIN)
-        return; /* the reading side will find out */
+        return; /* the reading side will notice */
     if (sent < 0)
         sent = 0;
     if ((size_t)sent < length)
@@ -64,7 +64,7 @@ static void push_out(struct wsock *wsock)
         loop_change(&wsock->watch, EPOLLIN);
 }
 
-/* The mask protects proxies from browsers; a load program can use the same one again and again. */
+/* Masks protect proxies from browsers; a load program can always use the same one. */
 void wsock_send(struct wsock *wsock, enum wsock_opcode opcode, const void *payload, size_t length)
 {
     static const unsigned char mask[4] = {0x37, 0xfa, 0x21, 0x3d};
@@ -102,7 +102,7 @@ static void send_request(struct wsock *wsock)
 
 /* ---- in ------------------------------------------------------------------------------------------ */
 
-/* Both return how many bytes they used, 0 when more have to come first. */
+/* Both return how many bytes they used; 0: more must come first. */
 static size_t take_answer(struct wsock *wsock, const char *bytes, size_t length)
 {
     const char *end = memmem(bytes, length, "\r\n\r\n", 4);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* An answer as it goes to nginx, read strictly. */
+/* Reads an answer strictly, as it is sent to nginx. */
 #ifndef CARILLON_FUZZ_ANSWER_H
 #define CARILLON_FUZZ_ANSWER_H
 
@@ -15,7 +15,7 @@ struct answer {
     char link[ANSWER_LINK_MAX + 1];
 };
 
-/* False: it is no whole, well-formed answer, or its body is not what its headers say. */
+/* False: the answer is incomplete or malformed, or its body does not match its headers. */
 bool answer_read(const char *text, size_t length, bool head, struct answer *answer);
 
 #endif

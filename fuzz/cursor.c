@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Cursors. An input is one, as it stands in a query, a header or a message. */
+/* Cursors. An input is one cursor, as it stands in a query, a header or a message. */
 #include "fuzz/fuzz.h"
 
 #include <string.h>
@@ -28,7 +28,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t length = cursor_format(&cursor, text);
     CHECK(length == strlen(text) && length < sizeof text);
     CHECK(cursor_parse(text, length, &again) == ERR_OK && is_same(&cursor, &again));
-    /* One cursor, one text; only a time of 0 is left out. */
+    /* A cursor has one text only; a time of 0 is left out. */
     CHECK(cursor.time_s == 0 || (length == size && memcmp(text, data, size) == 0));
     return 0;
 }

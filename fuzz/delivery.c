@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What a broker sends, frame by frame, and what becomes of it. The frames go through a socket into the
- * library and our state machine; deliveries go on to the feed and three browsers. An input is frames: type (1
- * byte), channel (1), length (2, big endian), so many bytes of payload */
+/* A broker's frames. They go through a socket into the library and our state machine; deliveries go on to the
+ * feed and three browsers. An input is frames: type (1 byte), channel (1), length (2, big endian), so many
+ * bytes of payload. */
 #include "fuzz/fuzz.h"
 
 #include "tests/property/shim.c"
@@ -17,7 +17,7 @@
 #define FRAME_END  0xce
 #define EVENTS_MAX 4096
 
-/* ---- onto the wire -------------------------------------------------------------------------------- */
+/* ---- writing frames ------------------------------------------------------------------------------- */
 
 static size_t lay_out(const uint8_t *data, size_t size, unsigned char *wire)
 {
@@ -62,7 +62,7 @@ static void close_link(struct amqp_link *link)
     free(link->message.body);
 }
 
-/* ---- what came out of it -------------------------------------------------------------------------- */
+/* ---- checking the results ------------------------------------------------------------------------- */
 
 static bool is_epoch(const char *text)
 {
@@ -95,7 +95,8 @@ static bool is_passed_on(const char *text, const struct amqp_delivery *event)
     return event != NULL && event->has_meta && event->body != NULL && strcmp(text, event->body) == 0;
 }
 
-/* Our own events are passed on as they are; all else, also what another program says, is made here. */
+/* The notifier forwards our own events as they are; it makes all other frames itself, also those of other
+ * programs. */
 static void hear(struct client *client, const struct amqp_delivery *delivery)
 {
     const char *text;

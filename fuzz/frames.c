@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What a WebSocket's peer says, byte by byte. An input is the size of the pieces in which it comes, and the
- * bytes; they are looked at in those pieces and at once, and what becomes of them must be the same. */
+/* The bytes of a WebSocket's peer. An input is the size of the pieces in which they come, and the bytes. They
+ * are read in those pieces and as a whole, with the same result. */
 #include "fuzz/fuzz.h"
 
 #include <stdlib.h>
@@ -20,7 +20,7 @@ static struct outcome look(const uint8_t *data, size_t size, size_t piece)
     CHECK(outcome.left != NULL);
     for (size_t at = 0; at < size; at += piece) {
         size_t length = size - at < piece ? size - at : piece;
-        /* A room of its own, so that a byte beyond it is seen. */
+        /* A buffer of its own, so that the sanitizer sees an access beyond it. */
         unsigned char *bytes = malloc(length);
         CHECK(bytes != NULL);
         memcpy(bytes, data + at, length);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Helpers of the fuzz targets, and a reader of JSON that shares no line with the one it judges. */
+/* Helpers of the fuzz targets, and a reader of JSON that shares no line with the one it checks. */
 #include "fuzz/fuzz.h"
 
 #include <stdio.h>
@@ -214,7 +214,7 @@ static bool read_value(struct reader *reader, int depth)
     bool nested = c == '{' || c == '[';
     if (nested && depth + 1 > reader->found->depth)
         reader->found->depth = depth + 1;
-    if (depth > 900) /* deeper than anything here takes; our own stack is the limit */
+    if (depth > 900) /* deeper than the service accepts; this reader's own stack is the limit */
         return false;
     if (nested)
         return read_members(reader, c == '{' ? '}' : ']', depth + 1);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What every fuzz target needs. A target is one file whose LLVMFuzzerTestOneInput() takes bytes as somebody
- * outside could send them, puts them through the real code, and CHECK()s what must hold for any of them. How
- * an input looks is at the head of each. See docs/security.md, and scripts/fuzz --help. */
+/* What every fuzz target needs. A target is one file whose LLVMFuzzerTestOneInput() takes bytes that an
+ * outsider could send, runs them through the real code, and CHECK()s what must hold for all of them. The head
+ * of each file describes its input. See docs/security.md, and scripts/fuzz --help. */
 #ifndef CARILLON_FUZZ_H
 #define CARILLON_FUZZ_H
 
@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Says what did not hold, and aborts: libFuzzer keeps the input. */
+/* Prints the condition that failed, and aborts: libFuzzer keeps the input. */
 #define CHECK(condition) ((condition) ? (void)0 : fuzz_broken(__FILE__, __LINE__, #condition))
 _Noreturn void fuzz_broken(const char *file, int line, const char *condition);
 
@@ -24,7 +24,7 @@ struct fuzz_input {
 char *fuzz_next(struct fuzz_input *input, char separator, size_t *length);
 void fuzz_free_texts(void);
 
-/* RFC 8259, read by somebody else than cJSON. */
+/* RFC 8259, by another reader than cJSON. */
 struct fuzz_json {
     bool valid;
     char kind; /* first character of the value: '{', '[', '"', ... */

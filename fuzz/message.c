@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* What browsers say, through the whole notifier but its sockets (tests/property/shim.c). An input is lines:
- *   o|k              the first: open, or a service with keys
- *   a|b|c TEXT       one of three browsers says it
- *   h                each hears what waits for it
- *   e USER           the user's next event comes
- *   w USER           the same, and one is lost before it
- *   f TEXT           another program's message comes
- *   x EPOCH          the API tells its epoch
- *   y TEXT           a beacon says so of ended sessions
+/* Browsers' messages, through the whole notifier except its sockets (tests/property/shim.c). An input is
+ * lines: o|k              the first: open, or a service with keys a|b|c TEXT       one of three browsers
+ * sends it h                each browser reads its waiting frames e USER           the user's next event
+ * comes w USER           the same, with one lost before it f TEXT           another program's message comes
+ *   x EPOCH          the API announces its epoch
+ *   y TEXT           a beacon with this body, about ended sessions
  *   m                a marker comes: all has been read
  *   n|d|g            connected anew, disconnected, heartbeats
- *   j HEADER         somebody with this Authorization asks over HTTP to hear user 1
+ *   j HEADER         a request with this Authorization asks over HTTP to hear user 1
  *   t SECONDS        time passes */
 #include "fuzz/fuzz.h"
 
@@ -27,7 +24,7 @@ static struct world {
     struct shim *shim;
     struct client *clients[CLIENTS];
     uint64_t last_seq[USERS];       /* of the stream */
-    uint64_t heard[CLIENTS][USERS]; /* the last each heard */
+    uint64_t heard[CLIENTS][USERS]; /* the last that each heard */
     char epoch[CURSOR_EPOCH_MAX + 1];
     bool guarded;
 } world;
@@ -53,7 +50,7 @@ static uint64_t number_in(const char *text, const char *name)
     return found != NULL ? strtoull(found + strlen(name), NULL, 10) : 0;
 }
 
-/* In order, and only to whom may hear it. */
+/* Events come in order, and only to clients that may hear them. */
 static void check_event(size_t who, const char *text)
 {
     uint64_t user = number_in(text, "\"fuzz_user\":"), seq = number_in(text, "\"fuzz_seq\":");
@@ -100,13 +97,13 @@ static void check_message(const char *text, size_t length)
 
 static void say(size_t who, const char *text, size_t length)
 {
-    char *exact = malloc(length + 1); /* reading on is seen */
+    char *exact = malloc(length + 1); /* of exactly this size: the sanitizer sees an access beyond it */
     memcpy(exact, text, length);
     exact = realloc(exact, length > 0 ? length : 1);
     check_message(exact, length);
     hear(who);
     reception_take(world.shim->reception, world.clients[who], exact, length);
-    memset(world.heard[who], 0, sizeof world.heard[who]); /* he may have asked to hear it again */
+    memset(world.heard[who], 0, sizeof world.heard[who]); /* the browser may have asked to hear it again */
     free(exact);
 }
 
@@ -140,7 +137,7 @@ static void change_epoch(const char *text)
     shim_control(world.shim, EVENT_BEACON_TYPE, world.epoch, now_ms / 1000);
 }
 
-/* Whoever may hear him has his token, or an administrator's. */
+/* A client that may hear this user has the user's token, or an administrator's. */
 static void judge(const char *header)
 {
     struct token token;

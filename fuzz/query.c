@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Queries and percent-encoding. An input is what stands behind the question mark. */
+/* Queries and percent-encoding. An input is the text after the question mark. */
 #include "fuzz/fuzz.h"
 
 #include <stdlib.h>
@@ -18,7 +18,7 @@ static void check_errors(const struct field_errors *errors)
     }
 }
 
-/* What is decoded and escaped again means the same. */
+/* A text that is decoded and escaped again means the same. */
 static void check_uri(const char *raw)
 {
     size_t length = strlen(raw);
@@ -42,7 +42,7 @@ static void check_uri(const char *raw)
     free(twice);
 }
 
-/* A link to the next page holds what this one was asked with. */
+/* A link to the next page has the parameters of this one. */
 static void check_link(const struct query *query)
 {
     static struct query next;
@@ -94,7 +94,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     query_end(&query, &errors);
     check_errors(&errors);
-    if (whole && query.count < QUERY_PAIRS_MAX) /* with more than there are keys nothing links on */
+    if (whole && query.count < QUERY_PAIRS_MAX) /* with more pairs than there are keys there is no link */
         check_link(&query);
     fuzz_free_texts();
     return 0;

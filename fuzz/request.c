@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Whole requests: parameters and body, gates, routing, handlers, and the answer as nginx gets it. The
- * database is a stand-in that checks what it is asked for. An input: o|k        open, or a service with keys
+ * database is a stand-in that checks its arguments. An input:
+ *   o|k        open, or a service with keys
  *   a..m       what the database answers (enum err)
  *   a letter   bit 0: there are more rows, bit 1: a POST is a repeated one, bit 2: the broker is there
  *   lines NAME=value, an empty line, the body */
@@ -48,7 +49,7 @@ static enum err asked(const struct grant *grant)
     return stub.err;
 }
 
-/* For those who ask for one user's things. Whoever may write events of any user also reads a journal: for the
+/* For calls about one user. A token that may write events of any user also reads a journal, for the
  * preconditions of the write. */
 static enum err asked_for(uint32_t user_id)
 {
@@ -85,7 +86,7 @@ enum err store_epoch(struct store *store, char epoch[CURSOR_EPOCH_MAX + 1])
     CHECK(request.fault == REQUEST_SOUND && request.errors.count == 0);
     CHECK(service.token_keys == NULL || request.identity.owner_id != 0);
     strcpy(epoch, "k3");
-    return stub.err; /* the epoch is nobody's */
+    return stub.err; /* the epoch belongs to no user */
 }
 
 static enum err answer_write(const struct store_origin *origin, struct store_answer *answer)
@@ -315,7 +316,7 @@ static int give(void *context, char *buffer, int size)
     return (int)length;
 }
 
-/* Who asked the database had to be somebody, and could ask for his own things only. */
+/* A call that reached the database had a valid token, and asked only for what that token allows. */
 static void check_identity(void)
 {
     struct token token;
@@ -371,7 +372,7 @@ static const char *parameter(char *const *parameters, const char *name)
     return "";
 }
 
-/* The rule of every door, as far as it can be said in another way than common/origin.c says it. */
+/* The rule about origins, as far as it can be expressed in another way than in common/origin.c. */
 static void check_page(const char *origin, const char *host)
 {
     const char *list = config.allowed_origins != NULL ? config.allowed_origins : "";
@@ -394,7 +395,7 @@ static void check_page(const char *origin, const char *host)
     }
 }
 
-/* Where an answer links to can be asked for. */
+/* A link of an answer is a valid request. */
 static void follow(char **parameters, const char *link)
 {
     static char entry[sizeof "REQUEST_URI=" + ANSWER_LINK_MAX];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Settings. An input: lines NAME=value of the environment; what a NAME_FILE is given is that file's content
+/* Settings. An input: lines NAME=value of the environment; the value of a NAME_FILE is that file's content
  * (none: a file that is not there). A backslash in it is a newline. */
 #include "fuzz/fuzz.h"
 
@@ -37,7 +37,7 @@ static bool is_file_setting(const char *name)
     return length > 5 && strcmp(name + length - 5, "_FILE") == 0 && strcmp(name, "API_STATS_FILE") != 0;
 }
 
-/* A file with this content, that is gone when its descriptor is closed. */
+/* A file with this content, which is deleted when its descriptor is closed. */
 static void set_file(const char *name, const char *content, int *fd)
 {
     char path[64];
@@ -84,7 +84,7 @@ static void check_notifier(const struct config *config)
 }
 #undef X
 
-/* Whether another setting was given the same text: that one may be quoted. */
+/* Whether another setting has the same text: that one may be quoted. */
 static bool is_elsewhere(const char *name, const char *secret)
 {
     for (size_t i = 0; i < NAMES; i++) {
@@ -95,7 +95,7 @@ static bool is_elsewhere(const char *name, const char *secret)
     return false;
 }
 
-/* One that names a setting, and holds no secret. */
+/* A message that names a setting, and contains no secret. */
 static void check_complaint(const char *message, size_t size)
 {
     char name[64];

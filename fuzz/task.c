@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* JSON as it comes from outside, and tasks in it. An input is a body. */
+/* JSON from outside, and the tasks in it. An input is a request's body. */
 #include "fuzz/fuzz.h"
 
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 #include "fcgi-api/api/task_input.h"
 #include "fcgi-api/task/task_json.h"
 
-/* Refused although RFC 8259 has it: only for what json.h says. */
+/* Valid by RFC 8259 and refused: only for a reason that json.h lists. */
 static bool may_be_refused(const struct fuzz_json *found, const char *why)
 {
     static const char *const rules[] = {"is nested too deeply", "has an object with too many keys",
@@ -91,7 +91,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const char *why = NULL;
     cJSON *object = NULL;
-    char *text = malloc(size + 1); /* of exactly this size, so that reading on is seen */
+    char *text = malloc(size + 1); /* of exactly this size: the sanitizer sees an access beyond it */
 
     memcpy(text, data, size);
     text = realloc(text, size > 0 ? size : 1);

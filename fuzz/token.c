@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Tokens. An input's first letter says what it is:
+/* Tokens. An input's first letter is its kind:
  *   r   a token as it stands in a header or message, "Bearer " and all
  *   s   header, a newline, claims: both as JSON, signed here with the secret, as the issuer would
  *   p   the same, signed with the bytes of the public key as if it were a secret
  *   k   a file that should hold a public key
- *   j   one that should hold a key set */
+ *   j   a file that should hold a key set */
 #include "fuzz/fuzz.h"
 
 #include <openssl/evp.h>
@@ -88,7 +88,7 @@ static void sign(struct strbuf *token, const char *key, size_t key_length)
     add_base64url(token, digest, size);
 }
 
-/* What an accepted token says, read again from its claims. */
+/* The grant of an accepted token, read again from its claims. */
 static void check_accepted(const struct token *token, const char *claims, size_t length, bool strict)
 {
     const char *why = NULL;
@@ -142,7 +142,7 @@ static void try_raw(const char *text)
     for (size_t i = 0; i < 3; i++) {
         bool outer = is_accepted(*all[i], text, &token);
         if (inner != NULL)
-            CHECK(!outer); /* a token holds no space */
+            CHECK(!outer); /* a token contains no space */
         if (inner != NULL && is_accepted(*all[i], inner, &token))
             CHECK(token.grant.user_id != 0);
     }
@@ -169,7 +169,7 @@ static void try_signed(struct fuzz_input *input, const char *key, size_t key_len
     if (accepted) {
         CHECK(strstr(header, "HS256") != NULL || strchr(header, '\\') != NULL);
         check_accepted(&token, claims, claims_length, false);
-        text.text[text.length - 2] ^= 1; /* another letter, another signature */
+        text.text[text.length - 2] ^= 1; /* another letter is another signature */
         CHECK(!is_accepted(secret_keys, text.text, &token));
         text.text[text.length - 2] ^= 1;
     }

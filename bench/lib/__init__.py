@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""scripts/bench: Carillon beside what people would use instead, in one run on one machine."""
+"""scripts/bench: Carillon and its alternatives, in one run on one machine."""

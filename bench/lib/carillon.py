@@ -11,11 +11,11 @@ from pathlib import Path
 
 from lib.tools import ROOT, Failed, cpu_seconds, free_port, memory, process_age, process_tree, say
 
-USERS = 100  # whom the tasks belong to, in turn
+USERS = 100  # owners of the tasks, in turn
 SMALL = 10_000  # tasks
 INDEXES = {"tasks_of_user": "(user_id, id)", "tasks_of_user_by_status": "(user_id, status, id)", "tasks_by_status": "(status, id)"}
 CROWD_USER, CROWD_TASK = 1001, 100_000_001  # a user and a task for each client of a crowd
-HOT_USER, HOT_USERS, HOT_TASK, HOT_TASKS = 901, 3, 90_000_001, 10  # everybody writes the same few tasks
+HOT_USER, HOT_USERS, HOT_TASK, HOT_TASKS = 901, 3, 90_000_001, 10  # all writers change the same few tasks
 _OWN = re.compile(r"^(RUN_DIR|PORT|[A-Z]+_PORT|API_WORKERS|NOTIFIERS|BUILD_DIR)$")
 
 
@@ -80,7 +80,8 @@ class Carillon:
                 FROM seq_1_to_{HOT_TASKS};""")
 
     def large_table(self, rows):
-        """Beside the small one; use_large() puts it in its place. Its indexes are made at the end: sorting is quicker."""
+        """A second table beside the small one; use_large() swaps them. Its indexes are made at the end: sorting is
+        quicker."""
         self.sql(f"CREATE TABLE tasks_large LIKE tasks; ALTER TABLE tasks_large {', '.join(f'DROP KEY {name}' for name in INDEXES)}")
         for first in range(1, rows + 1, 500_000):
             self.sql(tasks_insert("tasks_large", first, min(first + 499_999, rows)))
@@ -121,7 +122,7 @@ class Carillon:
         return memory(self.push_pids())
 
     def start_front(self):
-        """nginx is there."""
+        """Waits until nginx answers."""
 
     def shipped_memory(self):
         return self.push_memory() + memory(self.part_pids("nginx"))
@@ -149,7 +150,7 @@ class Carillon:
         raise Failed("the notifier does not get ready")
 
     def all_pids(self):
-        """Of the whole stack: programs, nginx, database, broker, and who writes their logs."""
+        """Of the whole stack: programs, nginx, database, broker, and the writers of their logs."""
         found = []
         for folder in [*self.run_dir.glob("service/*"), *self.run_dir.glob("service/*/log")]:
             told = subprocess.run(["s6-svstat", "-o", "pid", folder], capture_output=True, text=True).stdout.strip()

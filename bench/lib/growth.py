@@ -30,7 +30,7 @@ def connections(session):
 
 
 def offered_rate(session):
-    """Open loop: requests come when they are due, whatever became of those before. Two plots."""
+    """Open loop: requests are sent when they are due, whether or not earlier ones were answered. Two plots."""
     best = session.programs.wrk(session.carillon.http, 64, session.short, "one", SMALL)["per_second"]
     latency, answered, refused = {}, {}, {}
     with Peers() as peers:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The eight measures. Each is a function of the session that returns what report.py shows:
+"""The eight measures. Each is a function of the session and returns the data that report.py shows:
 
     {"title", "unit", "better": "more" | "less", "rows": {subject: figures}, "goals": [...], "notes": [...]}
 
@@ -126,7 +126,7 @@ def measure_2(session):
     cpu = {kind[0]: {} for kind in kinds}
     with Peers() as peers:
         subjects = reading_peers(session, peers)
-        del subjects[2]  # one or two processes is measure 1's question: the better one there
+        del subjects[2]  # measure 1 compares one process with two: the better of them here
         for turn in range(session.few_rounds):
             for name, large, arguments in kinds if turn % 2 == 0 else reversed(kinds):
                 if large:
@@ -276,7 +276,7 @@ def push_servers(session, peers):
 
 def measure_5(session):
     def hold(server, address, used):
-        """Bytes that each of the clients costs at that address, and those who hold them."""
+        """Bytes that each client costs at that address, and the process that holds the clients."""
         server.restart_push()
         time.sleep(1)
         before = used()
@@ -423,7 +423,7 @@ def busy_notifier(session):
 
 
 def starting_notifier(session):
-    """Fills the stream, then reads it from its beginning: with nothing but a reader, and as the notifier does."""
+    """Fills the stream, then reads it from its beginning: with a bare reader, and with the notifier."""
     for carillon in session.carillons:
         environment = carillon.amqp_environment()
         session.programs.pump(environment, "write", session.ring, 0, 10_000, 300_000_000, carillon.epoch())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What people would use instead. Each has a folder in bench/peers with a README that says why it is fair.
+"""The alternatives to Carillon. Each has a folder in bench/peers with a README that says why the comparison is fair.
 
 A subject of a measure has some of: name; http (address of the API); ws, dialect (where and how clients listen);
 trigger, trigger_address (how an event is made); push_memory(), push_cpu(), restart_push() (of the server
@@ -19,7 +19,7 @@ PEERS = ROOT / "bench/peers"
 
 
 class Bench:
-    """What all peers share with Carillon: its MariaDB and its RabbitMQ, by an account of their own."""
+    """All peers share Carillon's MariaDB and RabbitMQ, with an account of their own."""
 
     def __init__(self, directory, carillon, programs):
         self.directory, self.carillon, self.programs = Path(directory), carillon, programs
@@ -28,7 +28,7 @@ class Bench:
             GRANT SELECT, INSERT, UPDATE, DELETE ON carillon.* TO bench@localhost""")
         self.database = {"DB_SOCKET": carillon.db_socket, "DB_USER": "bench", "DB_PASSWORD": password, "DB_NAME": "carillon"}
         self.environment = {"PATH": os.environ["PATH"], "HOME": str(self.directory), "AMQP_URL": carillon.amqp_url, **self.database}
-        self.processes = 16  # of a pool that serves one request in each; on two cores more were not better
+        self.processes = 16  # of a pool with one request in each process; on two cores more were not better
 
     def folder(self, name):
         path = self.directory / name
@@ -92,7 +92,7 @@ class Ws:
         self.front = None
 
     def start_front(self):
-        """An nginx before it, as its user would put one there: for https, and for a page from the same address."""
+        """An nginx in front of it, as an operator would have: for https, and to serve the page from the same address."""
         if self.front:
             return
         folder, self.front_port = self.bench.folder("ws-front"), free_port()
@@ -109,7 +109,7 @@ class Ws:
         environment = {**self.bench.environment, "PORT": str(self.port)}
         self.daemon = Daemon(["node", str(PEERS / "express/notifier.js")], self.bench.folder("express") / "notifier.log", environment)
         wait_port(self.port, self.daemon.process)
-        time.sleep(0.5)  # it consumes, too
+        time.sleep(0.5)  # it starts its consumer, too
 
     def stop(self):
         self.daemon.stop()
@@ -155,7 +155,7 @@ class BehindNginx:
 
     def stop(self):
         for part in (self.nginx, self.pool):
-            if part:  # not every start gets that far
+            if part:  # a start may fail before that
                 part.stop()
 
 
@@ -210,7 +210,7 @@ class FloorWrite:
         self.bench, self.tasks = bench, tasks
 
     def start(self):
-        """A database of its own: nobody publishes what is in its outbox."""
+        """A database of its own: no publisher reads its outbox."""
         sql = self.bench.carillon.sql
         schema = "\n".join(path.read_text() for path in sorted((self.bench.carillon.root / "sql").glob("[0-9]*.sql")))
         sql(f"CREATE DATABASE floor; USE floor; CREATE TABLE schema_migrations (name VARCHAR(64)); {schema}")
@@ -285,7 +285,7 @@ class Nchan:
         return cpu_seconds(self.daemon.pids())
 
     def start_front(self):
-        """It is a front itself."""
+        """nchan is itself the front."""
 
     shipped_memory = push_memory
 

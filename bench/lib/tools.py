@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What every measure needs: progress, processes, ports, the load programs, medians."""
+"""Shared by all measures: progress, processes, ports, the load programs, medians."""
 
 import json
 import os
@@ -19,7 +19,7 @@ _begin = time.monotonic()
 
 
 class Failed(Exception):
-    """The benchmark cannot go on; the text is for people."""
+    """The benchmark cannot go on; the text says why."""
 
 
 def say(text):
@@ -35,7 +35,7 @@ def elapsed():
 
 
 def free_port(count=1):
-    """The first of so many free ports in a row."""
+    """The first port of `count` free ones in a row."""
     for base in range(FIRST_PORT + os.getpid() % 40 * 100, LAST_PORT, 5):
         if base < free_port.next:
             continue
@@ -110,7 +110,7 @@ def process_tree(pid):
 
 
 def memory(pids):
-    """Bytes that these processes take by themselves (what they share is counted once)."""
+    """Bytes of memory of these processes (shared memory is counted once)."""
     total = 0
     for pid in pids:
         try:
@@ -139,7 +139,7 @@ def cpu_by_process(pids):
 
 
 def cpu_between(before, after):
-    """Seconds of those that are in both, so without the load program that came and went."""
+    """Seconds of the processes that are in both, so without the load program that ran in between."""
     return sum(after[pid] - before[pid] for pid in after if pid in before)
 
 
@@ -178,7 +178,7 @@ class Programs:
         return json.loads(done.stdout)
 
     def wsload_hold(self, **options):
-        """Clients that stay: a process to ask for their result and to release()."""
+        """Clients that stay: a process that gives their result and ends by release()."""
         return Holding(self._wsload({**options, "hold": True}))
 
     def _wsload(self, options):
@@ -230,7 +230,7 @@ def figures(values):
 
 
 def interleave(subjects, rounds, run, label):
-    """A B A B ...: {name: [result, ...]}. What went wrong is told with the subject's name."""
+    """A B A B ...: {name: [result, ...]}. A failure is reported with the subject's name."""
     results = {subject.name: [] for subject in subjects}
     for turn in range(rounds):
         for subject in subjects if turn % 2 == 0 else reversed(subjects):

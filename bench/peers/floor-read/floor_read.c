@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The floor for reading: what libfcgi and libmariadb cost by themselves. One process, one request at a
- * time, one prepared statement a request, printf. See README.md beside this file. */
+/* The floor for reading: the cost of libfcgi and libmariadb alone. One process, one request at a time, one
+ * prepared statement for each request, printf. See README.md beside this file. */
 #include <fcgi_stdio.h>
 #include <mysql.h>
 #include <stdlib.h>

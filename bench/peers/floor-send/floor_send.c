@@ -20,8 +20,8 @@
 #include <unistd.h>
 
 #define FRAME_BYTES 420 /* a notification, with the header of its frame */
-#define TURN        256 /* sockets an epoll_wait() tells of */
-#define WARM        3   /* events that do not count */
+#define TURN        256 /* sockets that one epoll_wait() returns */
+#define WARM        3   /* events of the warm-up, not counted */
 
 static void fail(const char *why)
 {
@@ -36,7 +36,7 @@ static double now_ms(void)
     return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
 }
 
-/* ---- the other side: it reads, and tells for each event from when to when its frames came ------------- */
+/* ---- the other side: reads, and reports for each event when its first and last frame came ------------- */
 
 static int connect_to(const struct sockaddr_in *address)
 {
