@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Browsers' messages, through the whole notifier except its sockets (tests/property/shim.c). An input is
- * lines: o|k              the first: open, or a service with keys a|b|c TEXT       one of three browsers
- * sends it h                each browser reads its waiting frames e USER           the user's next event
- * comes w USER           the same, with one lost before it f TEXT           another program's message comes
+ * lines:
+ *   o|k              the first: open, or a service with keys
+ *   a|b|c TEXT       one of three browsers sends it
+ *   h                each browser reads its waiting frames
+ *   e USER           the user's next event comes
+ *   w USER           the same, with one lost before it
+ *   f TEXT           another program's message comes
  *   x EPOCH          the API announces its epoch
  *   y TEXT           a beacon with this body, about ended sessions
  *   m                a marker comes: all has been read

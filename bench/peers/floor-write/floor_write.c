@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The floor for writing: the SQL of one PATCH, again and again, by THREADS threads for SECONDS seconds.
  *
- *   floor-write THREADS SECONDS TASKS     (tasks 1..TASKS)     environment: DB_SOCKET DB_USER DB_PASSWORD
- * DB_NAME
+ *   floor-write THREADS SECONDS TASKS     (tasks 1..TASKS)
  *
+ * Environment: DB_SOCKET DB_USER DB_PASSWORD DB_NAME.
  * Prints one JSON object. See README.md beside this file. */
 #include <mysql.h>
 #include <pthread.h>
