@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The notifier without a network, for tests/property: a clock that stands still until told, frames and
- * sockets that Python can look into, and a stream that delivers what Python says. Linked with the real
- * modules into libmodel.so. */
+/* The notifier without a network, for tests/property: a clock that moves only when set, frames and sockets
+ * that Python can inspect, and a stream that delivers Python's messages. Linked with the real modules into
+ * libmodel.so. */
 
 /* The real clock under other names; its formatting stays. */
 #define clock_wall_ms      real_wall_ms

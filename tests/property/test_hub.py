@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The hub, with real clients, against a dictionary of who hears what."""
+"""The hub, with real clients, against a dictionary of subscriptions."""
 
 from collections import Counter
 
@@ -172,7 +172,7 @@ class HubMachine(RuleBasedStateMachine):
                 return
             assert text.decode() == queue.pop(0)
 
-    # -- heartbeats, and everybody
+    # -- heartbeats, and all subscriptions
 
     @rule()
     def a_round_of_beats(self):

@@ -4,7 +4,7 @@ protocol together, with random histories.
 
 Writes commit, publishers publish (the prefix rule; doubles; heals after a broker has lost its end), two
 notifiers read at their own pace, lose their link, die and start again; browsers come, hear, go, and come back
-to either with the cursor they have. Whatever happens: nobody hears an event twice, out of order, or misses one
+to either with the cursor they have. Whatever happens, no browser hears an event twice or out of order, or misses one
 without having been told."""
 
 import json
@@ -158,7 +158,7 @@ class Browser:
         if frame["reason"] == "truncated":
             self.world.check_truncation(self)
         else:
-            # An old event was published again, alone, and the notifier, which knew nothing of this user any more, took it for
+            # An old event was published again, alone, and the notifier, which had forgotten this user, took it for
             # the newest.
             misled = self.last is None and 0 < self.again < self.floor
             assert frame["reason"] == "lost" and (self.world.may_reset or misled), "nothing was ever lost"
@@ -200,8 +200,8 @@ class PromiseMachine(RuleBasedStateMachine):
         return max((m["seq"] for m in self.stream[: notifier.position] if m["kind"] == "event" and m["user"] == user), default=0)
 
     def check_refusal(self, browser, frame):
-        """A cursor speaks of the time it says, or that of its event. (Who is there hears a heartbeat now and then, and has
-        a newer one; here it may have been there for long without.)"""
+        """A cursor is as old as its time, or as its event. (A connected client gets heartbeats, and so a newer
+        cursor; here it may have been connected for long without.)"""
         seq, made = split(browser.since)
         age = self.now - (made or self.created[browser.user][seq - 1])
         if not self.small and not self.forgetful and not self.may_reset and age < RING_AGE_S - 20 and seq:
@@ -261,7 +261,8 @@ class PromiseMachine(RuleBasedStateMachine):
 
     @rule(user=USERS, seconds=st.integers(0, HOLE_WAIT_S - 2), data=st.data())
     def overtakes(self, user, seconds, data):
-        """An event is in the stream before its predecessor, which comes in time: nobody notices, whoever comes meanwhile."""
+        """An event is in the stream before its predecessor, which comes in time: no browser notices, nor one that
+        comes then."""
         if not self.journal[user]:
             self.something_happens(user, 1)  # 0 may mean that a number is not known: before the first event nothing is missed
         self.publish(user, 0, 100)
@@ -379,7 +380,7 @@ class PromiseMachine(RuleBasedStateMachine):
 
     @rule()
     def all_is_quiet(self):
-        """Everything is published and read: then everybody who is there has everything."""
+        """Everything is published and read: then every connected browser has everything."""
         for user in self.journal:
             self.publish(user, 0, len(self.journal[user]))
         for notifier in self.notifiers:

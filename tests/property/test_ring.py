@@ -91,7 +91,7 @@ class RingMachine(RuleBasedStateMachine):
         self.ring.begin(self.now - back)
         assert self.ring.begin_s == max(before, self.now - back)
 
-    # -- who comes back
+    # -- coming back
 
     def find(self, user, seq, time_s):
         return self.ring.find(user, cursor("e", seq, time_s), self.now)
@@ -104,7 +104,7 @@ class RingMachine(RuleBasedStateMachine):
             texts, last_seq = found
             if seq or not known_until:
                 assert texts == missed
-            else:  # who knows no number may hear again what was published again
+            else:  # without a number, events that were published again may be heard again
                 assert texts[len(texts) - len(missed) :] == missed
             numbers = [int(text.rpartition(":")[2]) for text in texts]
             assert all(b == a + 1 for a, b in zip(numbers, numbers[1:])), "a hole behind `recovered`"
@@ -122,13 +122,13 @@ class RingMachine(RuleBasedStateMachine):
 
     @rule(user=USERS, back=st.integers(0, 15))
     def returns_with_short_cursor(self, user, back):
-        """Whatever he had, he says no time: only numbers count."""
+        """The cursor has no time: only its number counts."""
         self.check(user, max(self.last[user] - back, 0), 0, 0)
 
     @rule(user=USERS, ago=st.integers(0, 120), skew=st.integers(-MARGIN_S, MARGIN_S), knows=st.booleans())
     def returns_with_long_cursor(self, user, ago, skew, knows):
-        """He had everything that was in the stream some time ago, by a clock that may be a little wrong. A
-        notifier that has not seen his user says 0 for the number."""
+        """The client had everything that was in the stream some time ago, by a clock that may be a little wrong. A
+        notifier that has seen no event of the user gives 0 as the number."""
         then = self.now - ago
         had = [n for n, when in self.reached[user] if when < then]
         self.check(user, had[-1] if had and knows else 0, then + skew, then)
@@ -140,7 +140,7 @@ class RingMachine(RuleBasedStateMachine):
 
     @rule(user=USERS, seq=st.integers(0, 20), time_s=st.integers(START - 100, START + 500))
     def returns_with_nonsense(self, user, seq, time_s):
-        """Nobody gave him this cursor: he gets whatever he gets, but it is in order and without a hole."""
+        """A made-up cursor: whatever the client gets is in order and without a hole."""
         found = self.find(user, seq, time_s)
         if found:
             numbers = [int(text.rpartition(":")[2]) for text in found[0]]

@@ -20,7 +20,7 @@ static struct hub *hub;
 static struct feed *feed;
 static struct reception *reception;
 static struct browser one, two;
-static int64_t now_s, hole_wait_s; /* 0: what comes out of order is told at once */
+static int64_t now_s, hole_wait_s; /* 0: an event out of order causes a reset at once */
 
 static inline void open_browser(struct browser *browser, size_t frames)
 {
@@ -77,7 +77,8 @@ static inline void take_event_of(const char *epoch, uint32_t user_id, uint64_t s
     snprintf(body, sizeof body, "{\"cursor\":\"%s:%llu\"}", epoch, (unsigned long long)seq);
     struct amqp_delivery delivery = delivery_of("task.created", body);
     delivery.has_meta = true;
-    delivery.author = AMQP_BY_API; /* the straight way; whom to believe on the other is for test_accounts.c */
+    delivery.author = AMQP_BY_API; /* the API's exchange; test_accounts.c has the other one, and which
+                                      accounts are believed there */
     delivery.timestamp_s = now_s;
     delivery.meta = (struct event_meta){.user_id = user_id, .seq = seq, .created_at_ms = now_s * 1000};
     snprintf(delivery.meta.epoch, sizeof delivery.meta.epoch, "%s", epoch);
@@ -124,7 +125,7 @@ static inline void subscribes(struct browser *browser, const char *since)
     says(browser, text);
 }
 
-/* Events 1 to `last` have happened when browser `one`, who has heard all up to `since`, comes back. */
+/* Events 1 to `last` have happened when browser `one`, which has all up to `since`, comes back. */
 static inline void comes_back(uint64_t last, const char *since)
 {
     catch_up();
@@ -152,7 +153,7 @@ static inline void check_hears(struct browser *browser, const char *expected)
 #define RESET(cursor, why)                                                                                   \
     "{\"type\":\"reset\",\"user_id\":1,\"cursor\":\"" cursor "\",\"reason\":\"" why "\"}"
 
-/* One test of a main file, with an audience of its own. */
+/* Declares one test of a main file, with an audience of its own. */
 #define WITH_AUDIENCE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A browser for unit tests of the notifier: a client without a socket, whose frames can be looked at. */
+/* A browser for unit tests of the notifier: a client without a socket, whose frames can be inspected. */
 #ifndef CARILLON_TESTS_BROWSER_H
 #define CARILLON_TESTS_BROWSER_H
 
@@ -17,7 +17,7 @@ struct browser {
     struct client_rules rules;
     struct client *client;
     int wakes;
-    char text[4096]; /* of the last frame taken */
+    char text[4096]; /* the last frame taken */
 };
 
 static inline void browser_wake(void *socket)

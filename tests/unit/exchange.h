@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* One request and its answer, through gates and handlers, with the store of store_to_order.h. For one test's
- * main file: what is sent, and what is to be found in the answer, to the byte. */
+ * main file: a request is sent, and the answer is searched, to the byte. */
 #ifndef CARILLON_TESTS_EXCHANGE_H
 #define CARILLON_TESTS_EXCHANGE_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A clock that stands still until told, in the place of the real one; its formatting stays. For one test's
- * main file, before anything else. */
+/* A clock that moves only when set, in place of the real one, whose formatting is kept. For one test's main
+ * file, before anything else. */
 #ifndef CARILLON_TESTS_STILL_CLOCK_H
 #define CARILLON_TESTS_STILL_CLOCK_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A store and a publisher that do as they are told, in place of those with a database and a broker: of one
- * task, one user and two events. For one test's main file. */
+/* A store and a publisher with set answers, in place of those with a database and a broker: one task, one
+ * user and two events. For one test's main file. */
 #ifndef CARILLON_TESTS_STORE_TO_ORDER_H
 #define CARILLON_TESTS_STORE_TO_ORDER_H
 
@@ -17,17 +17,17 @@
 #include "fcgi-api/user/user_json.h"
 
 static struct {
-    enum err err; /* what every function answers */
+    enum err err; /* what every function returns */
     bool more;
     bool repeated;
-    int changes; /* made: each of them an event */
-    int woken;   /* the publisher */
+    int changes; /* changes made: each makes an event */
+    int woken;   /* how often the publisher was woken */
     struct store_task_filter filter;
     char text[64]; /* of the filter */
     uint64_t total, happened;
     struct cursor since;
     char key[256];
-    uint32_t owner_id, only_user; /* as last asked with */
+    uint32_t owner_id, only_user; /* of the last call */
 } fake;
 
 static const struct task the_task = {.id = 1,
@@ -39,7 +39,7 @@ static const struct task the_task = {.id = 1,
                                      .completed_at_ms = 1706907263000,
                                      .version = 3};
 
-/* The task as JSON text. How that looks to the byte is test_task.c's. */
+/* The task as JSON text. test_task.c checks that text to the byte. */
 static inline const char *task_text(void)
 {
     static struct strbuf text;
@@ -212,7 +212,7 @@ enum err store_user_update(struct store *store, uint32_t id, const struct user_p
     return fake_user(condition, origin, answer);
 }
 
-/* The length of the event's data is told back. */
+/* Returns the length of the event's data in the answer. */
 enum err store_event_emit(struct store *store, const struct event_new *event,
                           const struct store_origin *origin, struct store_answer *answer)
 {

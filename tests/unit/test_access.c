@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Who gets in: every call with good tokens, bad ones and none, and pages of other origins. */
+/* Access: every call with good tokens, bad ones and none, and pages of other origins. */
 #include "tests/unit/exchange.h"
 
 #include "fcgi-api/http/cors.h"
@@ -80,7 +80,7 @@ static void test_every_call_wants_a_token(void **state)
 static void test_a_user_has_his_own(void **state)
 {
     (void)state;
-    const size_t of_tasks = 6; /* calls that the store narrows down */
+    const size_t of_tasks = 6; /* calls whose answers the store restricts to the user */
     for (size_t i = 1; i < of_tasks; i++) {
         fake.only_user = 77;
         (void)send_with(calls[i].method, calls[i].uri, calls[i].body, OWN);

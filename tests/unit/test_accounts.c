@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Whose events are believed: accounts, as the API's beacons tell them, and what the feed makes of it. */
+/* Which events are believed: accounts, as the API's beacons name them, and how the feed uses them. */
 #include "tests/unit/audience.h"
 
 #include "ws-notifier/accounts.h"
 
-#define OLDER "" /* an API of before puts no name on what it sends */
+#define OLDER "" /* earlier versions of the API put no name on messages */
 
 static struct accounts accounts;
 
@@ -41,11 +41,11 @@ static void test_who_has_gone(void **state)
     (void)accounts_hear(&accounts, "api", 1000 + ACCOUNT_LIVES_S + 1);
     assert_false(accounts_believe(&accounts, OLDER));
     assert_true(accounts_believe(&accounts, "api"));
-    assert_true(accounts_hear(&accounts, OLDER, 1000)); /* its clock is slow: it is there all the same */
+    assert_true(accounts_hear(&accounts, OLDER, 1000)); /* its clock is slow; it counts all the same */
     assert_true(accounts_believe(&accounts, OLDER));
 }
 
-/* One machine's clock jumps ahead by a day: the others are not taken for gone before they could speak. */
+/* One machine's clock jumps ahead by a day: the other accounts still have time to send a beacon. */
 static void test_a_clock_that_is_wrong(void **state)
 {
     (void)state;
@@ -114,8 +114,8 @@ static void test_a_forged_number(void **state)
     take_from("api", 1);
     check_hears(&one, "{\"cursor\":\"k3f9a1c2:1\"}");
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
-        take_from(others[i], 1000000); /* far ahead: the user's own would be old */
-        take_from(others[i], 2);       /* the next one: the user's own would be a repetition */
+        take_from(others[i], 1000000); /* far ahead: the user's real events would be old */
+        take_from(others[i], 2);       /* the next one: the user's real event would be a repetition */
         check_hears(&one, "");
     }
     assert_int_equal(metrics_get(metrics, NOTIFIER_SKIPPED), 8);
@@ -142,7 +142,7 @@ static void test_an_api_of_before(void **state)
     check_hears(&one, "{\"cursor\":\"k3f9a1c2:4\"}");
 }
 
-/* History begins with the first beacon: of what came before, it is not known whose it was. */
+/* History begins with the first beacon: the account of earlier events is not known. */
 static void test_before_the_first_beacon(void **state)
 {
     char cursor[64];

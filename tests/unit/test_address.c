@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Where somebody comes from, and whose word on it is taken. */
+/* Clients' addresses, and which peers may name them. */
 #include "tests/unit/unit.h"
 
 #include <arpa/inet.h>
@@ -10,7 +10,7 @@
 
 #include "ws-notifier/address.h"
 
-/* Of a peer without a header, nobody trusted. */
+/* The address of a peer without a header, with no trusted proxy. */
 static struct address plain(const char *text)
 {
     struct sockaddr_in v4 = {.sin_family = AF_INET};
@@ -26,7 +26,7 @@ static bool same(struct address one, struct address other)
     return memcmp(&one, &other, sizeof one) == 0;
 }
 
-/* Whom a peer that says `forwarded` stands for. */
+/* The address for a peer that sends `forwarded`. */
 static struct address stands_for(const char *peer, const char *forwarded, enum address_trust trust)
 {
     struct sockaddr_in v4 = {.sin_family = AF_INET};
@@ -58,7 +58,7 @@ static void test_a_proxy_on_loopback(void **state)
     assert_true(same(stands_for("::ffff:127.0.0.1", "192.0.2.1", TRUST_LOOPBACK), plain("192.0.2.1")));
 }
 
-/* What stands before the last one came from the client. */
+/* The addresses before the last one came from the client. */
 static void test_only_the_last_one_counts(void **state)
 {
     (void)state;
@@ -88,7 +88,7 @@ static void test_private_networks(void **state)
         assert_true(same(stands_for(outside[i], "192.0.2.1", TRUST_PRIVATE), plain(outside[i])));
 }
 
-/* Then it is the proxy's own: better everybody in one place than anybody in any. */
+/* Then it is the proxy's own address: all clients share one, rather than any client choosing its own. */
 static void test_what_is_no_address(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Who is let in, to hear whom, and until when: the reception with keys, from a browser's seat. */
+/* Admission: which users a socket may hear, and until when; the reception with keys, as a browser sees it. */
 #include "tests/unit/browser.h"
 #include "tests/unit/tokens.h"
 
@@ -74,7 +74,7 @@ static void is_closed(enum close_code code, const char *error)
 #define SUBSCRIBE_1            "{\"type\":\"subscribe\",\"user_id\":1}"
 #define SUBSCRIBE(user, token) "{\"type\":\"subscribe\",\"user_id\":" #user ",\"token\":\"" token "\"}"
 
-/* The echo, and with it the log line, is without the token. */
+/* The echo, and so the log line, lacks the token. */
 static void test_with_a_token(void **state)
 {
     (void)state;
@@ -138,7 +138,7 @@ static void test_with_a_bad_one(void **state)
     hears("");
 }
 
-/* A good identity does not cover for a bad token. */
+/* A socket with a good identity is closed for a bad token. */
 static void test_a_bad_one_later(void **state)
 {
     (void)state;
@@ -185,7 +185,7 @@ static void test_groups(void **state)
     is_closed(CLOSE_FORBIDDEN, "is for another user");
 }
 
-/* As with the scope: never the groups of one token for the time of another, and none is lost on the way. */
+/* As with the scope: never the groups of one token for the time of another; and no group is lost. */
 static void test_groups_end_with_their_token(void **state)
 {
     (void)state;
@@ -261,7 +261,7 @@ static void test_time(void **state)
     say(SUBSCRIBE(1, TOKEN_OF_1)); /* fresher */
     hears(SUBSCRIBE_1);
     assert_int_equal(identity->valid_until_ms, TOKENS_END_S * 1000LL);
-    say(SUBSCRIBE(1, TOKEN_OF_1_SOONER)); /* an old one takes nothing away */
+    say(SUBSCRIBE(1, TOKEN_OF_1_SOONER)); /* an older one removes no right */
     hears(SUBSCRIBE_1);
     assert_int_equal(identity->valid_until_ms, TOKENS_END_S * 1000LL);
     reception_check(reception, browser.client);
@@ -272,7 +272,7 @@ static void test_time(void **state)
     is_closed(CLOSE_TOKEN_EXPIRED, "has expired");
 }
 
-/* The rights of one token do not last for the time of another: neither way round. */
+/* The rights of one token never last for the time of another. */
 static void test_rights_end_with_their_token(void **state)
 {
     (void)state;
@@ -297,7 +297,7 @@ static void test_end(void **state)
     say(SUBSCRIBE_1);
     client_identity(browser.client)->valid_until_ms = clock_wall_ms();
     reception_check(reception, browser.client);
-    hears(SUBSCRIBE_1); /* what was his is still his */
+    hears(SUBSCRIBE_1); /* what the socket could hear, it still hears */
     assert_int_equal(client_closing(browser.client), CLOSE_TOKEN_EXPIRED);
 }
 
@@ -312,7 +312,7 @@ static void test_silence(void **state)
     assert_int_equal(client_closing(browser.client), CLOSE_TOKEN_MISSING);
 }
 
-/* The texts are a part of the contract: a page tells causes apart by them. */
+/* The texts are part of the contract: a page tells causes apart by them. */
 #define ENDED(user) "{\"ended\":[[" #user ",1700000000]]}"
 
 static void take_word(const char *text)
@@ -392,7 +392,7 @@ static void test_reasons(void **state)
     assert_int_equal(close_status(CLOSE_FORBIDDEN), 4403);
 }
 
-/* It says nothing of anybody: a socket that has not said yet who it is may ask. */
+/* A ping reveals nothing, so a socket without a token may send one. */
 static void test_ping(void **state)
 {
     (void)state;
@@ -473,7 +473,7 @@ static void test_user_has_too_many_subscriptions(void **state)
     (void)state;
     struct quota *quota = open_second(0, 2);
     reception_welcome(reception, browser.client, "Bearer " TOKEN_OF_9_ADMIN);
-    for (int i = 0; i < 3; i++) { /* the same again is not one more */
+    for (int i = 0; i < 3; i++) { /* the same user again does not count */
         say(SUBSCRIBE_1);
         hears(SUBSCRIBE_1);
     }

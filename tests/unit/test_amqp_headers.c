@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Headers of messages that anyone may have published. */
+/* Headers of messages, as any program may publish them. */
 #include "tests/unit/unit.h"
 
 #include <string.h>
@@ -99,7 +99,8 @@ static void test_missing_and_repeated(void **state)
     assert_int_equal(offset, -1);
     assert_false(read(entries, 2, &meta, &offset));
     assert_true(read(entries, 3, &meta, &offset));
-    assert_false(read(entries, 4, &meta, &offset)); /* the last of a name counts, here no number */
+    assert_false(read(entries, 4, &meta,
+                      &offset)); /* of several with one name the last counts; here it is no number */
 }
 
 static void test_texts_are_bounded_and_printable(void **state)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A socket's queue: order, bounds, and what closing leaves. */
+/* A socket's queue: order, bounds, and which frames are sent after closing. */
 #include "tests/unit/browser.h"
 
 static struct metrics *metrics;
@@ -77,7 +77,7 @@ static void test_too_many_frames(void **state)
     assert_int_equal(client_closing(browser.client), CLOSE_NOT);
     assert_false(send_text(&browser, "c"));
     assert_int_equal(client_closing(browser.client), CLOSE_TOO_SLOW);
-    /* What was queued is given up at once: it is what made the client too large. */
+    /* Queued frames are freed at once: they made the client too large. */
     assert_int_equal(client_waiting(browser.client), 0);
     assert_false(send_text(&browser, "d"));
     assert_int_equal(metrics_get(metrics, NOTIFIER_CLOSED_SLOW), 1);
@@ -109,7 +109,7 @@ static void test_close_keeps_first_reason(void **state)
     client_close(browser.client, CLOSE_TOO_SLOW);
     assert_int_equal(client_closing(browser.client), CLOSE_RESTART);
     assert_string_equal(close_reason(client_closing(browser.client)), "service restart");
-    /* A restart lets what is queued go out first. */
+    /* At a restart queued frames are sent first. */
     assert_string_equal(browser_hears(&browser), "last words");
     assert_false(send_text(&browser, "too late"));
     assert_int_equal(metrics_get(metrics, NOTIFIER_CLOSED_RESTART), 1);
@@ -152,7 +152,7 @@ static bool tell(void *context, struct subscription *subscription, struct frame 
     return told->left > 0;
 }
 
-/* A replay has one place in the queue, and what was sent after it comes after it. */
+/* A replay takes one place in the queue, and later frames follow it. */
 static void test_replay(void **state)
 {
     (void)state;
@@ -180,7 +180,7 @@ static void test_replay_ends_early(void **state)
     struct told a = {"a", 3}, b = {"b", 2};
     browser_open(&browser, metrics, 100, 1000);
     browser.rules.replay = tell;
-    for (int i = 0; i < 3; i++) { /* so that the circle has turned */
+    for (int i = 0; i < 3; i++) { /* so that the ring has wrapped around */
         send_text(&browser, "x");
         send_text(&browser, "y");
         browser_hears(&browser);
@@ -192,7 +192,7 @@ static void test_replay_ends_early(void **state)
     for (int i = 0; i < 3; i++)
         browser_hears(&browser);
     assert_string_equal(browser_hears(&browser), "b2");
-    /* Closing ends them: he comes back with his cursor. What else waits may still go out. */
+    /* Closing ends replays: the client comes back with its cursor. Other waiting frames may still be sent. */
     client_close(browser.client, CLOSE_RESTART);
     assert_string_equal(browser_hears(&browser), "z");
     assert_string_equal(browser_hears(&browser), "");
@@ -234,7 +234,7 @@ static void test_slowest_are_closed(void **state)
     assert_int_equal(client_closing(browsers[1].client), CLOSE_TOO_SLOW);
     assert_int_equal(client_closing(browsers[2].client), CLOSE_NOT);
     assert_int_equal(client_closing(browsers[3].client), CLOSE_TOO_SLOW);
-    clients_close_slowest(&rules, enough, NULL); /* nobody else */
+    clients_close_slowest(&rules, enough, NULL); /* no other client */
     assert_int_equal(metrics_get(metrics, NOTIFIER_CLOSED_SLOW), 2);
     for (int i = 0; i < 4; i++)
         client_free(&browsers[i].client);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Clocks that are set back, and history that is read again: what is promised does not depend on them. */
+/* Clocks that are set back, and history that is read again: the promises do not depend on them. */
 
 #include "tests/unit/still_clock.h"
 
@@ -45,8 +45,8 @@ static const char *heartbeat(void)
     return since;
 }
 
-/* One hears heartbeats and leaves; event 6 comes and is forgotten: its cursor must not pass for a whole one,
- * at any time that the clock may say then. */
+/* A browser gets heartbeats and leaves; event 6 comes and is forgotten. The browser's cursor must not be
+ * answered as complete, whatever the clock says then. */
 static void check_hole_is_told(const char *since)
 {
     take_event(1, 6);
@@ -97,7 +97,7 @@ static void test_clock_is_set_back_before_the_start(void **state)
     for (uint64_t seq = 1; seq <= 5; seq++)
         take_event(1, seq);
     passes(60);
-    struct amqp_delivery marker = delivery_of(EVENT_MARKER_TYPE, ""); /* of the one before */
+    struct amqp_delivery marker = delivery_of(EVENT_MARKER_TYPE, ""); /* of the process before */
     marker.author = AMQP_BY_NOTIFIER;
     marker.timestamp_s = now_s;
     passes(-60);
@@ -107,7 +107,7 @@ static void test_clock_is_set_back_before_the_start(void **state)
     check_hole_is_told(since);
 }
 
-/* A cursor keeps its worth when the clock goes back and nothing happens. */
+/* A cursor stays valid when the clock goes back and nothing happens. */
 static void test_quiet_while_the_clock_goes_back(void **state)
 {
     const char *since;
@@ -121,7 +121,7 @@ static void test_quiet_while_the_clock_goes_back(void **state)
     assert_non_null(strstr(browser_hears(&two), "\"recovered\":true,\"replayed\":0"));
 }
 
-/* A time far ahead of the clock is an error of who wrote it, and holds nothing up. */
+/* A time far ahead of the clock is its writer's error, and delays nothing. */
 static void test_marker_from_next_year(void **state)
 {
     (void)state;
@@ -133,7 +133,7 @@ static void test_marker_from_next_year(void **state)
     assert_int_equal(feed_now_s(feed), now_s);
 }
 
-/* Subscribed while history was read: what comes later is new, whatever the database's clock says. */
+/* Subscribed while history was read: later events are new, whatever the database's clock says. */
 static void test_plain_listener_and_the_clock_of_the_database(void **state)
 {
     (void)state;
@@ -168,11 +168,12 @@ static void test_history_of_an_epoch_that_is_over(void **state)
     take_marker();
     check_hears(&one, "{\"cursor\":\"00000002:2\"}");
     check_hears(&one, "");
-    take_beacon(EPOCH); /* now it is the API's word */
+    take_beacon(EPOCH); /* now the API has named it */
     check_hears(&one, RESET("00000002:2", "epoch"));
 }
 
-/* Epochs go by while history is read for the first time: nothing was heard, so nothing is taken back. */
+/* Epochs change while history is read for the first time: no client has heard anything, so there is no
+ * reset. */
 static void test_epochs_of_the_first_history(void **state)
 {
     (void)state;
@@ -191,7 +192,7 @@ static void test_epochs_of_the_first_history(void **state)
     check_hears(&one, "{\"cursor\":\"00000002:2\"}");
 }
 
-/* A cursor from long ago: it is told once, and the next event is no loss. */
+/* An old cursor gets one reset; the next event causes no other. */
 static void test_stale_cursor_is_told_once(void **state)
 {
     (void)state;
@@ -202,7 +203,7 @@ static void test_stale_cursor_is_told_once(void **state)
     check_hears(&one, "{\"cursor\":\"k3f9a1c2:51\"}");
     check_hears(&one, "");
     assert_int_equal(metrics_get(metrics, NOTIFIER_RESETS), 0);
-    take_event(1, 53); /* this is one */
+    take_event(1, 53); /* this one is a loss */
     check_hears(&one, RESET("k3f9a1c2:51", "lost"));
 }
 

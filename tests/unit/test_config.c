@@ -60,7 +60,7 @@ static void test_values(void **state)
     assert_int_equal(config.log_format, 1);
     assert_int_equal(config.log_level, 3);
     assert_int_equal(config.ws_port, 3081);
-    assert_null(config.db_password); /* not the notifier's */
+    assert_null(config.db_password); /* no setting of the notifier */
     config_free(&config);
 }
 
@@ -120,7 +120,7 @@ static void test_secret_file(void **state)
     assert_string_equal(config.db_password, "from file");
     config_free(&config);
 
-    /* Whoever names a file wants what is in it, also where no secret is a choice. */
+    /* A named file must be readable, also where the secret is optional. */
     unsetenv("DB_PASSWORD_FILE");
     setenv("DB_PASSWORD", "db-secret", 1);
     setenv("JWT_SECRET_FILE", path, 1);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Cursors: what goes out comes back, and nothing else is taken. */
+/* Cursors: each written one is read back, and nothing else is accepted. */
 #include "tests/unit/unit.h"
 
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Whole requests through gates and handlers, with a store of one task in place of the database: what the
- * client reads, to the byte where it matters. */
+/* Whole requests through gates and handlers, with a store of one task in place of the database: the client's
+ * answer, to the byte where it matters. */
 #include "tests/unit/exchange.h"
 
 #include "common/clock.h"
@@ -198,7 +198,7 @@ static void test_preconditions(void **state)
     assert_int_equal(send_with("DELETE", "/tasks/1", "", "HTTP_IF_MATCH=\"2\""), 404);
 }
 
-/* What was read can be sent back as it is, whatever a client's types made of its times. */
+/* A task that was read can be sent back unchanged, in whatever form a client's types write its times. */
 static void test_read_only_fields(void **state)
 {
     (void)state;
@@ -264,8 +264,7 @@ static void test_list(void **state)
     assert_int_equal(fake.filter.status, 0);
     assert_false(fake.filter.newest_first || fake.filter.count);
     assert_string_equal(fake.text, "");
-    /* A later page is newer than the first: its cursor would hide what has happened to the first meanwhile.
-     */
+    /* A later page is newer than the first: its cursor would skip changes to the first page in between. */
     assert_int_equal(send("GET", "/tasks?user_id=1&limit=2&after=1", ""), 200);
     assert_false(has("Event-Cursor"));
 
@@ -325,7 +324,7 @@ static void test_lists_have_etags(void **state)
         assert_int_equal(send_with("HEAD", lists[i], "", "HTTP_IF_NONE_MATCH=*"), 304);
         assert_int_equal(send_with("GET", lists[i], "", "HTTP_IF_NONE_MATCH=\"3\""), 200);
     }
-    /* The same page, but with a next one; the same page, but of another moment of the user. */
+    /* The same page, but with a next one; the same page, but after another event of the user. */
     send("GET", "/tasks?user_id=1", "");
     const char *known = etag_of_answer("HTTP_IF_NONE_MATCH");
     fake.more = true;
@@ -503,7 +502,7 @@ static void test_events(void **state)
     assert_int_equal(send("GET", "/users/1/events?since=", ""), 422);
     assert_int_equal(send("GET", "/users/1/events?limit=0", ""), 422);
     assert_int_equal(send("GET", "/users/1/events", ""), 200);
-    assert_string_equal(fake.since.epoch, ""); /* from the oldest there is */
+    assert_string_equal(fake.since.epoch, ""); /* from the oldest event on */
     fake.err = ERR_GONE;
     assert_int_equal(send("GET", "/users/1/events?since=k3:1", ""), 410);
     assert_true(has("/problems/cursor-gone"));
@@ -527,7 +526,7 @@ static void test_database_away(void **state)
     assert_int_equal(send("GET", "/tasks", ""), 503);
     assert_true(has("\r\nRetry-After: 1\r\n"));
     assert_true(has("/problems/unavailable"));
-    assert_false(has("Acheter")); /* what the list had begun is gone */
+    assert_false(has("Acheter")); /* the list that was begun is dropped */
     assert_int_equal(send("GET", "/users/1/events", ""), 503);
     assert_int_equal(send("GET", "/readyz", ""), 503);
     assert_true(has("\"database\":\"down\",\"broker\":\"up\"}"));

@@ -58,7 +58,7 @@ static void test_types_have_keys(void **state)
     assert_int_equal(event_type_parse("task.exploded", &type), ERR_NOT_FOUND);
 }
 
-/* Other programs choose their own, and never one of ours. */
+/* Other programs choose types of their own, never one of ours. */
 static void test_types_of_others(void **state)
 {
     static const char *const right[] = {

@@ -61,7 +61,7 @@ static void test_waits_for_the_epoch(void **state)
     check_hears(&one, ANSWER("k3f9a1c2:0:%T", RECOVERED));
 }
 
-/* History read back at the start is not news for who only wants what is new. */
+/* History read back at the start is not delivered to a subscription that wants only new events. */
 static void test_plain_while_reading_back(void **state)
 {
     (void)state;
@@ -79,7 +79,7 @@ static void test_plain_while_reading_back(void **state)
     assert_int_equal(metrics_get(metrics, NOTIFIER_RESETS), 0);
 }
 
-/* A notifier may write markers; whatever else comes their way is nobody's word. */
+/* A notifier may write markers; any other message through their exchange is ignored. */
 static void test_only_markers_by_their_way(void **state)
 {
     (void)state;
@@ -101,7 +101,7 @@ static void test_only_markers_by_their_way(void **state)
     assert_int_equal(metrics_get(metrics, NOTIFIER_SKIPPED), 3);
 }
 
-/* Who may publish events may still not say that the database was restored, nor how far the stream is read. */
+/* A program that may publish events can neither announce an epoch nor write a marker. */
 static void test_only_events_by_their_way(void **state)
 {
     (void)state;
@@ -154,7 +154,7 @@ static void test_nonsense_is_skipped(void **state)
         delivery.meta = (struct event_meta){.user_id = 1, .seq = 1, .epoch = EPOCH, .type = "task.created"};
         feed_take(feed, &delivery);
     }
-    static const char with_nul[] = "{\"a\":\"\0\"}"; /* every browser would choke on it */
+    static const char with_nul[] = "{\"a\":\"\0\"}"; /* no browser could parse it */
     delivery = delivery_of("task.created", with_nul);
     delivery.body_length = sizeof with_nul - 1;
     delivery.has_meta = true;
@@ -170,7 +170,7 @@ static void test_nonsense_is_skipped(void **state)
     check_hears(&one, "{\"cursor\":\"k3f9a1c2:1\"}");
 }
 
-/* Of another program: as it is, in order with ours. */
+/* Another program's event is delivered as it is, in order with ours. */
 static void test_types_of_other_programs(void **state)
 {
     (void)state;
@@ -212,7 +212,7 @@ static void test_epoch_changes(void **state)
     check_hears(&one, RESET("k3f9a1c2:8", "epoch"));
     take_event_of("restored", 1, 5);
     check_hears(&one, "{\"cursor\":\"restored:5\"}");
-    take_event(1, 9); /* a latecomer of the life before */
+    take_event(1, 9); /* a late event of the epoch before */
     check_hears(&one, "");
     assert_int_equal(metrics_get(metrics, NOTIFIER_STALE), 1);
     take_event_of("restored", 1, 6);
@@ -223,7 +223,7 @@ static void test_epoch_changes(void **state)
     check_hears(&one, "{\"cursor\":\"k3f9a1c2:10\"}");
 }
 
-/* A stream that is read from between two beacons: its events tell, until the next one. */
+/* A stream that is read from between two beacons: its events give the epoch until the next beacon. */
 static void test_epoch_of_an_event(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is between the outbox and the broker's confirm: tags, room, and where the next read begins. */
+/* Events between the outbox and the broker's confirm: tags, room, and where the next read begins. */
 #include "tests/unit/unit.h"
 
 #include <string.h>
@@ -156,7 +156,7 @@ static void test_room(void **state)
     struct event_meta meta = {.user_id = 7};
 
     flight_init(&flight);
-    assert_true(flight_has_room(&flight, FLIGHT_BYTES_MAX * 2)); /* one alone always goes */
+    assert_true(flight_has_room(&flight, FLIGHT_BYTES_MAX * 2)); /* a single message is always sent */
     for (uint64_t tag = 1; tag <= FLIGHT_EVENTS_MAX; tag++) {
         assert_true(flight_has_room(&flight, 1));
         meta.seq = tag;
@@ -245,7 +245,7 @@ static void test_too_many_users_are_forgotten(void **state)
     flight_free(&flight);
 }
 
-/* What another service's queue refuses is sent again once, and counts when that is confirmed. */
+/* A message that another service's queue refuses is sent again once, and counts when that is confirmed. */
 static void test_refused(void **state)
 {
     (void)state;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Who leads, who follows, and what becomes of a change that is left out: with a database that does as it is
- * told, and with as many threads as a worker has. */
+/* Leaders, followers, and changes that are left out: with a database whose answers are set, and with as many
+ * threads as a worker has. */
 #include "tests/unit/unit.h"
 
 #include <pthread.h>
@@ -17,14 +17,14 @@
 
 #define ATTEMPTS_OF_LONG 4 /* after that the lock is free */
 
-/* What becomes of a change, by the remainder of its task's id. */
+/* The result of a change, by the remainder of its task's id. */
 enum { IS_MADE, IS_REFUSED, IS_LOCKED_FOR_A_MOMENT, IS_LOCKED_FOR_LONG, KINDS };
 
 static struct {
     atomic_int inside;       /* transactions on the leader's connection */
     atomic_int transactions; /* on any */
     atomic_int made, announced;
-    atomic_int wrong;           /* what a thread saw that it should not have seen; 0: nothing */
+    atomic_int wrong;           /* a wrong result that a thread saw; 0: none */
     enum err err;               /* what every transaction on the leader's connection ends with */
     enum store_failure failure; /* and why */
     size_t largest;
@@ -145,7 +145,7 @@ static void test_alone(void **state)
     assert_int_equal(database.announced, 1);
 }
 
-/* What is locked elsewhere is tried again with patience; by itself at last. */
+/* A change whose row is locked elsewhere is tried again after pauses, at last alone. */
 static void test_left_out(void **state)
 {
     (void)state;
@@ -163,8 +163,8 @@ static void test_too_late(void **state)
     assert_int_equal(database.transactions, 0);
 }
 
-/* What may have happened is never tried again; a database that is away is not asked once more; anything else
- * is. */
+/* A change that may have happened is never tried again, nor when the database is away; after any other error
+ * it is. */
 static void test_failures(void **state)
 {
     (void)state;
@@ -192,7 +192,7 @@ static void *many(void *context)
         uint32_t task_id = first + turn;
         enum err expected = task_id % KINDS == IS_REFUSED ? ERR_STALE : ERR_OK;
         enum err err = run(task_id, later());
-        if (err != expected) /* an assertion would end the process without a word here */
+        if (err != expected) /* an assertion here would end the process without a message */
             atomic_store(&database.wrong, 100 * (int)(task_id % KINDS) + (int)err);
     }
     return NULL;

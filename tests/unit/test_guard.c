@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Frames of a WebSocket's peer, whole and in pieces, and what is made of them before the library sees them.
- */
+/* Frames of a WebSocket's peer, whole and in pieces, and how the guard changes them before the library
+ * reads. */
 #include "tests/unit/unit.h"
 
 #include <stdio.h>
@@ -52,7 +52,7 @@ static size_t frame(unsigned char first, const char *payload, size_t length, int
     return at;
 }
 
-/* All that is on the wire, in pieces of that size; what is left of it. */
+/* Passes the bytes on in pieces of that size; returns how many are left. */
 static void look(size_t piece)
 {
     left_length = 0;
@@ -149,7 +149,7 @@ static void test_too_many_pings(void **state)
     assert_int_equal(pongs[length - 127 + 2], 99); /* the newest is among them */
 }
 
-/* Half a ping waits; the answer to the one before it does not. */
+/* Half a ping waits; the ping before it is answered. */
 static void test_answered_in_between(void **state)
 {
     (void)state;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* An event that comes before its predecessor: it waits, and nobody notices; or it waits in vain, and
- * everybody is told. */
+/* An event that comes before its predecessor waits. If the predecessor comes in time no client notices;
+ * otherwise all are told. */
 #include "tests/unit/still_clock.h"
 
 #include "tests/unit/audience.h"
@@ -46,7 +46,7 @@ static void test_filled_in_time(void **state)
     take_event(1, 6);
     take_event(1, 5);
     take_event(1, 5); /* again */
-    take_event(2, 1); /* another user waits for nobody */
+    take_event(2, 1); /* another user's events do not wait */
     hears_nothing(&one);
     assert_int_equal(metrics_get(metrics, NOTIFIER_HOLES_WAITING), 1);
     assert_true(metrics_get(metrics, NOTIFIER_HELD_BYTES) > 0);
@@ -87,7 +87,7 @@ static void test_in_vain(void **state)
     assert_int_equal(metrics_get(metrics, NOTIFIER_RESETS), 1);
 }
 
-/* A hole behind a hole: filled as far as it goes, and what is left waits on. */
+/* A hole behind a hole: the first is filled, the rest waits on. */
 static void test_two_holes(void **state)
 {
     (void)state;
@@ -103,7 +103,8 @@ static void test_two_holes(void **state)
     hears_event(&one, 8);
 }
 
-/* While something waits, a cursor vouches for no more than its owner has: elsewhere that may be forgotten. */
+/* While an event is held, a cursor covers no more than its owner has: another notifier may have forgotten the
+ * event. */
 static void test_cursors_meanwhile(void **state)
 {
     char since[CURSOR_TEXT_SIZE + 2], beat[128];
@@ -141,7 +142,7 @@ static void test_known_by_listeners_only(void **state)
     assert_int_equal(metrics_get(metrics, NOTIFIER_RESETS), 0);
 }
 
-/* In bounded memory: the one who waits longest is told. */
+/* In bounded memory: the user that waits longest is told. */
 static void test_memory(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Who hears what: filters, order, gaps, replacing, leaving, heartbeats. */
+/* The hub: filters, order, gaps, replacing, leaving, heartbeats. */
 #include "tests/unit/browser.h"
 
 #include <stdlib.h>
@@ -116,7 +116,7 @@ static void test_takes_only_what_is_newer(void **state)
     assert_string_equal(browser_hears(&one), "");
 }
 
-/* Of all clients together; those who are there stay, and may come again. */
+/* The limit of all clients together: existing subscriptions stay, and may be renewed. */
 static void test_limit_of_all(void **state)
 {
     (void)state;
@@ -152,7 +152,7 @@ static void test_unknown_seq_takes_any(void **state)
     assert_string_equal(browser_hears(&one), "event 1:77");
 }
 
-/* Another program's message has no number: it disturbs nobody's. */
+/* Another program's message has no number, and changes no subscription's. */
 static void test_without_number(void **state)
 {
     (void)state;
@@ -163,7 +163,7 @@ static void test_without_number(void **state)
     assert_string_equal(browser_hears(&one), "event 1:11");
 }
 
-/* Who came while history was being read hears none of it, and takes it for no gap. */
+/* A subscription made while history was read gets none of it, and sees no gap. */
 static void test_not_before(void **state)
 {
     (void)state;
@@ -197,7 +197,7 @@ static void test_limit(void **state)
     live(&one, 2, 0);
     live(&one, 3, 0);
     assert_null(hub_subscribe(hub, one.client, 4));
-    assert_non_null(hub_subscribe(hub, one.client, 2)); /* in place of the earlier one */
+    assert_non_null(hub_subscribe(hub, one.client, 2)); /* replaces the earlier one */
     hub_unsubscribe(hub, one.client, 3);
     hub_unsubscribe(hub, one.client, 3);
     live(&one, 4, 0);
@@ -270,7 +270,7 @@ static void test_heartbeats_are_shared_out(void **state)
     assert_int_equal(most, 1);
 }
 
-/* Random comings, goings and events against the plainest model there can be. */
+/* Random subscriptions and events against the simplest possible model. */
 static void test_random(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Strict JSON: everything cJSON forgives and we do not. */
+/* Strict JSON: everything that cJSON accepts and the service does not. */
 #include "tests/unit/unit.h"
 
 #include <stdio.h>
@@ -36,7 +36,7 @@ static void check_member(const char *text, int index, const char *wanted)
     assert_memory_equal(found, wanted, size);
 }
 
-/* As it stands there, and by its place: a key may be written in other ways. */
+/* By its text and by its place: a key may be written in several ways. */
 static void test_member_text(void **state)
 {
     static const char text[] =
@@ -136,7 +136,7 @@ static void test_whole_numbers(void **state)
     check_whole("null", ERR_INVALID, 0);
 }
 
-/* Where each stops, and a piece of what is said there and about the whole. */
+/* Where each stops being JSON, and a part of the message about that place and about the whole. */
 static void test_faults(void **state)
 {
     static const struct {

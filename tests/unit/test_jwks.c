@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Key sets: which of their keys are taken, tokens that name them, and a file of them that changes. */
+/* Key sets: which keys are used, tokens that name them, and a file that changes. */
 #include "tests/unit/still_clock.h"
 #include "tests/unit/token_maker.h"
 
@@ -90,7 +90,7 @@ static size_t count(const char *sent)
     return found;
 }
 
-/* As those who rotate keys do it: a whole file takes the place of the one before. */
+/* As in a rotation of keys: a whole file replaces the one before. */
 static void put(const char *content)
 {
     char path[sizeof set_file + 4];
@@ -306,7 +306,7 @@ static void test_keys_that_rotate(void **state)
     put(set_of(jwk(ec, ",\"kid\":\"b\""), NULL, NULL));
     monotonic_ms += 999;
     assert_string_equal(judged(signed_token(other, next, GOOD)),
-                        ""); /* it was looked less than a second ago */
+                        ""); /* the file was checked less than a second ago */
     monotonic_ms += 1;
     assert_string_equal(judged(signed_token(other, next, GOOD)), UNKNOWN);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What counts as found in the stream: one run of each user's numbers, repeats left out, and nothing after a
+/* Events that count as found in the stream: one run of each user's numbers, without repeats, and none after a
  * hole. */
 #include "tests/unit/unit.h"
 
@@ -39,7 +39,7 @@ static void test_a_run(void **state)
     hear(7, 5, 9);
     assert_true(look_found(look, 7, 5, 9));
     assert_true(look_found(look, 7, 6, 6));
-    assert_false(look_found(look, 7, 4, 6)); /* begins before what was read */
+    assert_false(look_found(look, 7, 4, 6)); /* begins before the first that was read */
     assert_false(look_found(look, 7, 4, 4));
     assert_false(look_found(look, 7, 8, 10)); /* ends after it */
     assert_false(look_found(look, 7, 10, 10));

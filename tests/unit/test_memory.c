@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The notifier's bound: what goes first, and what goes then. */
+/* The notifier's memory bound: what is dropped first, and what next. */
 #include "tests/unit/browser.h"
 
 #include <stdlib.h>
@@ -115,7 +115,7 @@ static void test_then_the_slowest(void **state)
     fill(fast, 10);
     for (int i = 0; i < 2000; i++)
         take_event();
-    assert_true(ring_bytes(feed_ring(feed)) > LIMIT / 5); /* a quarter is theirs */
+    assert_true(ring_bytes(feed_ring(feed)) > LIMIT / 5); /* a quarter is reserved for events */
     assert_int_equal(client_closing(slow), CLOSE_NOT);
     fill(slow, 100);
     relieve(memory);
@@ -128,7 +128,7 @@ static void test_then_the_slowest(void **state)
     client_free(&fast);
 }
 
-/* Nobody is slow, there are just too many: then the rest of the events goes. */
+/* No client is slow, there are just too many: then the remaining events are dropped. */
 static void test_sockets_alone(void **state)
 {
     (void)state;
@@ -143,8 +143,7 @@ static void test_sockets_alone(void **state)
         client_free(&clients[i]);
 }
 
-/* Sockets alone pass the bound, and something waits for each: that is no reason to close any, let alone all.
- */
+/* Sockets alone exceed the bound, and each has frames waiting: that is no reason to close any of them. */
 static void test_idle_sockets_are_not_slow(void **state)
 {
     (void)state;
@@ -183,7 +182,7 @@ static void test_settings(void **state)
     struct config settings = {.notifier_memory_bytes = 4000000, .ws_max_clients = 1000};
     (void)state;
     assert_int_equal(memory_check(&settings, why, sizeof why), ERR_OK);
-    assert_int_equal(memory_for_subscriptions(&settings), 1000); /* one for each in any case */
+    assert_int_equal(memory_for_subscriptions(&settings), 1000); /* one for each client in any case */
     assert_int_equal(memory_for_unfinished(&settings), 250000);
     settings.ws_max_clients = 1001;
     assert_int_equal(memory_check(&settings, why, sizeof why), ERR_INVALID);

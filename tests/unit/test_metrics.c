@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Metrics: shared by everybody who opens the file, and written as Prometheus reads it. */
+/* Metrics: shared by all processes that open the file, and written as Prometheus reads them. */
 #include "tests/unit/unit.h"
 
 #include <fcntl.h>
@@ -126,7 +126,7 @@ static void test_other_shape_starts_anew(void **state)
     metrics_close(&other);
 }
 
-/* All that start beside a file of another table agree on the new one. */
+/* All processes that start beside a file of another table agree on the new one. */
 static void test_many_start_beside_an_older_file(void **state)
 {
     (void)state;

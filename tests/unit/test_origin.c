@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which pages may come in, and by which names: common/origin.h. */
+/* Which pages' origins and which names of the service are accepted: common/origin.h. */
 #include "tests/unit/unit.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Few are sent at once, many together. */
+/* Few events are sent at once, many in batches. */
 #include "tests/unit/unit.h"
 
 #include "fcgi-api/publisher/pace.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the notifier answers over HTTP. */
+/* The notifier's answers over HTTP. */
 #include "tests/unit/browser.h"
 
 #include <string.h>
@@ -92,7 +92,7 @@ static void test_problems(void **state)
     strbuf_free(&page.body);
 }
 
-/* One type, one title and one status, whoever says it. */
+/* Each type has one title and one status, in the API and in the notifier. */
 static void test_types_are_the_apis(void **state)
 {
     (void)state;

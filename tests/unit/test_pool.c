@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the workers share: whose turn it is, and the pipe of hints. */
+/* What the workers share: the turn to publish, and the pipe of hints. */
 #include "tests/unit/unit.h"
 
 #include <errno.h>
@@ -150,7 +150,7 @@ static void test_a_full_pipe_waits_for_nobody(void **state)
     pool_close(&pool);
 }
 
-/* Another process, which says when its turn has come and then does nothing. */
+/* Another process, which reports its turn and then does nothing. */
 static pid_t start_holder(void)
 {
     int said[2];
@@ -182,7 +182,7 @@ static void test_one_at_a_time_until_it_dies(void **state)
     assert_int_equal(waitpid(holder, NULL, 0), holder);
     assert_int_equal(pool_take_turn(pool), ERR_OK);
     pool_close(&pool);
-    holder = start_holder(); /* closing lets the next one */
+    holder = start_holder(); /* closing lets the next one publish */
     kill(holder, SIGKILL);
     waitpid(holder, NULL, 0);
 }

@@ -60,7 +60,7 @@ static void test_caught_up_by_a_marker(void **state)
     assert_int_equal(check(true), PROGRESS_MARKER);
 }
 
-/* Under a steady load there is no quiet moment, and browsers are waiting. */
+/* Under a steady load there is no quiet moment, and browsers wait. */
 static void test_asks_when_history_is_over(void **state)
 {
     (void)state;
@@ -70,7 +70,7 @@ static void test_asks_when_history_is_over(void **state)
     assert_int_equal(check(false), PROGRESS_MARKER);
     send_marker();
     progress_take(&progress, 8, marker, now_ms);
-    progress_begin(&progress, now_ms); /* of the next link nothing is known yet */
+    progress_begin(&progress, now_ms); /* nothing is known of the next link yet */
     progress_take(&progress, 8, marker, now_ms);
     assert_int_equal(check(false), PROGRESS_NOTHING);
 }
@@ -107,7 +107,7 @@ static void test_markers_of_others(void **state)
     assert_int_equal(progress.place, 6);
 }
 
-/* A link later: the marker of the one before does not tell that this one has read everything. */
+/* On a new link: the marker of the link before does not prove that this one has read everything. */
 static void test_goes_on_at_its_place(void **state)
 {
     (void)state;
@@ -211,7 +211,7 @@ static void test_alarm(void **state)
     assert_false(progress_alarm(&progress, true, true)); /* later, another one: nothing is held back */
 }
 
-/* A broker that gives no offsets: everything is news, and no place is remembered. */
+/* A broker without offsets: every message is news, and no place is remembered. */
 static void test_without_offsets(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What browsers may say, and the exact texts they hear. */
+/* Browsers' messages, and the exact texts of the answers. */
 #include "tests/unit/unit.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Limits: how often, how many, and that nothing stays behind. */
+/* Limits: how often, how many, and that no count stays behind. */
 #include "tests/unit/unit.h"
 
 #include <string.h>
@@ -76,7 +76,7 @@ static void test_what_is_refused_costs_nothing(void **state)
     assert_true(rate_take(&rate, 100, 100, 1000000));
 }
 
-/* A byte takes its time at any rate: what is rounded down to nothing is not limited. */
+/* A byte costs time at any rate: a cost rounded down to 0 would be no limit. */
 static void test_one_by_one(void **state)
 {
     static const int64_t rates[] = {262144, 1000000, 1500000, 10000000};
@@ -133,7 +133,7 @@ static void test_clients_of_an_address(void **state)
     assert_int_equal(enter(1, 1, 0), CLOSE_NOT);
     assert_int_equal(enter(2, 1, 0), CLOSE_ADDRESS_CLIENTS);
     assert_int_equal(enter(3, 2, 0), CLOSE_NOT);
-    quota_leave(quota, &guests[2]); /* who was not let in takes nobody's place away */
+    quota_leave(quota, &guests[2]); /* a refused client frees no place of another */
     assert_int_equal(enter(2, 1, 0), CLOSE_ADDRESS_CLIENTS);
     quota_leave(quota, &guests[0]);
     assert_int_equal(enter(2, 1, 0), CLOSE_NOT);
@@ -146,7 +146,7 @@ static void test_handshakes_of_an_address(void **state)
     for (size_t i = 0; i < 10; i++) {
         assert_int_equal(enter(i, 1, 0), CLOSE_NOT);
         quota_leave(quota, &guests[i]);
-        quota_tick(quota, 0); /* to come and go is no way around it */
+        quota_tick(quota, 0); /* leaving and coming back does not evade the limit */
     }
     assert_int_equal(enter(10, 1, 0), CLOSE_ADDRESS_HANDSHAKES);
     assert_int_equal(enter(11, 2, 0), CLOSE_NOT);
@@ -163,7 +163,7 @@ static void test_handshakes_of_all(void **state)
     assert_int_equal(quota_enter(quota, &guests[20], NULL, 500), CLOSE_NOT);
 }
 
-/* An address does not pay for a handshake that the limit of all has refused. */
+/* A handshake refused by the limit of all does not count for its address. */
 static void test_refused_for_all_costs_the_address_nothing(void **state)
 {
     (void)state;
@@ -177,7 +177,8 @@ static void test_refused_for_all_costs_the_address_nothing(void **state)
         assert_int_equal(enter(i, 2, 10000), CLOSE_NOT);
 }
 
-/* What is no message: heads of frames, empty ones, pings. Not what came long before, and nothing twice. */
+/* Charges for bytes that are no message: heads of frames, empty frames, pings. None from long before, and
+ * none twice. */
 static void test_bytes_beside_messages(void **state)
 {
     (void)state;
@@ -194,7 +195,7 @@ static void test_bytes_beside_messages(void **state)
     assert_int_equal(quota_weigh(quota, guest, 489 + 501, true, 1000), CLOSE_BYTES);
 }
 
-/* What one address has too many of is not taken from all. */
+/* Requests over an address's limit do not count against the limit of all. */
 static void test_one_address_does_not_shut_out_the_others(void **state)
 {
     (void)state;
@@ -249,7 +250,7 @@ static void test_subscriptions_of_a_user(void **state)
     assert_int_equal(quota_subscribe(quota, &guests[1], 5), CLOSE_NOT);
     quota_leave(quota, &guests[0]);
     assert_int_equal(quota_subscribe(quota, &guests[1], 10), CLOSE_NOT);
-    /* Nobody's are not counted. */
+    /* Subscriptions without a user are not counted. */
     assert_int_equal(quota_subscribe(quota, &guests[2], 100), CLOSE_NOT);
 }
 

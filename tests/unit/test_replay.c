@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Who comes back with a cursor: the answer, what was missed, and then what happens from now on. */
+/* Coming back with a cursor: the answer, the missed events, then live ones. */
 #include "tests/unit/audience.h"
 
 static void test_answer_replay_live(void **state)
@@ -35,7 +35,7 @@ static void test_not_recovered(void **state)
     check_hears(&one, ANSWER("k3f9a1c2:7", NOT_RECOVERED("truncated")));
     subscribes(&one, "\"other:7\"");
     check_hears(&one, ANSWER("other:7", NOT_RECOVERED("epoch")));
-    /* It goes on live all the same, from where it was told. */
+    /* It goes on live all the same, from the cursor of the answer. */
     take_event(1, 42);
     check_hears(&one, "{\"cursor\":\"k3f9a1c2:42\"}");
     assert_int_equal(metrics_get(metrics, NOTIFIER_RESETS), 0);
@@ -50,8 +50,8 @@ static void read_cursor(const char *frame, char cursor[CURSOR_TEXT_SIZE])
     snprintf(cursor, CURSOR_TEXT_SIZE, "%.*s", (int)strcspn(start, "\""), start);
 }
 
-/* Browser `one` keeps each cursor that it is given, and is cut after `frames` of them: browser `two` comes
- * back with what it kept, and hears exactly the rest of events 3 to 6. */
+/* Browser `one` keeps each cursor it is given, and is disconnected after `frames` frames. Browser `two` comes
+ * back with that cursor, and hears exactly the rest of events 3 to 6. */
 static void check_cut_after(int frames)
 {
     char kept[CURSOR_TEXT_SIZE], since[CURSOR_TEXT_SIZE + 2], text[64];
@@ -87,7 +87,7 @@ static void test_every_cursor_may_be_kept(void **state)
         check_cut_after(frames);
 }
 
-/* Of a user whose first events the ring has not: the replay begins with the first one that it has. */
+/* The ring lacks the user's first events: the replay begins with the first one that it has. */
 static void test_cursor_of_number_zero_may_be_kept(void **state)
 {
     (void)state;
@@ -100,7 +100,7 @@ static void test_cursor_of_number_zero_may_be_kept(void **state)
     check_hears(&one, ANSWER("k3f9a1c2:4:%T", REPLAYED("2", "k3f9a1c2:6")));
 }
 
-/* To come back with the cursor of a reset is to be told again: here the ring has even forgotten why. */
+/* A client that comes back with the cursor of a reset is told again; here the ring has even forgotten why. */
 static void test_cursor_of_a_reset_may_be_kept(void **state)
 {
     (void)state;
@@ -122,7 +122,7 @@ static void test_cursor_of_a_reset_may_be_kept(void **state)
     check_hears(&two, ANSWER("k3f9a1c2:5", NOT_RECOVERED("epoch")));
 }
 
-/* However much was missed: it takes one place in the queue, and what happens meanwhile follows it. */
+/* A replay takes one place in the queue, however long it is, and events of the meantime follow it. */
 static void test_longer_than_the_queue(void **state)
 {
     (void)state;
@@ -140,7 +140,7 @@ static void test_longer_than_the_queue(void **state)
         if (seq % 4 == 0)
             take_event(1, 50 + seq / 4 - 2);
         for (int i = 0; i < 4; i++)
-            reception_beat(reception); /* its cursor would be a lie */
+            reception_beat(reception); /* its cursor would be wrong */
         snprintf(text, sizeof text, "{\"cursor\":\"k3f9a1c2:%llu\"}", (unsigned long long)seq);
         check_hears(&small, text);
     }
@@ -179,7 +179,7 @@ static void test_replay_replaced(void **state)
     assert_int_equal(metrics_get(metrics, NOTIFIER_REPLAYING), 0);
 }
 
-/* The ring drops what somebody is about to hear: he is told, and is then where the others are. */
+/* The ring drops events that a replay still needs: that client is told, and then goes on as the others. */
 static void check_given_up(const char *reset, uint64_t next)
 {
     char text[64];
@@ -238,7 +238,7 @@ static void test_epoch_during_a_replay(void **state)
     check_hears(&one, "{\"cursor\":\"00000002:1\"}");
 }
 
-/* A cursor fresh from the database is ahead of the stream: what arrives late is not heard twice. */
+/* A cursor fresh from the database is ahead of the stream: late events are not delivered twice. */
 static void test_cursor_ahead(void **state)
 {
     (void)state;

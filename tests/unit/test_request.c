@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading a request from FastCGI parameters and body bytes, and the headers that mean something. */
+/* Reading a request from FastCGI parameters and body bytes, and the headers that are used. */
 #include "tests/unit/unit.h"
 
 #include <string.h>

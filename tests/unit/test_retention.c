@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The purge's own time: no single clock, and no jump of all of them, deletes what is young. */
+/* The purge's clock: neither a single clock nor a jump of all of them deletes young rows. */
 #include "fcgi-api/publisher/retention.h"
 #include "tests/unit/unit.h"
 
@@ -9,7 +9,7 @@
 #define DAY    (24 * HOUR)
 #define NOW    (20000 * DAY)
 
-/* A publisher that looks each minute, on a machine whose clocks are `ahead` of the truth. */
+/* A publisher that checks each minute, on a machine whose clocks are `ahead` of the true time. */
 struct machine {
     struct retention retention;
     int64_t truth, up; /* wall and monotonic */
@@ -79,7 +79,7 @@ static void test_all_clocks_ahead_for_a_moment(void **state)
     assert_int_equal(machine.noted, machine.truth);
 }
 
-/* Whoever looks next: a publisher that has just begun knows of no time that has passed. */
+/* The next publisher: one that has just begun knows of no time that has passed. */
 static void test_publishers_that_begin_in_a_jump(void **state)
 {
     (void)state;
@@ -132,7 +132,7 @@ static void test_a_wrong_note(void **state)
     assert_int_equal(machine.noted, machine.truth);
 }
 
-/* A database of before there was a note: its newest row was written by a clock that was right then. */
+/* A database from before there was a note: its newest row was written by a clock that was right then. */
 static void test_the_first_note(void **state)
 {
     (void)state;

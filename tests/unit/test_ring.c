@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The ring: what it keeps, what it lets go, and above all what it promises. The last test checks random
+/* The ring: which events it keeps and drops, and which cursors it serves. The last test checks random
  * histories against a model that forgets nothing. */
 #include "tests/unit/browser.h"
 
@@ -69,18 +69,18 @@ static void test_replays_what_was_missed(void **state)
     assert_true(find(ring, 1, 2, 0, &replay));
     check_replay(ring, &replay, 1, 3, 5);
     assert_int_equal(replay.last_seq, 5);
-    assert_true(find(ring, 1, 0, 0, &replay)); /* the oldest here is the first there is */
+    assert_true(find(ring, 1, 0, 0, &replay)); /* the oldest here is the user's first event */
     check_replay(ring, &replay, 1, 1, 5);
     assert_true(find(ring, 1, 5, 0, &replay));
     check_nothing_missed(&replay, 5);
-    assert_true(find(ring, 2, 100, 0, &replay)); /* the oldest here is the next he wants */
+    assert_true(find(ring, 2, 100, 0, &replay)); /* the oldest here is the next after the cursor */
     check_replay(ring, &replay, 2, 101, 105);
     assert_false(find(ring, 2, 99, 0, &replay));
     ring_free(&ring);
     ring_free(&ring);
 }
 
-/* The next one is found wherever it is: behind holes, after the circle has turned and grown and shrunk. */
+/* The next event is found wherever it is: behind holes, after the circle has wrapped, grown and shrunk. */
 static void test_after(void **state)
 {
     (void)state;
@@ -111,7 +111,7 @@ static void test_after(void **state)
     ring_free(&ring);
 }
 
-/* What the index takes is counted, and given back. */
+/* The index's memory is counted, and given back. */
 static void test_index_bytes(void **state)
 {
     (void)state;
@@ -186,10 +186,10 @@ static void test_idle_user_by_time(void **state)
     check_nothing_missed(&replay, 41);
     assert_true(find(ring, 1, 41, NOW - 900 + RING_CLOCK_MARGIN_S, &replay));
     assert_false(find(ring, 1, 41, NOW - 900 + RING_CLOCK_MARGIN_S - 1, &replay));
-    /* A time from the future proves nothing. */
+    /* A time in the future proves nothing. */
     assert_true(find(ring, 1, 41, NOW + RING_CLOCK_MARGIN_S, &replay));
     assert_false(find(ring, 1, 41, NOW + RING_CLOCK_MARGIN_S + 1, &replay));
-    /* A new beginning: older promises end. */
+    /* A new `begin`: older cursors are no longer served. */
     ring_begin(ring, NOW - 20);
     assert_false(find(ring, 1, 41, NOW - 20, &replay));
     assert_true(find(ring, 1, 41, NOW - 10, &replay));
@@ -209,7 +209,7 @@ static void test_unknown_seq(void **state)
     assert_true(find(ring, 1, 0, NOW - 100, &replay));
     check_replay(ring, &replay, 1, 42, 43);
     assert_false(find(ring, 1, 0, 0, &replay));
-    /* But somebody who names a number means it. */
+    /* But a cursor with a number is judged by the number. */
     assert_false(find(ring, 1, 40, NOW - 100, &replay));
     ring_free(&ring);
 }
@@ -249,7 +249,7 @@ static void test_bytes(void **state)
     }
     assert_true(ring_count(ring) > 10);
     assert_true(ring_begin_s(ring) > NOW + 500);
-    /* Larger than the ring: it holds nothing then, and says so. */
+    /* An event larger than the ring: the ring is empty then, and serves no older cursor. */
     char *text = malloc(2 * most);
     memset(text, 'x', 2 * most);
     struct frame *frame = frame_new(text, 2 * most);
@@ -281,7 +281,7 @@ static void test_clear(void **state)
 #define USERS  4
 #define EVENTS 400
 
-/* All that ever happened, and when it reached the stream; `lost` never did. */
+/* All events, and when they reached the stream; `lost` ones never did. */
 struct history {
     struct {
         int64_t time_s;
@@ -290,8 +290,8 @@ struct history {
     uint64_t last[USERS];
 };
 
-/* A browser that has everything up to seq and everything from before time_s comes back. If the ring says it
- * can serve him, he must get every later event, or be able to see that one is missing. */
+/* A browser that has everything up to seq and everything from before time_s comes back. If the ring says that
+ * it can serve the cursor, the browser must get every later event, or be able to see that one is missing. */
 static void check_promise(const struct ring *ring, const struct history *history, unsigned user, uint64_t seq,
                           int64_t time_s, int64_t now_s)
 {
@@ -308,7 +308,7 @@ static void check_promise(const struct ring *ring, const struct history *history
         if (lost && next > replay.last_seq)
             continue; /* seen when the next one comes */
         if (lost && seq == 0 && !any)
-            continue; /* who knows no number cannot see the first one missing */
+            continue; /* without a number the first missing event cannot be seen */
         assert_false(lost);
         any = true;
         snprintf(text, sizeof text, "%u:%llu", user, (unsigned long long)next);
@@ -336,7 +336,7 @@ static void random_history(unsigned seed)
             if (!history->events[user][seq].lost)
                 add(ring, user, seq, now_s);
         } else if (what == 5 && history->last[user] > 0) {
-            /* Published again: everything of the last while, in order. */
+            /* Published again: all recent events, in order. */
             uint64_t from = history->last[user] - (uint64_t)rand() % history->last[user];
             for (uint64_t seq = from; seq <= history->last[user]; seq++)
                 if (ring_last_seq(ring, user) >= seq)
@@ -346,7 +346,7 @@ static void random_history(unsigned seed)
             ring_age(ring, now_s);
         } else {
             uint64_t seq = history->last[user] ? (uint64_t)rand() % (history->last[user] + 1) : 0;
-            /* The latest time he can truthfully claim: that of the first event he lacks. */
+            /* The latest time that a correct cursor can have: that of the first event it lacks. */
             int64_t time_s = seq < history->last[user] ? history->events[user][seq + 1].time_s : now_s;
             check_promise(ring, history, user, seq, rand() % 4 ? time_s : 0, now_s);
         }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The sandbox: each attempt is made in a child of its own, which cannot come out again. */
+/* The sandbox: each attempt is made in a child of its own, because the sandbox cannot be left again. */
 #include "tests/unit/unit.h"
 
 #include <errno.h>
@@ -64,7 +64,7 @@ static void run_child(enum sandbox_mode mode, attempt *try, int log_fd)
     _exit(mode == SANDBOX_ON && !confined() ? 97 : try());
 }
 
-/* errno of what was tried behind the sandbox; 0: it was allowed. A child that is killed fails the test. */
+/* errno of the attempt inside the sandbox; 0: it was allowed. A child that is killed fails the test. */
 static int try_in(enum sandbox_mode mode, attempt *try)
 {
     int log[2], status;
@@ -327,7 +327,7 @@ static void test_what_is_refused(void **state)
     }
 }
 
-/* The attempts themselves are possible, or the test above would prove nothing. */
+/* Without the sandbox the attempts succeed; otherwise the test above would prove nothing. */
 static void test_what_would_be_possible(void **state)
 {
     static attempt *const possible[] = {make_process,
@@ -376,7 +376,7 @@ static void *thread_that_execs(void *result)
     return NULL;
 }
 
-/* A thread can be made, and is as confined. */
+/* A thread can be made, and has the same sandbox. */
 static int exec_in_thread(void)
 {
     pthread_t thread;
@@ -477,7 +477,7 @@ static int make_ring(void)
     return errno_of(syscall(SYS_io_uring_setup, 4, parameters));
 }
 
-/* What a program does in its right order: 0, or the step that went wrong. */
+/* A program's steps in their right order: 0, or the step that failed. */
 static int refuse_ring_then_confine(void)
 {
     char why[256];

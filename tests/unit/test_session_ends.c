@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Ends of sessions: whom they cover, and the way they are told. */
+/* Ends of sessions: which tokens they cover, and how beacons carry them. */
 #include "tests/unit/unit.h"
 
 #include <stdlib.h>

@@ -28,7 +28,7 @@ static void test_events(void **state)
                 "event: error\ndata: {\"type\":\"error\",\"code\":\"x\",\"message\":\"y\"}\n\n");
 }
 
-/* The id is what the browser has when the event has come: the cursor of every frame is that. */
+/* The id is the browser's place after the event, like the cursor of every frame. */
 static void test_answers(void **state)
 {
     (void)state;
@@ -43,7 +43,7 @@ static void test_answers(void **state)
         "\"recovered\":true,\"replayed\":10,\"until\":\"a:19\"}\n\n");
 }
 
-/* Whatever another program's message holds, it cannot pass for a cursor. */
+/* No text in another program's message is taken for a cursor. */
 static void test_foreign_cursor(void **state)
 {
     (void)state;
@@ -60,7 +60,7 @@ static void test_foreign_cursor(void **state)
     }
 }
 
-/* Takes "a=1 b=2" (spaces between arguments) and a Last-Event-ID; the message, or what is complained of. */
+/* Takes "a=1 b=2" (spaces between arguments) and a Last-Event-ID; returns the message, or the errors. */
 static const char *ask(const char *arguments, const char *last_event_id, enum err expected)
 {
     static char text[1024];
@@ -100,8 +100,7 @@ static void test_subscribe(void **state)
                         "{\"type\":\"subscribe\",\"user_id\":4294967295,\"since\":null}");
 }
 
-/* What an EventSource was left with by whoever made it, or by another server: it comes back for ever with it.
- */
+/* An EventSource may hold an id of another server or a made-up one, with which it reconnects for ever. */
 static void test_ids_that_are_no_cursor(void **state)
 {
     (void)state;

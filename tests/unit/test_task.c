@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A task: its rules, its JSON, and what a client's JSON asks of it. */
+/* A task: its rules, its JSON, and the changes that a client's JSON requests. */
 #include "tests/unit/unit.h"
 
 #include <string.h>
@@ -165,7 +165,7 @@ static const char *message_of(const char *text)
     return errors.list[0].message;
 }
 
-/* "1" looks like a number to the one who wrote it. */
+/* The error explains why "1" is no number. */
 static void test_what_came_is_said(void **state)
 {
     (void)state;

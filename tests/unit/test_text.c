@@ -100,7 +100,7 @@ static const char *logged(enum log_format format, const char *text)
     return line;
 }
 
-/* What is kept comes out in order, at the latest with a warning. */
+/* Buffered lines are written in order, at the latest with a warning. */
 static void test_log_keeps_lines(void **state)
 {
     char buffer[1024] = "";
@@ -130,7 +130,7 @@ static void test_log_keeps_lines(void **state)
     assert_true(strstr(buffer, "] three\n") > two);
 }
 
-/* Each write is a packet of such a pipe: whole lines, and no more than a pipe takes as one piece. */
+/* Each write is a packet of such a pipe: whole lines, and no more than a pipe writes atomically. */
 static void test_kept_lines_do_not_mix_with_others(void **state)
 {
     static char packet[65536];
@@ -159,7 +159,7 @@ static void test_kept_lines_do_not_mix_with_others(void **state)
     assert_true(packets < 20);
 }
 
-/* The reader of the log stands still: the program goes on, and what had to be left out is told of later. */
+/* The reader of the log is stopped: the program goes on, and later logs how many lines were dropped. */
 static void check_log_without_reader(bool keep)
 {
     static char buffer[1 << 20];
@@ -218,8 +218,8 @@ static void test_log_lines_cannot_be_forged(void **state)
     assert_null(strstr(logged(LOG_TEXT, "x"), "request_id"));
 }
 
-/* What a terminal obeys although it is no ASCII: U+009B is ESC [, U+0085 a new line, U+202E turns the rest.
- */
+/* Control characters of terminals outside ASCII: U+009B is ESC [, U+0085 a new line, U+202E reverses the
+ * rest. */
 static void test_log_lines_command_no_terminal(void **state)
 {
     static const char text[] = "a\xc2\x9b"

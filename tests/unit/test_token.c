@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Tokens: the good ones of each kind of key, and every way to be a bad one. */
+/* Tokens: good ones for each kind of key, and every kind of bad one. */
 #include "tests/unit/token_maker.h"
 
 #include <stdio.h>
@@ -252,7 +252,7 @@ static void test_two_keys(void **state)
     is_bad(hs256("{\"alg\":\"HS256\",\"kid\":1}", GOOD), "is not a compact JWT");
 }
 
-/* A secret goes, a public key comes: each takes its own algorithm only. */
+/* A secret is replaced by a public key: each accepts its own algorithm only. */
 static void test_two_kinds_of_keys(void **state)
 {
     (void)state;
@@ -360,7 +360,7 @@ static void test_other_algorithms(void **state)
            "has a critical header parameter that is not known here");
 }
 
-/* The public key is no secret, so nobody may sign with it as if it were one. */
+/* The public key is no secret, so a token signed with its bytes as a secret is refused. */
 static void test_public_key_as_secret(void **state)
 {
     (void)state;
@@ -453,7 +453,7 @@ static void test_subjects(void **state)
     assert_int_equal(token.grant.user_id, 4294967295);
 }
 
-/* Signed by the issuer, but not to be read in one way only. The library may refuse some of them first. */
+/* Signed by the issuer, but ambiguous. The library may refuse some of them first. */
 static void test_ambiguous_claims(void **state)
 {
     (void)state;

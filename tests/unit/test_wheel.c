@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The wheel: each is looked at when its time has come, and not before. */
+/* The timing wheel: each entry is visited when it is due, and not before. */
 #include "tests/unit/unit.h"
 
 #include <string.h>
@@ -67,7 +67,7 @@ static void test_each_at_its_time(void **state)
     }
 }
 
-/* Further than it reaches: looked at on the way, and not too late. */
+/* Beyond the wheel's end: visited earlier, and not too late. */
 static void test_beyond_the_end(void **state)
 {
     (void)state;
@@ -96,7 +96,7 @@ static void test_put_again_and_taken(void **state)
     put(0, 9000); /* in place of before */
     put(1, 2000);
     wheel_take(&entries[1]);
-    wheel_take(&entries[1]); /* of no consequence */
+    wheel_take(&entries[1]); /* has no effect */
     wheel_take(&entries[2]);
     turn_until(8900);
     assert_int_equal(looks[0] + looks[1] + looks[2], 0);

@@ -113,7 +113,7 @@ static void test_list_is_bounded(void **state)
     assert_true(worklist_add(&list, 1, 1));
     assert_true(worklist_add(&list, 2, 1));
     assert_false(worklist_add(&list, 3, 1));
-    assert_true(worklist_add(&list, 2, 4)); /* one who is in it can always be raised */
+    assert_true(worklist_add(&list, 2, 4)); /* the number of a user in the list can always be raised */
     assert_true(worklist_take(&list, &work));
     assert_true(worklist_add(&list, 3, 1));
     worklist_clear(&list);
@@ -141,7 +141,7 @@ static void test_a_long_one_is_told_apart(void **state)
     assert_true(worklist_take(&list, &work));
     assert_true(work.is_long);
     assert_true(work.user_id == 8 && work.upto == 6);
-    assert_true(worklist_add(&list, 8, 7)); /* when he comes again he is like anybody */
+    assert_true(worklist_add(&list, 8, 7)); /* a user that comes again is not long */
     assert_false(worklist_first_is_long(&list));
     worklist_free(&list);
 }

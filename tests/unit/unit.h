@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What every unit test needs: cmocka, and the headers it wants before itself. */
+/* Included by every unit test: cmocka, and the headers that it needs before itself. */
 #ifndef CARILLON_UNIT_H
 #define CARILLON_UNIT_H
 
