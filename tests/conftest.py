@@ -26,7 +26,7 @@ def pytest_configure(config):
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, stop)
-    # Started in the background, a shell leaves us deaf to Ctrl-C, and a test that sends one to a stack with us.
+    # A shell starts background jobs with Ctrl-C ignored; without this, a stack that a test interrupts would ignore it, too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -87,7 +87,7 @@ def small_stack():
 
 @pytest.fixture(scope="session")
 def guarded_stack(tmp_path_factory):
-    """A stack that asks everybody for a token: HS256 with a secret of its own, and RS256 by the name "rsa"."""
+    """A stack that wants tokens: HS256 with a secret of its own, and RS256 by the name "rsa"."""
     keys = tmp_path_factory.mktemp("keys")
     issuer.make_rsa(keys)
     third = Stack.start(
@@ -130,7 +130,7 @@ def http(stack):
 
 @pytest.fixture
 def user(stack):
-    """A user no other test knows."""
+    """A user that no other test uses."""
     return stack.new_users(1)[0]
 
 
@@ -163,7 +163,7 @@ def ws(sockets):
 
 @pytest.fixture
 def stream(stack):
-    """The stream from a minute ago on: all of a test's own events, not all of everybody's."""
+    """The stream from a minute ago on: all of the test's own events, not those of all tests."""
     reader = stack.stream("1m")
     yield reader
     reader.close()
@@ -184,9 +184,9 @@ def _pids(stack):
 
 @pytest.fixture(autouse=True)
 def nobody_dies(request):
-    """Fails a test during which a process ended that the test did not mean to disturb: the
-    supervisors hide a crash so well that nobody would see it. After one that does disturb, all is well
-    again before the next begins, also when it failed half way."""
+    """Fails a test during which a process ended that the test did not mean to disturb: supervisors restart a crashed
+    process so fast that it would go unnoticed. After a test that does disturb, waits until all parts are well again
+    before the next begins, also when it failed half way."""
     if "stack" not in request.fixturenames:
         yield
         return

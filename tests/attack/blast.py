@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Many inputs at once: some processes with some threads each. Input n depends on the seed and n alone, however
-many there are and whoever sends it."""
+"""Many inputs at once: some processes with some threads each. Input n depends only on the seed and on n, not on the
+number of inputs or on the process that sends it."""
 
 import importlib
 import random
@@ -28,7 +28,7 @@ def _share(module, kind, target, seed, numbers):
             with make_sender(target, own) as sender:
                 for number in mine:
                     sender.send(number, chance_of(seed, kind, number))
-        except Exception as error:  # told as a finding: the rest of this share was not sent
+        except Exception as error:  # reported as a finding: the rest of this share was not sent
             own.find(f"{kind} {number}: {type(error).__name__}: {error}")
         with lock:
             judge.add(own.counts, own.findings, own.more)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Ordinary clients while others attack: some read and write, one hears of every write. Each is to be answered."""
+"""Ordinary clients while others attack: some read and write, one hears every write. Each must be answered."""
 
 import json
 import statistics

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Many sockets of one address that say nothing, or half of something, and stay: silent ones, half a request line,
+"""Many sockets of one address that send nothing, or a part of a request, and stay: silent ones, half a request line,
 half a header, half a body, kept ones after an answer, and WebSockets that never subscribe. Nginx and the notifier
-close them in time, and then they come again."""
+close them in time, and then they come back."""
 
 import base64
 import os
@@ -14,7 +14,7 @@ from multiprocessing import get_context
 PROCESSES = 5
 LINE = b"GET /index.html HTTP/1.1\r\nHost: x\r\n"
 UPGRADE = b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n\r\n"
-KINDS = {  # what is said, and how many of twelve say it
+KINDS = {  # what is sent, and how many of twelve send it
     "silent": (b"", 4),
     "half a line": (b"GET /index.ht", 1),
     "half a header": (LINE + b"X-Slow: ", 2),
@@ -42,8 +42,8 @@ def _open(address, kind):
 
 
 def _hold(address, count, seconds):
-    """(opened, the most at a time): in a process of its own, which may have so many descriptors only. Who is closed
-    comes again."""
+    """(opened, the most at a time): in a process of its own, because of its limit of descriptors. A closed socket is
+    opened again."""
     poll, held, opened, most = select.poll(), {}, 0, 0
     kinds = [kind for kind, (_, share) in KINDS.items() for _ in range(share)]
 

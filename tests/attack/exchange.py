@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A publisher that has got into the broker and sends garbage to the exchange and straight into the queue: bodies and
-headers of an event, mutated, and events that the API might have sent next. Listeners hear their own events, each once and in
+"""A publisher with access to the broker sends garbage to the exchange and straight into the queue: mutated bodies and
+headers of events, and events that the API might have sent next. Listeners hear their own events, each once and in
 order, and none with a number that is not the API's."""
 
 from decimal import Decimal
@@ -20,7 +20,7 @@ FOREIGN = b'{"message":"task 1 has been completed","task":{"id":1,"user_id":7,"s
 
 
 def value(chance):
-    """Of a header: any type that AMQP has."""
+    """A header's value: of any type that AMQP has."""
     return chance.choice(
         (0, 1, 7, -1, 2**31, 2**63 - 1, -(2**63), Decimal("1.5"), True, None, "", "7", "k3", "x" * 300, "\0", "é", [1, "a"], {"a": {"b": 1}}, b"\xff")
     )
@@ -28,7 +28,7 @@ def value(chance):
 
 def properties(chance, epoch, user):
     headers = {name: value(chance) for name in ("user_id", "seq", "epoch", "traceparent", "x-other") if chance.random() < 0.7}
-    if chance.random() < 0.3:  # all that an event has, but the account
+    if chance.random() < 0.3:  # all that an event has, except the account
         headers |= {"user_id": chance.choice((user, chance.randrange(1, 1000))), "seq": chance.choice((0, 1, 2, 3, 10**9, 2**52, 2**62)), "epoch": epoch}
     return pika.BasicProperties(
         content_type=chance.choice((None, "application/json", "text/plain", "\xff")),
@@ -42,7 +42,7 @@ def properties(chance, epoch, user):
 
 
 class Intruder:
-    """Publishes on and on: a message that the broker itself will not have costs him his connection."""
+    """Publishes until the end: a message that the broker itself refuses costs a connection."""
 
     def __init__(self, url, judge):
         self.url, self.judge, self.connection = pika.URLParameters(url), judge, None
@@ -76,7 +76,7 @@ def run(ground, judge):
     for number in range(ground.count):
         exchange, key = ground.chance.choice((("tasks", ground.chance.choice(KEYS)), ("tasks", "task.updated"), ("", "tasks_completed")))
         intruder.publish(exchange, key, mutator.make(ground.chance)[:20_000], properties(ground.chance, epoch, user))
-        if number % 500 == 499:  # an event of ours among them
+        if number % 500 == 499:  # a real event among them
             answer = ground.stack.client().patch(f"/tasks/{task}", {"status": 1})
             judge.check(answer.status == 200, f"a write among garbage: {answer}")
             written += 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The stack that is attacked. New tasks and users have numbers that nobody comes upon by chance."""
+"""The stack under attack. New tasks and users have numbers that no input hits by chance."""
 
 import random
 import tempfile
@@ -38,28 +38,28 @@ class Ground:
         self.host, self.port = parts.hostname, parts.port
 
     def aim(self, seed, count, short):
-        """For the next attack."""
+        """Prepares the next attack."""
         self.seed, self.count, self.short = seed, count, short
         self.chance = random.Random(seed)
         self.notes = []
 
     def prey(self):
-        """(user, task) that nobody else uses. Made some at a time: each statement is a client of its own."""
+        """A (user, task) of one's own. Made some at a time, because each statement starts a client."""
         if not self.flock:
             users = self.stack.new_users(FLOCK)
             self.flock = list(zip(users, self.stack.new_tasks(users)))
         return self.flock.pop()
 
     def bearer(self, user, **more):
-        """Headers of a call: none where nobody is asked for a token."""
+        """Headers of a call: none where no token is wanted."""
         return {"Authorization": f"Bearer {self.issuer.token(user, 7200, **more)}"} if self.guarded else {}
 
     def token(self, user):
-        """The same in a subscribe."""
+        """The same for a subscribe."""
         return {"token": self.issuer.token(user, 7200)} if self.guarded else {}
 
     def holds(self, connections):
-        """So many were held at a time: what they took, nginx may keep (lib/leftovers.py)."""
+        """Notes how many connections were held at a time: nginx may keep their memory (lib/leftovers.py)."""
         self.held = max(self.held, connections)
 
     def note(self, text):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What must hold after an attack: everything answers, an event still arrives, nobody died, and memory,
-descriptors and connections are as they were."""
+"""What must hold after an attack: everything answers, an event still arrives, no process died, and memory,
+descriptors and connections are as before."""
 
 from lib import leftovers, proc
 from lib.load import Load
@@ -19,7 +19,7 @@ class Health:
         self.marks = self.stack.log_marks()
 
     def warm_up(self):
-        """Every worker has served something and has its connections, before they are counted."""
+        """Has every worker serve a request, so that its connections exist before they are counted."""
         load = Load(self.stack.http, lambda index: ("GET", "/readyz", None), 400, total=400)
         load.start().finish().assert_none_failed()
         self.alive()
@@ -45,7 +45,7 @@ class Health:
             socket.close()
 
     def problems(self):
-        """Lines about what does not hold. Waits for what is just going."""
+        """Lines about failed conditions. Waits for connections that are closing."""
         try:
             eventually(lambda: self.alive() or True, LIMIT_S, "the service is healthy", interval=1)
             self.stack.outbox_empty(LIMIT_S)
@@ -62,7 +62,7 @@ class Health:
             yield f"in a log: {line[:300]}"
 
     def memory(self):
-        """Of the largest of each kind, MiB: before everything and now."""
+        """Memory of the largest process of each kind, MiB: at the beginning and now."""
         names = (("fcgi-api", "worker"), ("ws-notifier", "notifier"), ("nginx", "nginx"))
         mib = lambda snapshot, name: round(snapshot.memory_kb.get(name, 0) / 1024)
         return ", ".join(f"{word} {mib(self.before, name)}→{mib(self.last, name)}" for name, word in names)

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where tokens are wanted: one user tries to get at another's things by an Idempotency-Key or a cursor that is the
-other's."""
+"""Where tokens are wanted: one user tries to reach another's data with the other's Idempotency-Key or cursor."""
 
 import json
 import uuid
@@ -13,7 +12,7 @@ from .mutator import Mutator
 
 
 class Users:
-    """Two, and an administrator."""
+    """Two users, and an administrator."""
 
     def __init__(self, ground):
         self.ground, self.client = ground, ground.stack.client()
@@ -27,7 +26,7 @@ class Users:
 
 
 def keys(ground, judge):
-    """The same key of two users, at once and each twice; then one in the other's name."""
+    """The same key of two users, at once and each twice; then one user's key with the other's id."""
     users = Users(ground)
 
     def collide(number):
@@ -43,8 +42,8 @@ def keys(ground, judge):
         judge.check(all(len(ids) == 1 for ids in made.values()), f"{key}: one key made {made}")
         judge.check(len(set().union(*made.values())) == len(made), f"{key}: two users share a task: {made}")
         for who, user, status in (
-            (users.mine, users.theirs, 403),  # another's name, his key and body
-            ("admin", users.theirs, 201),  # may, but it is a key of his own: another task
+            (users.mine, users.theirs, 403),  # the other's id, key and body
+            ("admin", users.theirs, 201),  # allowed, but the administrator's key is another one: another task
         ):
             answer = users.post(who, user, "the same", key)
             judge.happened(answer.status)
@@ -64,7 +63,7 @@ def keys(ground, judge):
 
 
 def judge_created(judge, key, who, answer):
-    """201, and his own; 503 where the twin is just being written."""
+    """201, and the user's own task; 503 while the twin is being written."""
     if answer.status == 201:
         judge.check(answer.json()["user_id"] == who, f"{key}: user {who} was given {answer}")
         return True
@@ -73,7 +72,7 @@ def judge_created(judge, key, who, answer):
 
 
 def cursors(ground, judge):
-    """Cursors of the other, true and mutated: they give nothing of his, by any door."""
+    """Cursors of the other user, real and mutated: no call returns the other's data for them."""
     users = Users(ground)
     for who in (users.mine, users.theirs):
         for number in range(5):
@@ -101,7 +100,7 @@ def by_http(users, judge, cursor):
     for path in (f"/users/{users.theirs}/events?since={quoted}", f"/users/{2**31 - 1}/events?since={quoted}", f"/events?user_id={users.theirs}&since={quoted}"):
         answer = users.client.get(path, headers=own)
         judge.happened(answer.status)
-        # A query that nobody can read is refused before it is known who asks.
+        # A malformed query is refused before the token is judged.
         judge.check(answer.status == 403 or answer.status in (400, 422) and ("%00" in path or "/events?u" in path), f"{path}: {answer}")
 
 
@@ -118,7 +117,7 @@ def by_socket(ground, users, judge, socket, token, cursor):
     try:
         frame = socket.recv_until(lambda frame: frame["type"] not in ("heartbeat",))
         judge.check(frame["type"] == "error", f"another's feed since {cursor!r}: {frame}")
-        while frame["type"] == "error" and frame["code"] == "bad_request":  # no cursor: nobody's feed was asked for
+        while frame["type"] == "error" and frame["code"] == "bad_request":  # no cursor: no feed was asked for
             return socket
         socket.recv()
         judge.find(f"a socket that asked for another's feed stays: {frame}")

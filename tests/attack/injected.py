@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""sqlmap: on every parameter, path, body field and header that the API reads. It must not find anything, and none of
-the answers it got may tell anything of the inside."""
+"""sqlmap on every parameter, path, body field and header that the API reads. It must find nothing, and none of its
+answers may disclose internals."""
 
 import os
 import re
@@ -11,12 +11,12 @@ from pathlib import Path
 
 from .wire import Answer
 
-# Its last word. What "appears to be injectable" on the way it tries again, and takes back where that was by chance:
-# answers that repeat what was asked, or tell the time, are never the same.
+# Its final verdict. A parameter that "appears to be injectable" it tries again, and withdraws when that was by chance:
+# answers that repeat the question, or contain the time, always differ.
 FOUND = re.compile(r"(is vulnerable|identified the following injection point|back-end DBMS: )")
 LIMIT_S = 900
 
-# (method, path, body, headers): * marks where to inject; without one, every parameter. %I is a task, %U his user.
+# (method, path, body, headers): * marks where to inject; without one, every parameter. %I is a task, %U its user.
 TARGETS = (
     ("GET", "/tasks?user_id=%U&status=0&limit=5&after=1", None, ()),
     ("GET", "/tasks/%I*", None, ()),
@@ -38,7 +38,7 @@ def command(ground, folder, target, user, task):
     fill = lambda text: text.replace("%I", str(task)).replace("%U", str(user))
     arguments = ["sqlmap", "-u", ground.stack.http + fill(path), "--method", method, "--batch", "--flush-session", "--disable-coloring"]
     arguments += ["--dbms", "MySQL", "--timeout", "10", "--retries", "1", "--threads", "2", "--output-dir", folder, "-t", folder / "traffic"]
-    # A 4xx is an answer like another; without this sqlmap gives up at the first.
+    # A 4xx is an ordinary answer; without this sqlmap gives up at the first.
     arguments += ["--ignore-code", "*", "--skip-waf", "--answers", "Y"]
     arguments += ["--level", "1", "--technique", "BE"] if ground.short else ["--level", "3", "--risk", "2"]
     if body:
@@ -66,7 +66,7 @@ def one(ground, judge, target):
     with tempfile.TemporaryDirectory(prefix="carillon-sqlmap-") as folder:
         done = subprocess.run(
             command(ground, Path(folder), target, user, task),
-            env={**os.environ, "TMPDIR": folder},  # it leaves a directory of its own behind
+            env={**os.environ, "TMPDIR": folder},  # it leaves a directory behind
             stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=LIMIT_S,
         )  # fmt: skip
         name = f"sqlmap {target[0]} {target[1]}"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What no answer may be or hold, whoever asked what: a failure that nobody meant, or anything of the inside.
+"""What no answer may be or contain, whatever the request: an unintended failure, or a disclosure of internals.
 
-What an answer only repeats of the question is no disclosure, nor is what users wrote into their tasks."""
+Text that an answer repeats from the request is no disclosure, nor is the text of users' tasks."""
 
 import json
 import re
@@ -30,14 +30,14 @@ MEANT = {501, 505}  # a transfer coding or a version that is not spoken here
 
 
 def disclosed(sent, data):
-    """The words of `data` that tell of the inside and are not in what was sent."""
+    """The words of `data` that disclose internals and are not in what was sent."""
     asked = (sent + b"\n" + urllib.parse.unquote_to_bytes(sent)).lower()
     return sorted({found.group().lower() for found in INSIDE.finditer(data) if found.group().lower() not in asked})
 
 
 class Judge:
     def __init__(self):
-        self.counts = Counter()  # status or what else happened
+        self.counts = Counter()  # status, or another result
         self.findings = []
         self.more = 0
 
@@ -65,7 +65,7 @@ class Judge:
         self.counts[what] += 1
 
     def answer(self, sent, answer):
-        """One answer of HTTP (wire.Answer), or None when the server closed without a word."""
+        """Judges one HTTP answer (wire.Answer); None: the server closed without an answer."""
         if answer is None:
             self.counts["closed"] += 1
             return
@@ -94,20 +94,20 @@ class Judge:
             yield "JSON that is none"
         data = answer.head
         if not kind.startswith(FIGURES):
-            own_page = b"<center>" in answer.body and status not in REDIRECTS  # those of nginx say no more than their status line
+            own_page = b"<center>" in answer.body and status not in REDIRECTS  # nginx's pages contain only their status line
             data += b"\n" + (b"<center>" if own_page else b"" if kind.startswith(PAGE) else answer.body)
         words = disclosed(sent, WRITTEN_BY_USERS.sub(b"", data))
         if words:
             yield f"tells of the inside: {words}"
 
     def text(self, sent, text):
-        """One text frame of the notifier."""
+        """Judges one text frame of the notifier."""
         if not is_json(text):
             self.find(f"a frame that is no JSON: {text[:300]!r}\n    sent     {sent[:400]!r}")
         self.words(sent, text)
 
     def words(self, sent, text):
-        """Anything else that came."""
+        """Judges any other bytes."""
         words = disclosed(sent, WRITTEN_BY_USERS.sub(b"", text))
         if words:
             self.find(f"tells of the inside: {words} {text[:300]!r}\n    sent     {sent[:400]!r}")

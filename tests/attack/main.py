@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The order of things: stacks, and for each attack bystanders, the attack, its judgement; then the table."""
+"""The order of the run: stacks; for each attack bystanders, the attack and its judgement; then the table."""
 
 import argparse
 import random
@@ -82,7 +82,7 @@ class Campaign:
             outcome.p50, outcome.p99 = bystanders.quantile(0.5), bystanders.quantile(0.99)
             for line in bystanders.problems():
                 judge.find(line)
-        except Exception as error:  # the others still have their turn
+        except Exception as error:  # the other attacks still run
             judge.find(f"{type(error).__name__}: {error}")
         outcome.sent, outcome.seconds = judge.sent, time.monotonic() - began
         for line in health.problems():

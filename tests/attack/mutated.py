@@ -23,7 +23,7 @@ class Target:
 
 
 class Sender:
-    """One thread's: the connection it keeps, and what becomes of its answers."""
+    """One thread's sender: its connection, and the judgement of its answers."""
 
     def __init__(self, target, judge):
         self.target, self.judge = target, judge
@@ -47,7 +47,7 @@ class Sender:
         self.judge.answer(request, self.wire.ask(request, method))
 
     def ask_alone(self, request, method):
-        """The end of such a request may be anywhere: on a connection of its own, and who hears nothing is waited for."""
+        """Such a request may end anywhere, so it gets a connection of its own; a silent server is waited for."""
         answers, rest, closed = self.wire.burst(request, method, after=GLIMPSE_S / 10)
         for answer in answers:
             self.judge.answer(request, answer)
@@ -116,11 +116,11 @@ TYPES = {"subscribe", "unsubscribe", "notification", "heartbeat", "error", "rese
 
 
 class Frames:
-    """Mutated messages in sound frames, and one time in eight a frame that breaks the protocol. Now and then a
-    question whose answer tells that the notifier still listens: asked after every broken frame."""
+    """Mutated messages in valid frames, and one time in eight a frame that breaks the protocol. From time to time,
+    and after every broken frame, a question whose answer shows that the notifier still reads."""
 
     QUESTION = b'{"type":"unsubscribe","user_id":2147483647}'
-    EACH, MOST = 16, 400  # a question after so many; so many in one socket, below its share
+    EACH, MOST = 16, 400  # messages before a question; messages on one socket, below its share
 
     def __init__(self, target, judge):
         self.target, self.judge = target, judge
@@ -165,9 +165,9 @@ class Frames:
             return RawWebSocket.frame(opcode, message, masked=False)
         if way == 1:
             return RawWebSocket.frame(opcode, message, rsv=chance.randrange(8), final=chance.random() < 0.5)
-        if way == 2:  # a length that is not true
+        if way == 2:  # a wrong length
             return bytes([0x80 | opcode, 0xFF]) + struct.pack("!Q", chance.choice((0, 1, 2**31, 2**32, 2**63, 2**64 - 1)))
-        if way == 3:  # longer than it need be written
+        if way == 3:  # a length in a longer form than necessary
             return bytes([0x80 | opcode, 0xFE, 0, 5, 0, 0, 0, 0]) + b"hello"
         if way == 4:
             return chance.randbytes(chance.randrange(1, 60))
@@ -185,7 +185,7 @@ class Frames:
                         return
                 elif opcode == OP_CLOSE:
                     code, reason = close_code(payload)
-                    # Of a close frame the library repeats the code, whatever it is.
+                    # The library answers a close frame with the same code, whatever it is.
                     self.judge.happened(f"closed {code}" if code in SERVERS_OWN else "closed as it asked")
                     self.judge.words(self.last, reason.encode())
                     self.drop()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Inputs made of others, by a random generator: the same generator, the same input."""
+"""Makes inputs from others, by a random generator: the same generator makes the same input."""
 
 NUMBERS = [
     b"0", b"-1", b"1", b"2147483647", b"2147483648", b"4294967296", b"9223372036854775808", b"18446744073709551616", b"1e400",
@@ -85,7 +85,7 @@ class Mutator:
         self.seeds, self.words = seeds, words
 
     def make(self, chance):
-        """One to five changes of one seed; now and then it is left as it is."""
+        """One to five changes of one seed; sometimes none."""
         data = chance.choice(self.seeds)
         if chance.random() < 0.02:
             return data

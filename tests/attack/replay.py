@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Subscribers that ask for everything there is, again and again: some read it, some do not."""
+"""Subscribers that ask for the whole replay, again and again: some read it, some do not."""
 
 import json
 import threading
@@ -54,7 +54,7 @@ class Greedy(threading.Thread):
             self.replayed = max(self.replayed, got)
 
     def ignore(self, socket):
-        """Many at once, and not one is read."""
+        """Many at once, and none is read."""
         for _ in range(100):
             socket.send_frame(OP_TEXT, self.question)
             self.happened("unread replays")

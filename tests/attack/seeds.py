@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Inputs to begin with: those of the fuzz targets, in the form in which they travel."""
+"""Inputs to begin with: those of the fuzz targets, in the form in which clients send them."""
 
 from lib.stack import ROOT
 
@@ -68,7 +68,7 @@ def _corpus(name):
 
 
 def _requests():
-    """(parameters, body) of each request in the corpus; its first line is for the fuzz target alone."""
+    """(parameters, body) of each request in the corpus; the first line is for the fuzz target only."""
     for text in _corpus("request"):
         head, _, body = text.partition(b"\n\n")
         parameters = [line.partition(b"=") for line in head.split(b"\n")[1:] if b"=" in line]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""slowhttptest: headers, bodies and readers that take their time. What it finds is not judged by its own word but by
-whether ordinary clients are answered meanwhile."""
+"""slowhttptest: slow headers, slow bodies and slow readers. Its own verdict does not count; ordinary clients must be
+answered meanwhile."""
 
 import re
 import subprocess
@@ -14,7 +14,7 @@ WAYS = (
 )
 
 
-LOOKS_S = 5  # it tells every so often how it stands
+LOOKS_S = 5  # between two of its progress reports
 
 
 def one(ground, judge, way, arguments, path, connections, seconds):

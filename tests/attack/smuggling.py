@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Requests that two readers could read in two ways. Each hides a second one, a DELETE, in what the first reader
-would take for a body or a value: it must not be carried out, nor may any of it come back as a header."""
+"""Requests that two readers could read in two ways. Each hides a second one, a DELETE, in what one reader takes for a
+body or a value: it must not be executed, and no part of it may come back as a header."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,7 +9,7 @@ from .wire import Wire
 HIDDEN = b"DELETE /tasks/%d HTTP/1.1\r\nHost: x\r\nX-Hidden: yes\r\n\r\n"
 
 # {what: what the answers may be}; the head's lines and the body of a PATCH of a task. %H is the hidden request, and %N
-# its length. "any": read in one way only, so whatever is answered, there is one answer.
+# its length. "any": there is only one way to read it, so any status is right, but there must be one answer.
 REFUSED, ANY = {400, 501}, {200, 400, 403, 404, 405, 411, 412, 413, 415, 417, 422, 426, 431, 501}
 LENGTHS = {
     "two lengths": (b"Content-Length: 12\r\nContent-Length: %N", REFUSED),
@@ -141,7 +141,7 @@ class Smuggler:
         return Wire(self.ground.host, self.ground.port)
 
     def at_once(self, shapes):
-        """[(what, request, allowed, most), ...]: some of them wait for what does not come."""
+        """[(what, request, allowed, most), ...]: some of them wait for bytes that do not come."""
         with ThreadPoolExecutor(8) as pool:
             for sent in [pool.submit(self.send, *shape) for shape in shapes]:
                 sent.result()
@@ -161,7 +161,7 @@ class Smuggler:
         return text
 
     def send(self, what, request, allowed, most=1):
-        """At most one answer: two would mean that the hidden request was heard."""
+        """At most one answer: two would mean that the hidden request was executed."""
         answers, rest, closed = self.wire().burst(request)
         for answer in answers:
             self.judge.answer(request, answer)
@@ -185,7 +185,7 @@ class Smuggler:
 
     def lengths(self):
         for what, (lines, allowed) in LENGTHS.items():
-            # What is behind the body is read as the next request, rightly, where the length is true and alone.
+            # The bytes after the body are rightly read as the next request where there is one length, and it is right.
             true = 200 in allowed
             yield f"length: {what}", self.patch(self.fill(lines)) + BODY + (b"" if true else self.hidden), allowed
 
@@ -194,7 +194,7 @@ class Smuggler:
         for what, (lines, allowed) in CODINGS.items():
             version = b"1.0" if what == "HTTP/1.0" else b"1.1"
             tail = b"" if 200 in allowed else self.hidden
-            # A name with an underscore is no header: no body, and the chunk is a request that is none.
+            # A name with an underscore is no header: there is no body, and the chunk is read as a malformed request.
             yield f"coding: {what}", self.patch(lines, version) + chunked + tail, allowed, 2 if what == "an underscore" else 1
 
     def chunks(self):
@@ -212,7 +212,7 @@ class Smuggler:
         yield "line: HTTP/0.9 with one hidden", b"GET /\r\n" + self.hidden, None
 
     def tunnels(self):
-        """An upgrade that is no WebSocket's must not leave an open way to the notifier."""
+        """An upgrade to something else than WebSocket must not leave an open connection to the notifier."""
         for what, lines in UPGRADES.items():
             head = b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n%s\r\n\r\n" % lines
             yield f"upgrade: {what}", head, {400, 426}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The attacks' own checks: each must see what it is there for."""
+"""Tests of the attacks' own checks: each must find what it is made for."""
 
 import random
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Ways out of the folder of the page. Whatever is answered with 200 must be one of its files, byte for byte."""
+"""Paths out of the page's folder. Each answer of 200 must be one of its files, byte for byte."""
 
 from lib.stack import ROOT
 

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""HTTP as bytes: what is sent is what was given, whatever it is, and what comes back is read with little work.
-WebSocket frames go out by lib.ws."""
+"""HTTP as bytes: sends exactly the given bytes, and reads answers with little work. lib.ws sends WebSocket frames."""
 
 import select
 import socket
@@ -88,7 +87,7 @@ class Wire:
             return data
 
     def read(self, method=b"GET", patience=PATIENCE_S):
-        """The next answer. Of one without an end (the live feed) the head alone."""
+        """The next answer; only the head of one without an end (the live feed)."""
         while True:
             head = self._until(b"\r\n\r\n", patience)
             if not head.startswith(b"HTTP/1.1 100"):
@@ -115,11 +114,11 @@ class Wire:
         return Answer(status, head, body, headers)
 
     def ask(self, request, method=b"GET"):
-        """Over the kept connection; None when the server closed without a word."""
+        """Over the kept connection; None when the server closed without an answer."""
         kept = self.socket is not None
         if not kept:
             self.open()
-        elif select.select([self.socket], [], [], 0)[0]:  # it closed while we were making the request
+        elif select.select([self.socket], [], [], 0)[0]:  # it closed while the request was being made
             self.open()
             kept = False
         try:
@@ -130,7 +129,7 @@ class Wire:
             return self.ask(request, method) if kept else None  # it may have closed just then
 
     def _send(self, request):
-        """A server that answers before it has read all, and closes, is fine: the answer tells."""
+        """A server may answer and close before it has read all: the answer counts."""
         self.socket.settimeout(PATIENCE_S)
         try:
             self.socket.sendall(request)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Clients from npm as processes that say what happens to them, a line of JSON each time."""
+"""Clients from npm as processes that report each event as a line of JSON."""
 
 import json
 import os
@@ -35,11 +35,11 @@ class Client:
             self.lines.append(self._parse(line))
 
     def seen(self, what):
-        """The first line that says this; None when there is none yet."""
+        """The first line with this; None when there is none yet."""
         return next((line for line in list(self.lines) if line["what"] == what), None)
 
     def contents(self):
-        """Of the tasks it has been told of."""
+        """The tasks that it was notified of."""
         frames = [line["frame"] for line in list(self.lines) if line["what"] == "message"]
         return [frame["task"]["content"] for frame in frames if frame["type"] == "notification"]
 

@@ -16,7 +16,7 @@ PAGE = (ROOT / "docs" / "clients.md").read_text()
 
 
 class Program:
-    """One of the page's, in a folder of its own. What it says goes on in one file over all of its lives."""
+    """One of the page's programs, in a folder of its own. Its output goes to one file, across restarts."""
 
     def __init__(self, stack, user, folder, language, *command):
         [text] = re.findall(rf"```{language}\n(.*?)```", PAGE, re.S)
@@ -50,7 +50,7 @@ def python_heard(text):
 
 
 def curl_heard(text):
-    """Lines with one event, and lists of what was missed."""
+    """Lines with one event, and lists of missed events."""
     found = []
     for line in text.splitlines():
         if line.startswith(("{", "[")):
@@ -87,7 +87,7 @@ def test_it_hears_each_event_once(stack, http, user, tmp_path, language, command
         has_all()
         say(1)
         has_all()
-        # The journal no longer reaches back: it begins again, and goes on.
+        # The journal no longer reaches back: the program begins again, and goes on.
         program.kill()
         say(2)
         stack.outbox_empty()

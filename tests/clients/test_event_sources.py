@@ -14,7 +14,7 @@ KINDS = ("eventsource", "event-source-polyfill", "reconnecting-eventsource")
 
 @pytest.fixture(scope="module")
 def told(stack):
-    """What each has been told in the end, and the contents it should have heard of."""
+    """What each heard in the end, and the contents that it should have heard."""
     user = stack.new_users(1)[0]
     http = stack.client()
     contents = [f"n{number}" for number in range(12)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""carillon-client as a stranger gets it: from its tarball in an empty folder, by its README, with the notifier killed under it."""
+"""carillon-client as a new user gets it: from its tarball in an empty folder, by its README, with the notifier killed."""
 
 import json
 import re
@@ -18,7 +18,7 @@ VERSION = (ROOT / "VERSION").read_text().strip()
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
-    """One with the package and nothing else."""
+    """A folder with only the package."""
     empty = tmp_path_factory.mktemp("application")
     subprocess.run(["make", "-s", "client-package", f"BUILD={empty}"], cwd=ROOT, check=True)
     [tarball] = empty.glob("*.tgz")
@@ -29,7 +29,7 @@ def folder(tmp_path_factory):
 
 
 def test_what_is_in_it(folder):
-    """All that is in client/, so nothing that the tree has and a stranger lacks."""
+    """All of client/, so that a new user lacks nothing that the tree has."""
     installed = folder / "node_modules" / "carillon-client"
     assert {path.name for path in installed.iterdir()} == {path.name for path in (ROOT / "client").iterdir()}
     manifest = json.loads((installed / "package.json").read_text())
@@ -39,7 +39,7 @@ def test_what_is_in_it(folder):
 
 
 def test_its_types(folder):
-    """As an application in TypeScript sees them; and each name is there when it runs."""
+    """As an application in TypeScript sees them; and each name exists when it runs."""
     (folder / "use.mts").write_text((HERE / "types" / "use.ts").read_text())
     (folder / "tsconfig.json").write_text((HERE / "types" / "tsconfig.json").read_text())
     done = subprocess.run(["node", modules() / "typescript" / "bin" / "tsc", "-p", folder], capture_output=True, text=True, timeout=240)
@@ -99,7 +99,7 @@ class Listener(Client):
 @pytest.mark.disturbs
 @pytest.mark.parametrize("way", ["ws", "stream"])
 def test_nothing_is_missing_whoever_is_killed(stack, http, user, folder, tmp_path, way):
-    """The notifier under it, then the program itself, which goes on from the cursor that it kept."""
+    """Kills the notifier, then the program itself, which goes on from the cursor that it kept."""
     contents = iter(range(1000))
 
     def say(count):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""WebSocket clients of others with their defaults: `ws` and `wscat` from npm, websockets of Python."""
+"""Other projects' WebSocket clients with their defaults: `ws` and `wscat` from npm, websockets of Python."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ def test_ws(stack, http, user):
 
 
 def wscat(*arguments):
-    """What it prints: it ends with its input, so that stays open."""
+    """Its output. It ends with its input, so that stays open."""
     command = ["node", str(modules() / "wscat" / "bin" / "wscat"), "--no-color", *arguments]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         return process.stdout.read()

@@ -36,7 +36,7 @@ def boxes(picture):
 
 @pytest.mark.parametrize("name", DRAWN)
 def test_text_fits(name):
-    """In its box where its middle is in one, in the picture in any case, and beside other text of its line."""
+    """A text stays in its box if its middle is in one, always in the picture, and beside other text of its line."""
     picture = ElementTree.parse(PICTURES / name).getroot()
     _, _, width, height = map(float, picture.get("viewBox").split())
     placed, wrong = [], []

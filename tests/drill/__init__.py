@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: MIT
 """The reliability drill: a stack of its own under load, its parts killed, frozen and restarted at random, and an
-audit of what everybody was promised. Started by scripts/drill.
+audit of what clients were promised. Started by scripts/drill.
 
-    main.py       the order of things
+    main.py       the order of the run
     plan.py       what happens to which part, by the seed
     chaos.py      makes it happen and waits for the recovery
-    probe.py      how it is known that the service answers and events flow
+    probe.py      finds out whether the service answers and events flow
     http.py       HTTP over kept connections, without blocking
     writers.py    change tasks and remember every answer
     listeners.py  hear users and remember every frame
-    reader.py     the rule of a reader, and what it makes of each frame
+    reader.py     the rule of a reader, applied to each frame
     evidence.py   what the database and the stream hold in the end
     audit.py      compares all of that: every difference is a violation
     report.py     the table

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Compares what everybody remembers with what the database and the stream hold. Every difference is a
-violation; there is no tolerance anywhere in here."""
+"""Compares the records of writers and clients with the database and the stream. Every difference is a violation;
+there is no tolerance."""
 
 import json
 import zlib
@@ -37,7 +37,7 @@ def check_journal(evidence, verdict):
 
 
 def check_writes(writes, evidence, verdict):
-    """What was accepted happened once, what was refused did not, and nothing happened that nobody asked for."""
+    """Each accepted write happened once, no refused one did, and nothing else happened."""
     by_request = {}
     for user, events in evidence.journal.items():
         for event in events:
@@ -113,8 +113,8 @@ def check_stream(evidence, verdict):
 
 
 def check_readers(readers, evidence, verdict, may_be_told):
-    """What each reader found out by itself, the bytes it was sent, and that it has everything now. That it was
-    told to read everything again counts as a violation where the ring holds more than anybody missed."""
+    """The violations that each reader found, the bytes it was sent, and whether it has everything now. A reader that
+    was told to read everything again counts as a violation where the ring holds more than any client missed."""
     checksums = {
         user: {event.seq: zlib.crc32(event.payload.encode()) for event in events} for user, events in evidence.journal.items()
     }

@@ -14,8 +14,8 @@ from lib import proc
 from .plan import FREEZE, HANG, KILL, RESTART
 
 GIVE_UP_S = 90
-LEAVE_S = 5  # what is told to go is gone within
-LEAVING = ("api-worker", "api-pool", "notifier")  # ours; the others have habits of their own
+LEAVE_S = 5  # a process that is told to stop ends within
+LEAVING = ("api-worker", "api-pool", "notifier")  # our own programs
 
 
 @dataclass
@@ -24,7 +24,7 @@ class Outcome:
     recovery: float = None  # seconds; None: not within GIVE_UP_S
     overlapped: bool = False  # others were down meanwhile
     left_after: float = None  # a restart: seconds until the process was gone
-    stretch: float = 1.0  # of the limits, as others use this machine
+    stretch: float = 1.0  # of the limits, because of other load on this machine
 
 
 def running(pid):
@@ -53,8 +53,9 @@ class Targets:
         return (pid, service) if pid and running(pid) else None
 
     def can_be_told_to_go(self, name):
-        """MariaDB 10.11, told to end while it starts, may hang for ever: it waits for a thread of its own (init_slave) that
-        has ended already. Once it greets whoever connects it does not. Killed and frozen it is at any time."""
+        """MariaDB 10.11, told to stop while it starts, may hang for ever: it waits for a thread of its own
+        (init_slave) that has ended already. Once it greets connections it does not. It may be killed and frozen at
+        any time."""
         if name != "mariadb":
             return True
         with socket.socket(socket.AF_UNIX) as client:
@@ -70,7 +71,7 @@ class Targets:
         if name in ("api-worker", "api-pool"):
             return len(self._named("fcgi-api", "fcgi-api")) == self._expected["fcgi-api"]
         if name in ("nginx", "nginx-worker"):
-            # Workers that a reload has replaced finish what they hold, and are none of those it takes.
+            # Workers that a reload has replaced finish their connections, and do not count.
             serving = [process for process in self._named("nginx", "nginx") if not process.command.endswith("shutting down")]
             return len(serving) == self._expected["nginx"]
         if name == "notifier":
@@ -153,7 +154,7 @@ class Chaos:
         self._say(f"{outcome.strike}: {result}{' (with others)' if outcome.overlapped else ''}")
 
     def thaw(self):
-        """Whatever ends the drill leaves nothing frozen."""
+        """However the drill ends, no process stays frozen."""
         for pid in self._frozen:
             try:
                 os.kill(pid, signal.SIGCONT)
@@ -162,7 +163,7 @@ class Chaos:
 
 
 def lingering(outcomes):
-    """Ours that were told to go and did not, in time. A frozen neighbour is no excuse for it."""
+    """Our programs that were told to stop and did not in time. A frozen neighbour is no excuse."""
     return [
         f"{outcome.strike} was gone only after {outcome.left_after:.1f} s"
         for outcome in outcomes

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How crowded the machine is: others' work makes a recovery take longer, and is not the recovering part's fault."""
+"""How loaded the machine is: other work makes a recovery take longer, and is not the recovering part's fault."""
 
 import os
 import threading

@@ -7,8 +7,8 @@ at a moment of the plan; then every process dies, and scripts/run starts what th
     full     the disk is full by then; there is room again some seconds after the start
     new      in the first start of all, before there are clients
 
-What clients hear after the copy would be of a future that never was. So nginx and the notifiers, through which they
-hear all that they know, stand still from just before it until they die."""
+After the copy, clients would hear events that the copy lacks. So nginx and the notifiers, through which clients hear
+everything, are stopped from just before the copy until they are killed."""
 
 import asyncio
 import itertools
@@ -78,7 +78,7 @@ def kind_of(disk, done):
 
 
 class Start:
-    """scripts/run, and what it says. Its parts live on when it is done; it, and what it started in passing, is one group."""
+    """scripts/run, and its output. Its parts live on after it; it, and the helpers that it started, are one group."""
 
     def __init__(self, stack, options):
         command = [ROOT / "scripts" / "run", "--detach", "--no-build", *options]
@@ -112,7 +112,7 @@ class Start:
 
 
 class Power:
-    """The disk's and the processes': on, and off."""
+    """Power for the disk and the processes: on, and off."""
 
     def __init__(self, stack, disk, *options):
         self.stack, self.disk, self._options, self.start = stack, disk, options, None
@@ -124,10 +124,11 @@ class Power:
         return [process for process in proc.of_stack(self.stack.run_dir) if process.state not in "ZX"]
 
     def hold_supervisors(self):
-        """So that no other nginx or notifier begins between the look and the cut; returns those that there are."""
+        """Stops their supervisors, so that no nginx or notifier starts between the look and the cut; returns the
+        running ones."""
         if self.start:
             while any(process.name in PACKAGERS for process in self.start.tree()):
-                time.sleep(0.5)  # packages that are just being installed are this machine's, not the stack's
+                time.sleep(0.5)  # a package installation belongs to this machine, not to the stack
             self.start.signal(signal.SIGSTOP)
         for process in self.processes():
             if process.name in SUPERVISORS:
@@ -142,7 +143,7 @@ class Power:
             for process in left:
                 _signal(process.pid, signal.SIGKILL)
             time.sleep(0.01)
-        # A process that is just ending may hold a log for a moment longer.
+        # A process that is ending may keep a log open for a moment.
         subprocess.run(["umount", "--lazy", self.stack.run_dir / "log"], check=True)
         self.disk.lose(kind)
         keep_logs(self.stack)
@@ -230,7 +231,7 @@ class Cuts:
         self._power.on()
 
     def thaw(self):
-        """Whatever ends the drill leaves nothing that stands still."""
+        """However the drill ends, no process stays stopped."""
         if self._power.start:
             self._power.start.signal(signal.SIGKILL)
         for process in self._power.processes():
@@ -250,7 +251,7 @@ def _aside(work):
 
 
 def keep_logs(stack):
-    """The logs lie elsewhere, so that they tell what went before a cut."""
+    """The logs are elsewhere, so that a cut does not lose them."""
     inside, outside = stack.run_dir / "log", stack.run_dir.parent / "log"
     for path in (inside, outside):
         path.mkdir(mode=0o700, exist_ok=True)

@@ -35,11 +35,11 @@ class Listener:
         self.readers = {user: Reader(f"{name} ({kind})", user, kind == PLAIN) for user in users}
         self.connects = self.frames = 0
         self.closes = {}  # code -> count
-        self.stay = False  # towards the end nobody wanders any more
+        self.stay = False  # towards the end no listener moves any more
         self._blind = kind == STEADY and self._chance.random() < 0.3  # begins with since:null
 
     async def run(self):
-        """Until cancelled. Pauses grow while visits are short: refused, or told to read everything again."""
+        """Visits until cancelled. Pauses grow while visits are short: refused, or told to read everything again."""
         pause = 0.1
         while True:
             began = asyncio.get_running_loop().time()
@@ -59,7 +59,7 @@ class Listener:
         return self.kind == WANDERING and not self.stay
 
     async def _reload_where_needed(self):
-        """GET /tasks?user_id=: what a page does at first, and when it was told that something is missing."""
+        """GET /tasks?user_id=: what a page does at first, and after a reset."""
         for reader in self.readers.values():
             first = reader.cursor is None and not reader.plain and not self._blind
             if not (reader.needs_reload or first):
@@ -93,7 +93,7 @@ class Listener:
                 await visit.send(json.dumps(reader.subscription()))
             await self._listen(visit)
             if self._chance.random() < 0.5:
-                visit.transport.abort()  # leaves without a word
+                visit.transport.abort()  # leaves without a close frame
         except websockets.ConnectionClosed:
             code = visit.close_code or 1006
             self.closes[code] = self.closes.get(code, 0) + 1
@@ -128,7 +128,7 @@ class Listener:
 
 
 class EventSource(Listener):
-    """One user, over HTTP. What it has is the last id, whatever frame brought it."""
+    """One user, over HTTP. Its place is the last id, of whatever frame."""
 
     async def _one_visit(self):
         (reader,) = self.readers.values()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The order of things: a stack, a load, a plan, quiet, an audit."""
+"""The order of the run: a stack, a load, a plan, quiet, an audit."""
 
 import argparse
 import asyncio
@@ -26,7 +26,7 @@ from .writers import Pace, Writer
 USERS, CLIENTS, WRITERS, NOTIFIERS, WORKERS = 40, 100, 24, 2, 4
 QUIET_S = 90
 
-MISSED, MISSED_LIMIT_S = 5000, 1.0  # who was away for so many events has them within
+MISSED, MISSED_LIMIT_S = 5000, 1.0  # a client that missed so many events has them within so long
 RING_SETTINGS = ("RING_BYTES", "RING_AGE_S", "NOTIFIER_MEMORY_BYTES", "WS_QUEUE_FRAMES", "WS_QUEUE_BYTES")  # smaller: clients may be told to reload
 
 # Heartbeats often enough to matter in minutes. A notifier reads as much of the stream at its start as its ring is
@@ -92,7 +92,7 @@ class Drill:
         self.stack.run("--notifiers", str(NOTIFIERS))
 
     def warm_up(self):
-        """Every worker has served something and has its connections, before they are counted."""
+        """Has every worker serve a request, so that its connections exist before they are counted."""
         load = Load(self.stack.http, lambda index: ("GET", f"/tasks?user_id={self.users[index % USERS]}", None), 400, total=800)
         load.start().finish().assert_none_failed()
 
@@ -137,7 +137,7 @@ class Drill:
         self.struck_s = time.monotonic() - began
 
     async def be_quiet(self, writing, probe):
-        """Writers end, wanderers come home, and everybody gets what is still on the way."""
+        """Writers end, wandering listeners stay, and all listeners get the events in flight."""
         for writer in self.writers:
             writer.stopping = True
         _, unfinished = await asyncio.wait(writing, timeout=QUIET_S)
@@ -165,7 +165,7 @@ class Drill:
             self.problems.append(f"away for {MISSED} events: {str(error)[:300]}")
 
     def be_away_for_many(self):
-        """Somebody is away while his user has thousands of events."""
+        """A client is away while its user has thousands of events."""
         user = self.stack.new_users(1)[0]
         tasks = self.stack.new_tasks([user] * 8)
         socket = self.stack.socket()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What happens to which part, and when: drawn from the seed alone, so that a run can be repeated.
+"""Which part is struck, how and when: drawn from the seed alone, so that a run can be repeated.
 
 A part's weight is how often it is chosen; RabbitMQ needs seven seconds to come back, so it is chosen less."""
 

@@ -16,7 +16,7 @@ from .cuts import FULL, LOADED, NEW, RENEWED, RISING, Cuts, Outcome, Power, cuts
 
 SKIPPED = 77
 
-# Nothing is forgotten early: what RabbitMQ confirmed lies unflushed for half a minute.
+# No event is forgotten early: RabbitMQ's confirmed messages stay unflushed for half a minute.
 SETTINGS = {name: value for name, value in drill.SETTINGS.items() if name != "HEAL_WINDOW_S"}
 
 LIMIT_S = 30  # from the start of scripts/run until the service answers and events flow
@@ -40,7 +40,7 @@ class PowerDrill(drill.Drill):
         self.say(f"{self.disk.kind} on a disk of its own in {directory}")
         for cut in itertools.islice(self.plan(), self.first_starts):
             self.cut_first_start(cut)
-        # As if it had run for half a minute: what RabbitMQ does not start without, and never writes again, is on the disk.
+        # As if it had run for half a minute: files that RabbitMQ needs to start and writes only once are on the disk.
         self.disk.flush()
 
     def cut_first_start(self, cut):
@@ -177,7 +177,7 @@ def arguments(argv):
 
 
 def check_method(given):
-    """Lines about a cut here that does not lose what it must, or loses more."""
+    """Lines about cuts that do not lose unflushed data here, or lose more."""
     wrong = []
     for kind in KINDS if given.disk == "both" else [given.disk]:
         with tempfile.TemporaryDirectory(prefix="carillon-power-") as directory:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""How it is known that the service answers and events flow: a user of its own, whose task is changed all the time
-through nginx, and who is heard through every door. Also keeps looking at the outbox.
+"""Finds out whether the service answers and events flow: changes a task of a user of its own all the time through
+nginx, and hears that user at every entrance. Also keeps reading the outbox.
 
 The service has recovered from what happened at t0 when a change that was sent after t0 has been accepted and
-heard at every door, and nothing that was in the outbox at t0 is still there."""
+heard at every entrance, and no row that was in the outbox at t0 is still there."""
 
 import asyncio
 import json
@@ -65,7 +65,7 @@ class Probe:
             request = asyncio.create_task(self._send(change, len(self._changes)))
             pending.add(request)
             request.add_done_callback(pending.discard)
-            # One at a time while all is well; another beside it when it takes long.
+            # One change at a time while all is well; a second one when it takes long.
             await asyncio.wait(pending, timeout=0.5, return_when=asyncio.FIRST_COMPLETED)
             await asyncio.sleep(GAP_S)
 

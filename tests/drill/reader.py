@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The rule of a reader of one user's events, and what it makes of each frame. No I/O: the audit of what a client
-was sent happens here, frame by frame, and can be tested with a list.
+"""The rule of a reader of one user's events, applied to each frame. No I/O: a client's frames are audited here, one
+by one, so a list can test it.
 
-    drop nothing, accept nothing: after a subscription with a cursor the events come one by one, each the
-    next; whatever else comes is a violation, unless it was said before (recovered:false, reset)."""
+    drop nothing, tolerate nothing: after a subscription with a cursor the events come one by one, each the successor
+    of the last; any other event is a violation, unless the client was told before (recovered:false, reset)."""
 
 import json
 import zlib
@@ -23,7 +23,7 @@ class Reader:
 
     def __init__(self, client, user, plain=False):
         self.client, self.user = client, user
-        self.plain = plain  # subscribes without a cursor: hears what happens from then on
+        self.plain = plain  # subscribes without a cursor: hears events from then on
         self.cursor = None  # to come back with
         self.last = None  # the last event it has; None: it does not know
         self.answered = False

@@ -30,8 +30,8 @@ def strikes_table(outcomes):
 
 
 def late(outcomes):
-    """Who took too long, alone; among others only who did not come back at all. Where the machine was crowded
-    the limit is stretched as much."""
+    """Parts that took too long alone, or did not come back at all while others were down. On a loaded machine the
+    limit is stretched by as much."""
     found = []
     for outcome in outcomes:
         if outcome.recovery is None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The drill's own checks: each must see what it is there for."""
+"""Tests of the drill's own checks: each must find what it is made for."""
 
 import copy
 import json
@@ -81,7 +81,7 @@ def test_reader_complains(frames, violation):
 
 @pytest.mark.parametrize("told", [[REFUSAL], [answer(3), RESET]])
 def test_reader_told(told):
-    """A gap that was told is none; after reading everything again the rule holds as before."""
+    """A gap that the client was told of is no violation; after reading everything again the rule holds as before."""
     reader = reader_of(*told, event(10))
     assert reader.needs_reload and reader.violations == []
     assert sum(reader.refusals.values()) == 1
@@ -101,7 +101,7 @@ def test_reader_cut_in_the_middle_of_a_replay():
 
 
 def test_reader_of_nothing_known():
-    """since:null: where it begins is the notifier's word; 0 may mean that it knows nothing."""
+    """since:null: the notifier names the beginning; 0 may mean that it knows no event."""
     assert reader_of(answer(0), event(5), event(6), since=None).violations == []
     assert "gap" in reader_of(answer(4), event(6), since=None).violations[0]
     assert "gap" in reader_of(answer(0), event(5), event(7), since=None).violations[0]

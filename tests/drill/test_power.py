@@ -65,7 +65,7 @@ def test_the_file_systems():
 
 
 def test_it_judges_itself():
-    """A cut that loses nothing is none, and a recovery that takes too long is told."""
+    """A cut that loses nothing is reported, and so is a recovery that takes too long."""
     given = power.arguments(["--power", "--cuts", "1", "--seed", "1"])
     drill, cut = power.PowerDrill(given), next(cuts.cuts(1, 1))
     drill.outcomes = [cuts.Outcome(cut, "ext4", witness_lost=False, recovery=power.LIMIT_S + 1)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Writers: change tasks at a steady rate and remember what they were answered.
+"""Writers: change tasks at a steady rate and remember every answer.
 
 Each writer has tasks of its own, so it knows what every answer should be; users they share. Every attempt
 has an X-Request-Id of its own, which the event carries: so the audit knows what became of it."""
@@ -46,7 +46,7 @@ def outcome_of(status):
 
 
 class Pace:
-    """Hands out moments at a steady rate; what is late is not made up for."""
+    """Gives times at a steady rate; late ones are not made up for."""
 
     def __init__(self, rate):
         self._gap, self._next = 1 / rate, 0.0

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""What the tests share: a running stack and plain clients for each of its doors."""
+"""Shared by the tests: a running stack, and plain clients for each of its entrances."""

@@ -88,7 +88,7 @@ class Stream:
             while not self._stopping:
                 self._connection.process_data_events(time_limit=0.2)
             self._connection.close()
-        except Exception as error:  # shown by whoever waits for the stream
+        except Exception as error:  # raised in the test that waits for the stream
             self._error = error
             self._ready.set()
             for fence in self._fences.values():
@@ -147,8 +147,8 @@ class Stream:
 
 
 def first_appearances(messages):
-    """{user: [seq, ...]}: what a reader keeps that drops whatever is not newer than the last it kept, so
-    disorder shows as a gap; doubles are normal and vanish."""
+    """{user: [seq, ...]} of a reader that drops each event not newer than its last: disorder shows as a gap; doubles
+    are normal and disappear."""
     kept = {}
     for message in messages:
         seen = kept.setdefault(message.user, [])

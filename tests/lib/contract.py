@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Judges answers by nginx/client/openapi.yaml, and frames by asyncapi.yaml beside it: a status, a header or a member
-that these lack is a failure. What they have and was not met is told by `unmet()`."""
+that these lack is a failure. `unmet()` lists what they have and no test met."""
 
 import functools
 import json
@@ -11,7 +11,7 @@ import jsonschema
 import yaml
 
 CLIENT = Path(__file__).resolve().parents[2] / "nginx/client"
-# What HTTP and nginx add to any answer; docs/security.md tells of those that protect.
+# Headers that HTTP and nginx add to any answer; docs/security.md explains those that protect.
 GENERAL = {
     "server", "date", "content-type", "content-length", "content-encoding", "connection", "keep-alive", "transfer-encoding",
     "cache-control", "vary", "allow", "x-request-id", "x-content-type-options", "strict-transport-security", "x-accel-buffering",

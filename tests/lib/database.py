@@ -9,7 +9,7 @@ import pymysql
 
 from lib.stack import ROOT
 
-HOST = "127.0.0.0/255.0.0.0"  # nobody else's place
+HOST = "127.0.0.0/255.0.0.0"  # a host that no other account has
 PROGRAMS = ("api", "migrate", "adminer", "emit")
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A disk whose power can be cut: a file system on a loop device over a file that a reflink copies in milliseconds, while
-everything runs. What nobody flushed is in the kernel's memory only, not in the file and not in its copy; so the copy is
-what a machine would find after a power cut at that moment.
+everything runs. Data that was not flushed is in the kernel's memory only, not in the file nor in its copy; so the
+copy is what a machine would find after a power cut at that moment.
 
 The file lies on a file system with reflinks: the one of `directory`, or an XFS image made there. What a real disk's own
 cache may lose, or write out of order, is not in this picture: each block that the kernel has written counts as kept."""
@@ -24,7 +24,7 @@ SECTOR = "4096"  # direct I/O needs no less where the disk below has such sector
 
 
 class Unavailable(Exception):
-    """Why there can be no such disk here."""
+    """The reason why there can be no such disk here."""
 
 
 def _run(*command):
@@ -141,7 +141,7 @@ class Disk:
     # -- the cut
 
     def cut(self):
-        """This moment is what the next loss leaves. Nothing waits for it but this caller, for milliseconds."""
+        """Takes the copy that the next loss() restores. Only this caller waits for it, for milliseconds."""
         _reflink(self._file, self._ground.path / f"disk-{self._number + 1}")
 
     def lose(self, kind=None):
@@ -231,7 +231,7 @@ def leave_witness(place, name):
 
 
 def witness_lost(place, name):
-    """Whether what nobody flushed is gone."""
+    """Whether the data that was not flushed is gone."""
     path = place / name
     gone = not path.exists() or b"lost" not in path.read_bytes()
     path.unlink(missing_ok=True)
@@ -239,7 +239,7 @@ def witness_lost(place, name):
 
 
 def self_check(directory, kind, before_cut=lambda disk: None):
-    """What is wrong with this way to cut the power, as lines: flushed bytes must outlive it, others not."""
+    """Lines about faults of this way to cut the power: flushed bytes must survive, others must not."""
     place = Path(directory) / "place"
     disk, wrong = Disk(directory, place, kind), []
     try:

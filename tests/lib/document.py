@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Runs a document's commands from top to bottom, so that what a reader copies works.
+"""Runs a document's commands from top to bottom, so that a reader can copy them.
 
 Of its code blocks these count, by what stands behind the fence:
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""HTTP as a plain client speaks it, and bytes as a client should never send them."""
+"""HTTP as an ordinary client speaks it, and bytes that no client should send."""
 
 import http.client
 import json
@@ -82,7 +82,7 @@ class Http:
 
     def raw(self, request, timeout=None, method="GET"):
         """Sends bytes (or an iterable of pieces) as they are and reads one answer; None when the
-        server closes without a word. A server that answers before it has read all is fine."""
+        server closes without an answer. A server may answer before it has read all."""
         with self.connect(timeout) as sock:
 
             def push():

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What a stack uses when nobody uses it: taken before a drill or an attack and after it, when every client has
-gone. Whatever grew in between was left behind."""
+"""The resources of an idle stack: taken before a drill or an attack and after it, when every client has gone. Any
+growth in between was left behind."""
 
 import base64
 import json
@@ -98,7 +98,7 @@ def compare(before, after, held=0):
 
 
 def settle(stack, notifier_ports, before, limit=30, held=0):
-    """(snapshot, lines): waits a little for what is just going."""
+    """(snapshot, lines): waits a little for connections that are closing."""
     end = time.monotonic() + limit
     while True:
         after = take(stack, notifier_ports)

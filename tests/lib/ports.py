@@ -25,7 +25,7 @@ def _free(port):
 
 
 def _still_there(path, descriptor):
-    """Who waited for the lock of one that was just released holds a file that nobody else sees."""
+    """A waiter for a lock file that was just released holds a deleted file, which no other process sees."""
     try:
         return os.path.samestat(os.stat(path), os.fstat(descriptor))
     except FileNotFoundError:

@@ -33,7 +33,7 @@ class BrokerData:
         self._stack.s6("-u", "rabbitmq")
 
     def copy(self):
-        """Of a broker that is stopped."""
+        """Copies the data of a stopped broker."""
         shutil.copytree(self._data, self._copy)
 
     def wipe(self):

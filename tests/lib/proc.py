@@ -28,7 +28,7 @@ class Process:
         return now is not None and now.state not in "ZX"
 
     def kill(self, sig=signal.SIGKILL):
-        """What was told to stop has stopped, every thread of it, when this returns."""
+        """When this returns every thread of the process has stopped."""
         os.kill(self.pid, sig)
         if sig == signal.SIGSTOP:
             eventually(self._stands_still, 5, f"{self.name} stands still", interval=0.001)
@@ -82,7 +82,7 @@ def tree(pid):
 
 
 def of_stack(run_dir):
-    """Everything that belongs to a stack, whoever its parent is now: by the mark scripts/run gives its
+    """Every process of a stack, whichever parent it has now: by the mark scripts/run gives its
     parts, by the command line, or by where it works (some overwrite their environment)."""
     text, mark, found = str(run_dir), f"CARILLON_RUN_DIR={run_dir}".encode(), []
     for process in everything():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A wire between a program and a server, at an address of one's choice, that can be cut, go dead, or lose something."""
+"""A relay between a program and a server, at an address of the test's choice, that can cut, freeze, or lose bytes."""
 
 import socket
 import struct
@@ -7,8 +7,8 @@ import threading
 
 
 class Relay:
-    """Listens on `host` and passes everything on to 127.0.0.1:`port`. A `deaf` one swallows what the client says; what
-    the server says goes through `answers`, a function from bytes to bytes. `watch` is called at each connection, and
+    """Listens on `host` and passes everything on to 127.0.0.1:`port`. A `deaf` one drops the client's bytes; the
+    server's bytes go through `answers`, a function from bytes to bytes. `watch` is called at each connection, and
     what it returns is shown every piece that the client sends."""
 
     def __init__(self, port, host="127.0.0.1", deaf=False, answers=bytes, watch=None):
@@ -73,7 +73,7 @@ class Relay:
 
 
 class Frames:
-    """Cuts what comes over an AMQP connection, piece by piece, into whole frames."""
+    """Assembles the bytes of an AMQP connection into whole frames."""
 
     HEAD, METHOD = struct.Struct("!BHI"), 1
 
@@ -123,7 +123,7 @@ class Channels:
 
 class ConfirmThief:
     """For the answers of one AMQP connection: takes the broker's confirms out while `steals` is set. Those it lets
-    through later speak for one message each, or they would make good what was stolen."""
+    through later are for one message each; otherwise they would confirm what was stolen."""
 
     BASIC_ACK = struct.pack("!HH", 60, 80)
     MULTIPLE = Frames.HEAD.size + len(BASIC_ACK) + 8  # behind the tag

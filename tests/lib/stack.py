@@ -24,7 +24,7 @@ BUILD_DIR = Path(os.environ.get("BUILD_DIR", ROOT / "build"))
 if not BUILD_DIR.is_absolute():
     BUILD_DIR = ROOT / BUILD_DIR
 
-# What the tests stand on their own ports; nothing of it may leak in from the caller's shell.
+# The tests set these themselves; no value may leak in from the caller's shell.
 _OWN = re.compile(r"^(RUN_DIR|PORT|[A-Z]+_PORT|API_WORKERS|NOTIFIERS)$")
 
 SANITIZER_REPORT = re.compile(
@@ -186,8 +186,8 @@ class Stack:
         return [process for process in self.processes("fcgi-api") if process.name == "fcgi-api"]
 
     def kill_a_worker(self):
-        """Returns when another has taken its place. The number alone does not tell: a killed process can
-        still be seen for a moment."""
+        """Returns when another process has replaced it. The pid alone does not tell: a killed process can still be
+        seen for a moment."""
         workers = self.workers()
         workers[0].kill(signal.SIGKILL)
 
@@ -216,7 +216,7 @@ class Stack:
         os.kill(self.part(part).pid, sig)
 
     def ready(self, deadline=30, degraded=False):
-        """Waits until API and notifier say that all they need is there."""
+        """Waits until API and notifier are ready."""
         client = Http(self.http, timeout=5)
 
         def check():
@@ -287,7 +287,7 @@ class Stack:
         return reports
 
     def refusals(self):
-        """What the sandbox kept the programs from: a call they need and have given up (common/sandbox_calls.h)."""
+        """System calls that the sandbox refused: calls that the programs need and have given up (common/sandbox_calls.h)."""
         return sorted({line for part in ("fcgi-api", "ws-notifier") for line in REFUSAL.findall(self.logs(part))})
 
     # -- database
@@ -309,7 +309,7 @@ class Stack:
         return self.sql("SELECT value FROM epoch")[0][0]
 
     def new_users(self, count=1):
-        """Users nobody else in the tests uses: their ids."""
+        """Ids of new users that no other test uses."""
         names = ",".join(f"('test {uuid.uuid4().hex[:12]}')" for _ in range(count))
         return [int(row[0]) for row in self.sql(f"INSERT INTO users (name) VALUES {names} RETURNING id")]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Waiting for something to become true, instead of sleeping and hoping."""
+"""Waits for a condition with a deadline, instead of a fixed sleep."""
 
 import time
 
