@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A browser for each language, started when first wanted; tabs end with their test."""
+"""A browser for each language, started when first needed; tabs end with their test."""
 
 import pytest
 

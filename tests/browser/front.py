@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A second nginx in front of a stack, as companies and hotels have them: in three ways unfit for a WebSocket."""
+"""A second nginx in front of a stack, as companies and hotels have: in three ways it breaks WebSockets."""
 
 import shutil
 import subprocess

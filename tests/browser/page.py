@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The page in a real browser, in the words of the tests: what is seen, what can be done, what was logged."""
+"""The page in a real browser, in the words of the tests: what it shows, its controls, its log."""
 
 import json
 import os
@@ -65,7 +65,7 @@ class Browser:
         return tab
 
     def visit(self, address):
-        """As open(), of a server that may not listen yet: None then."""
+        """As open(), for a server that may not listen yet: then None."""
         tab = self.open("about:blank")
         try:
             tab.go(address)

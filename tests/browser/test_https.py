@@ -20,8 +20,8 @@ def key_of(certificate):
 
 @pytest.fixture
 def knowing(tls_stack):
-    """Chromium takes CAs only from the system's store or its user's, which are not the tests' to change. So this one is
-    told to take this one key; that the CA's word is good, curl and Python's ssl say (tests/system/test_tls.py)."""
+    """Chromium takes CAs only from the system's or the user's store, which tests must not change. So it is told to
+    accept this one key; curl and Python's ssl check the CA (tests/system/test_tls.py)."""
     browser = Browser("en-US", f"--ignore-certificate-errors-spki-list={key_of(tls_stack.run_dir / 'tls' / 'server.pem')}")
     yield browser
     browser.quit()
@@ -30,7 +30,7 @@ def knowing(tls_stack):
 def test_the_page_by_https(tls_stack, knowing):
     user = tls_stack.new_users(1)[0]
     secure = Http(tls_stack.endpoints["https"], trust=tls_stack.endpoints["tls_ca"])
-    # The address people type leads to it.
+    # The address that people type leads to https.
     tab = knowing.open(f"http://localhost:{tls_stack.port('PORT')}/index.html?user_id={user}").live()
     assert tab.driver.current_url == f"{tls_stack.endpoints['https']}/index.html?user_id={user}"
     assert secure.post("/tasks", {"user_id": user, "content": "from elsewhere"}).status == 201

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How the page looks, reads and sounds: languages, phones, colours, keyboard, screen readers, and its manners."""
+"""How the page looks and reads: languages, phones, colours, keyboard, screen readers, and its behaviour."""
 
 import os
 import urllib.request
@@ -15,7 +15,7 @@ from page import kinds, picture
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Colours as they are really drawn: every visible text against what lies behind it (WCAG 2, 1.4.3).
+# Colours as they are drawn: every visible text against its background (WCAG 2, 1.4.3).
 CONTRASTS = """
 const parse = (colour) => {
   const canvas = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true });
@@ -88,7 +88,7 @@ def test_dates_follow_the_language(stack, visit, user):
 @pytest.mark.parametrize("language", ["en-US", "fr-FR"])
 @pytest.mark.parametrize("width", [320, 360])
 def test_phone(visit, http, user, width, language):
-    """Nothing is wider than a phone, whatever the tasks are called; what is touched is large enough."""
+    """Nothing is wider than a phone, whatever the tasks' texts; touch targets are large enough."""
     tab = visit(user, language=language, width=width, height=740)
     for content in ("x" * 300, "Un texte ordinaire, assez long pour se replier plusieurs fois sur un téléphone"):
         http.post("/tasks", {"user_id": user, "content": content})
@@ -175,7 +175,7 @@ def test_new_events_are_seen_on_a_phone(visit, http, user):
 
 
 def test_the_welcome(browser, visit):
-    """It says what this is, names the users, and how to see it work."""
+    """The page says what this is, names the users, and how to see it work."""
     tab = visit(None, path="/")
     links = eventually(lambda: tab.every("#welcome-users a"), 10, "the users")
     assert len(links) <= 12
@@ -322,7 +322,7 @@ def test_nothing_from_elsewhere_and_nothing_forbidden(stack, browser, visit, use
 
 
 def test_the_policy_works(visit, user):
-    """A witness that the test above can fail: what is inline is refused, and that is noticed."""
+    """Proves that the test above can fail: inline code is refused, and the refusal is noticed."""
     tab = visit(user)
     tab.run(
         """const script = document.createElement('script');

@@ -83,7 +83,7 @@ def test_an_odd_user_in_the_address_is_nobody(visit, odd):
 
 
 def test_a_user_that_does_not_exist(visit):
-    """It is said, instead of an empty list that claims to be live; another one can be chosen."""
+    """The page says so, instead of showing an empty live list; another user can be chosen."""
     tab = visit(2000000000, live=False)
     eventually(lambda: tab.text("#page-error") == "There is no user 2000000000. Choose another one.", 5, "a word about it")
     for place in ("#tasks", "#notifications", "#connection"):
@@ -287,7 +287,7 @@ def test_all_pages_of_a_long_list(stack, visit, user):
 
 
 def test_a_message_of_another_program(stack, visit, publisher, user, task):
-    """Something without our headers is shown, and changes a task only when it names one completely."""
+    """A message without our headers is shown, and changes a task only when it contains a complete one."""
     tab = visit(user)
     publisher.publish('{"message":"from elsewhere","task":{"id":%d,"user_id":%d}}' % (task["id"], user))
     seen_once(tab, [("other", "from elsewhere")])
@@ -295,7 +295,7 @@ def test_a_message_of_another_program(stack, visit, publisher, user, task):
 
 
 def test_an_event_that_another_program_emitted(stack, visit, http, user, task):
-    """By its own name: what it says, or else its data; and the tasks stay as they are."""
+    """By its own name: its message, or else its data; and the tasks stay as they are."""
     tab = visit(user)
     stack.sql(f"CALL carillon_emit({user}, 'invoice.paid', 'Invoice 7 is paid', NULL)")
     stack.sql(f"CALL carillon_emit({user}, 'door.opened', NULL, '{{\"task\":{{\"id\":{task['id']}}}}}')")
@@ -310,7 +310,7 @@ def test_an_event_that_another_program_emitted(stack, visit, http, user, task):
 
 
 def test_odd_messages_of_other_programs(stack, visit, http, publisher, user, task):
-    """What is no date is no time, what lacks a date is shown without one, and the feed goes on."""
+    """A text that is no date is not shown as a time, a task without a date is shown without one, and the feed goes on."""
     tab = visit(user)
     whole = {"id": task["id"], "user_id": user, "status": 1, "content": "no dates"}
     for message in (
@@ -344,7 +344,7 @@ def test_any_date_the_database_takes(stack, visit, user):
 
 
 def test_odd_rows(stack, visit, user):
-    """Rows that the API would never write are shown as far as they can be, and take nothing else with them."""
+    """Rows that the API would never write are shown as far as possible, and break nothing else."""
     odd = [
         {"id": 1, "user_id": user, "status": 1, "content": "done, but when?", "createdAt": "1960-01-01", "completedAt": None},
         {"id": 2, "user_id": user, "status": 0, "content": "no day", "createdAt": "000/-11-30T00:00:00.000Z", "completedAt": None},
@@ -378,7 +378,7 @@ def test_odd_rows(stack, visit, user):
 
 
 def test_five_thousand_events_at_once(stack, visit, user):
-    """What comes back after a long absence does not freeze the page: the work grows with the events alone."""
+    """A long replay does not freeze the page: the work grows only with the number of events."""
     tasks = stack.new_tasks([user] * 300)
     tab = visit(user)
     cursor = stack.client().get(f"/tasks?user_id={user}&limit=1").header("Event-Cursor").split(":")

@@ -39,7 +39,7 @@ def listening(stack, browser, user):
 
 
 def sockets(stack):
-    """How many the notifier has."""
+    """The number of the notifier's sockets."""
     for line in stack.client().get("/notifier/metrics").text.splitlines():
         if line.startswith("carillon_notifier_clients "):
             return int(line.split()[1])

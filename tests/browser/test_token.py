@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The page where tokens are wanted: it comes with the address, once, and its end is told kindly."""
+"""The page where tokens are wanted: the token comes with the address, once, and the page says when it has ended."""
 
 import pytest
 

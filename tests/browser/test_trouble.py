@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What can go wrong around the page: refusals, lost answers, parts that are away. Nothing may be lost by it."""
+"""Failures around the page: refusals, lost answers, parts that are away. Nothing may be lost."""
 
 import re
 import signal
@@ -36,7 +36,7 @@ def test_a_task_that_cannot_be(visit, user, content, words):
 
 @pytest.mark.parametrize("language", ["en-US", "fr-FR"])
 def test_the_servers_own_words(stack, visit, language):
-    """What only the server knows to be wrong is told with its words, which are English; elsewhere in a sentence of ours."""
+    """Errors that only the server can find are shown in its words, which are English; all others in the page's language."""
     user = stack.new_users(1)[0]
     tab = visit(user, language=language)
     stack.sql(f"DELETE FROM users WHERE id = {user}")
@@ -59,7 +59,7 @@ def test_a_task_that_is_gone(stack, visit, user, task):
 
 @pytest.mark.disturbs
 def test_service_away(stack, visit, user, task):
-    """Without the API nothing is lost: words where it happened, the text stays, one task comes of it."""
+    """Without the API nothing is lost: the error is shown in place, the text stays, and one task is made of it."""
     tab = visit(user)
     with away(stack, "fcgi-api"):
         tab.tick(task["id"])
@@ -170,7 +170,7 @@ def test_the_button_tries_at_once(stack, visit, user):
 
 
 def deaf(tab):
-    """The page's socket is heard no more, but by what a test says on it."""
+    """The page's socket hears only what the test sends on it."""
     tab.run(
         """const socket = window.witness.sockets.at(-1);
            const hear = socket.onmessage;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Networks that let no WebSocket through, sockets that are dead, and doors that stay shut: what the page does, and says."""
+"""Networks that block WebSockets, dead sockets, and refusals: what the page does and shows."""
 
 import signal
 
@@ -55,7 +55,7 @@ def test_neither_websockets_nor_streams(stack, browser, front, http, user, task)
 
 
 def test_a_proxy_that_changes_the_host(guarded_stack, browser, front):
-    """It is the page's origin that is not welcome, and not its user's link."""
+    """The page's origin is refused, not the user's link, and the page says so."""
     user = guarded_stack.new_users(1)[0]
     base = front(guarded_stack).http
     token = guarded_stack.issuer.token(user)
@@ -66,7 +66,7 @@ def test_a_proxy_that_changes_the_host(guarded_stack, browser, front):
 
 
 def test_a_name_that_is_not_the_services(stack, browser, front, user):
-    """An open service answers only by its own names, and that is what the page says."""
+    """An open service answers only by its own names, and the page says so."""
     base = front(stack).http
     tab = browser().open(f"{base}/foreign/index.html?user_id={user}")
     said = f"The service does not know this page’s address, {base}."
@@ -75,8 +75,8 @@ def test_a_name_that_is_not_the_services(stack, browser, front, user):
 
 @pytest.mark.disturbs
 def test_a_dead_socket_is_noticed(stack, visit, user, task):
-    """A notifier that is frozen is a network that swallows everything. The page notices when it is looked at again, also
-    when the clock has been set back."""
+    """A frozen notifier acts like a network that drops everything. The page notices when it is shown again, also when
+    the clock has been set back."""
     tab = visit(user)
     tab.run("const now = Date.now; Date.now = () => now() - 7200000;")
     stack.notifier().kill(signal.SIGSTOP)
@@ -131,7 +131,7 @@ def test_who_comes_back_to_the_page_asks(visit, user):
     [("en-US", "This user has too many pages open. "), ("fr-FR", "Trop de pages de cet utilisateur sont ouvertes. ")],
 )
 def test_over_a_limit(visit, user, language, words):
-    """Which limit it was is said, not just "Offline"."""
+    """The page names the limit, not just "Offline"."""
     tab = visit(user, language=language)
     tab.server_closes(4429, "too many connections of this user; retry after 30 s")
     assert tab.state == "offline"

@@ -33,8 +33,9 @@ def podman(*arguments, check=True, timeout=60):
 
 
 def accepted(ask):
-    """The answer of ask(), which is asked again while it is 503 or 504, as a client does that is told to; a POST has its
-    Idempotency-Key for that. After a start each worker makes a connection of its own, and Podman's name server may keep
+    """The answer of ask(), repeated while it is 503 or 504, as Retry-After asks clients to; a POST has its
+    Idempotency-Key for that. After a start each worker makes a connection of its own, and Podman's name server may
+    keep
     one waiting longer than a request may."""
     answers = []
     eventually(lambda: answers.append(ask()) or answers[-1].status not in (503, 504), 60, "no more 503 or 504")
@@ -58,7 +59,7 @@ class Compose:
         ]
 
     def compose(self, *arguments, timeout=90):
-        """podman-compose goes on after a failure and ends with 0: its own words tell."""
+        """podman-compose goes on after a failure and ends with 0, so its output is checked."""
         done = subprocess.run(
             [*self.command(), *arguments], cwd=self.tree, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout
         )
@@ -145,7 +146,7 @@ def stack():
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
-    """A failure is told together with what the containers said."""
+    """A failure is reported together with the containers' logs."""
     report = (yield).get_result()
     if report.when == "call" and report.failed and "stack" in item.funcargs:
         item.funcargs["stack"].say_what_happened()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The scenario in containers, in the order a day may bring it. Each test goes on where the one before ended.
+"""The scenario in containers, in a realistic order. Each test goes on where the one before ended.
 
 tests/containers/run starts this; after the first failure the rest makes no sense (-x)."""
 
@@ -152,7 +152,7 @@ def test_adminer_shows_the_row(stack):
 
 
 def test_each_program_has_an_account_with_few_rights(stack):
-    """With what a program's container holds; tests/system/test_accounts.py goes through every right."""
+    """With the passwords that a program's container has; tests/system/test_accounts.py checks every right."""
     ask = 'mariadb --host="$DB_HOST" --user="$DB_USER" --password="$DB_PASSWORD" "$DB_NAME" --execute="$0" 2>&1 || true'
 
     def as_api(statement):
@@ -208,7 +208,7 @@ def test_our_images_hold_no_secret_and_no_tool_to_build(stack):
 
 
 def test_settings_reach_the_programs(stack):
-    """A value that makes no sense stops the program with its name: so the program did read it."""
+    """An invalid value stops the program with the setting's name: so the program did read it."""
     for service, name in (("fcgi-api", "OUTBOX_BATCH"), ("ws-notifier", "RING_AGE_S"), ("ws-notifier", "LOG_FORMAT")):
         program = {"fcgi-api": "/usr/local/bin/fcgi-api", "ws-notifier": "/usr/local/bin/ws-notifier"}[service]
         done = stack.exec(service, "sh", "-c", f"{name}=nonsense timeout 10 {program} 2>&1 || true")
@@ -220,7 +220,7 @@ def test_settings_reach_the_programs(stack):
 
 
 def test_a_restarted_notifier_is_found_again(stack):
-    """It leaves cleanly, tells its browsers, and comes back under another address."""
+    """It stops cleanly, tells its browsers, and comes back under another address."""
     socket = subscribed(stack)
     began = time.monotonic()
     stack.compose("restart", "--timeout", "10", "ws-notifier")
@@ -234,8 +234,8 @@ def test_a_restarted_notifier_is_found_again(stack):
 
 
 def test_a_restarted_pool_is_found_again(stack):
-    """While nobody is there nginx says so in the API's words, and nobody waits long. 502 is for the one that the
-    system had taken on behalf of a pool that was about to close its socket."""
+    """While the pool is away nginx answers with the API's problem, and no request waits long. 502 is for a connection
+    that the kernel had accepted for a pool that was about to close its socket."""
     socket = subscribed(stack)
     answers, stop = [], threading.Event()
 
@@ -320,13 +320,14 @@ def test_database_away_and_back(stack):
     assert stack.inspect("fcgi-api")["RestartCount"] == restarts, "it healed by a restart only"
 
 
-# Ends what streams stand on, as a full disk does, and the writer of ours (tests/system/test_broken_broker.py).
+# Ends the processes below streams, as a full disk does, and our stream's writer (tests/system/test_broken_broker.py).
 END_STREAMS = """[supervisor:terminate_child(ra_systems_sup, Id) || {Id, _, _, _} <- supervisor:which_children(ra_systems_sup)],
     [exit(P, kill) || {_, P, _, [osiris_writer]} <- supervisor:which_children(osiris_server_sup)], ok."""
 
 
 def test_a_broker_that_carries_nothing_is_started_again(stack):
-    """Its port answers, so nothing of the engine's would do it. In the same container: the second time would come later."""
+    """Its port answers, so no health check of the engine would restart it. In the same container: a second time would
+    come later."""
     stack.wait_healthy("rabbitmq")
     restarts = stack.inspect("rabbitmq")["RestartCount"]
     socket = subscribed(stack)
@@ -390,7 +391,7 @@ def test_memory_and_files_are_bounded(stack):
 
 
 def test_everything_leaves_when_asked_to(stack):
-    """Every program is process 1 of its container and hears the signal: nobody has to be killed."""
+    """Every program is process 1 of its container and gets the signal: none has to be killed."""
     stack.settle_broker()
     for service in ("nginx", "ws-notifier", "fcgi-api", "adminer", "rabbitmq", "mariadb"):
         began = time.monotonic()

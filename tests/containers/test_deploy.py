@@ -28,7 +28,7 @@ BACKUP = "backup.sql.gz"
 
 
 class Deployed(Compose):
-    """What the guide leads to."""
+    """The stack that the guide builds."""
 
     def __init__(self, tree, project):
         super().__init__(tree, project, ("compose.yml", "compose.tls.yml", "compose.inside-tls.yml"))
@@ -62,7 +62,7 @@ class Deployed(Compose):
         return accepted(lambda: self.https.post("/tasks", {"user_id": user, "content": content}, headers=headers))
 
     def subscribed(self, user, **more):
-        """A notifier that has not caught up answers nobody; after a start its broker and its name server take their time."""
+        """A notifier that has not caught up answers no cursor; after a start its broker and its name server need time."""
         eventually(lambda: self.https.get("/notifier/readyz").status == 200, 60, "the notifier has caught up")
         trusting = ssl.create_default_context(cafile=self.certificate)
         socket = WebSocket(f"wss://localhost:{PORTS['TLS_PORT']}/ws", ssl=trusting, headers=self.headers(user))
@@ -144,7 +144,7 @@ def test_nothing_inside_goes_in_the_clear(stack, user):
 
 
 def test_backup_and_restore(stack, user):
-    """What was done after the backup is undone, and whoever saw it is told to read anew."""
+    """Changes made after the backup are undone, and clients that saw them are told to read anew."""
     database = stack.container("mariadb")
     others = " ".join(stack.container(service) for service in ("fcgi-api", "ws-notifier", "nginx"))
     restores = re.compile("docker compose (stop|start|run)|gunzip|docker compose exec -T mariadb sh -c \"|    -e")
@@ -163,7 +163,7 @@ def test_backup_and_restore(stack, user):
     stack.follow("Backups", restores.match, here)
     stack.wait_healthy()
     assert stack.https.get(f"/tasks/{task['id']}", headers=stack.headers(user)).status == 404
-    # Who is faster than the API's word of the new epoch is answered from the old one, and told a moment later.
+    # A client that is faster than the API's beacon of the new epoch is answered from the old one, and reset a moment later.
     socket = stack.subscribed(user, since=cursor)
     told = socket.recv_until(lambda frame: frame["type"] == "reset", 15) if socket.answer["recovered"] else socket.answer
     assert told["reason"] == "epoch", told
@@ -191,7 +191,7 @@ def test_who_is_connected_while_a_certificate_is_renewed_misses_nothing(stack, u
 
 
 def test_an_upgrade(stack, user):
-    """Whoever is connected meanwhile misses nothing. podman-compose makes no container anew that is there, so the new
+    """Connected clients miss nothing. podman-compose makes no container anew that is there, so the new
     programs are the old ones, restarted."""
     docker = "docker compose -f compose.yml -f compose.tls.yml"
     restarted = {f"{docker} up --detach --no-deps {service}": f"podman restart --time 20 {stack.container(service)}"

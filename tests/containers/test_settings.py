@@ -21,7 +21,7 @@ ALL = COMPOSE + OVERLAY + INSIDE + MONITORING + KEYS
 EXAMPLE = (ROOT / ".env.example").read_text()
 DOCKERFILES = [*ROOT.glob("*/Dockerfile"), *ROOT.glob("scripts/parts/*/Dockerfile"), *ROOT.glob("ops/*/Dockerfile")]
 
-# What a container is told by compose.yml alone, whatever .env says: who listens where in its networks, and as whom it comes.
+# Settings that compose.yml alone gives a container, whatever .env says: addresses in its networks, and its account.
 ACCOUNTS = {"AMQP_USER", "AMQP_PASSWORD", "DB_USER", "DB_PASSWORD"}
 WIRING = ACCOUNTS | {"AMQP_HOST", "AMQP_PORT", "DB_HOST", "DB_PORT", "DB_SOCKET", "WS_HOST", "WS_PORT", "WS_TRUST_PROXY", "API_STATS_FILE"}
 REFERENCE = re.compile(r"\$\{([A-Z_0-9]+)(?::([-?])([^}]*))?\}")

@@ -3,8 +3,8 @@
 
     load.py URL USER STOP
 
-No request may fail, and each write that was answered with success is heard: once, in order, without a gap, whatever was
-restarted meanwhile. Prints figures; the exit status is 1 when something is wrong."""
+No request may fail, and each accepted write is heard: once, in order, without a gap, whatever was restarted
+meanwhile. Prints figures; the exit status is 1 when something is wrong."""
 
 import asyncio
 import json

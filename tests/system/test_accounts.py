@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Each program's account may do what the program does, and nothing else: tried on the real broker and database with
-the account itself, as somebody would who has taken the program over (docs/security.md has the table)."""
+the account itself, as an attacker would who has taken the program over (docs/security.md has the table)."""
 
 import json
 import re
@@ -95,7 +95,7 @@ ATTEMPTS = {
     "forward elsewhere as events": lambda channel: channel.exchange_bind(EXCHANGE, "amq.topic", "#"),
     "purge the stream": lambda channel: channel.queue_purge(QUEUE),
 }
-# What would harm the other tests if it went through is not tried by the one who may.
+# Allowed attempts are not made: they would harm the other tests.
 ALLOWED = {
     API: {
         "publish an event",
@@ -116,7 +116,7 @@ def test_refused_by_the_broker(stack, user, attempt):
     try:
         with pytest.raises((pika.exceptions.ChannelClosedByBroker, pika.exceptions.ConnectionClosedByBroker)) as refused:
             ATTEMPTS[attempt](connection.channel())
-        # Who may read a queue may purge it, but nobody can purge a stream.
+        # An account that may read a queue may purge it, but a stream cannot be purged.
         not_there = attempt == "purge the stream"
         assert refused.value.reply_code == (540 if not_there else 403), refused.value
     finally:
@@ -305,7 +305,7 @@ CHANGES_OF_THE_JOURNAL = [
 
 @pytest.mark.parametrize("statement", CHANGES_OF_THE_JOURNAL)
 def test_the_api_does_not_change_the_journal(stack, user, task, statement):
-    """Nor take an event away, of which it could then make another with the same number."""
+    """Nor can it delete an event, which would let it make another with the same number."""
     before = stack.journal(user)
     stack.outbox_empty()
     password = (stack.run_dir / "secrets" / "db_api_password").read_text().strip()
@@ -347,7 +347,7 @@ def test_the_api_makes_no_epoch(stack, api_account, statement):
 
 
 def test_the_databases_accounts(stack):
-    """No password-less one, none that was there before, and nobody but the administrator has rights in all databases."""
+    """No account without a password, none from before, and only the administrator has rights in all databases."""
     found = {(user, host): plugin for user, host, plugin in stack.sql("SELECT user, host, plugin FROM mysql.user WHERE is_role = 'N'")}
     ours = {("carillon-api", "localhost"), ("carillon-migrate", "localhost"), ("carillon-adminer", "127.0.0.1"), ("carillon-emit", "127.0.0.1")}
     others = {account for account in set(found) - ours if account[0] not in ("mariadb.sys", "root", "mysql", "bench")}
@@ -397,7 +397,7 @@ def test_accounts_of_a_database_elsewhere(stack, tmp_path):
 
 
 def test_accounts_of_a_broker_elsewhere(stack):
-    """With the passwords of this one, so that everybody stays who he is; in a virtual host of its own."""
+    """With the passwords of this stack, so that accounts stay the same; in a virtual host of its own."""
     definitions = accounts(stack, "broker", stack.run_dir / "secrets", AMQP_VHOST="another")
     assert {user["name"] for user in json.loads(definitions)["users"]} == {API, NOTIFIER}, "an administrator is his own master"
     try:

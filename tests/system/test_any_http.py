@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Anything at all over HTTP: bodies, queries, paths and headers that Hypothesis thinks of. Never a 5xx, and what is taken
-comes back as it was."""
+"""Random HTTP: bodies, queries, paths and headers made by Hypothesis. Never a 5xx, and accepted values come back
+unchanged."""
 
 import json
 import re

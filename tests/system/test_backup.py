@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""scripts/backup and scripts/restore: what was there is there again, and browsers are told to read anew."""
+"""scripts/backup and scripts/restore: the data is as it was, and browsers are told to read anew."""
 
 import subprocess
 

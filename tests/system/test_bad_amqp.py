@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What another program may put into the exchange: delivered when it can be understood, else logged and
-skipped; and the next message is heard all the same."""
+"""Messages that another program may publish: delivered when they can be understood, otherwise logged and skipped; and
+the next message is delivered all the same."""
 
 import json
 

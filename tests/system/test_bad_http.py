@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a client should never send over HTTP, and what it gets for it: a clear 4xx, never a 5xx, and no
-effect on anybody else."""
+"""Requests that no client should send, and their answers: a clear 4xx, never a 5xx, and no effect on other clients."""
 
 import json
 import re
@@ -15,7 +14,7 @@ from lib.wait import eventually
 
 @pytest.fixture(scope="module")
 def victim(stack):
-    """One user with one task that all refused requests aim at; checked to be unharmed at the end."""
+    """One user with one task, the target of all refused requests; checked to be unchanged at the end."""
     [user] = stack.new_users(1)
     [task] = stack.new_tasks([user])
     yield user, task
@@ -410,7 +409,7 @@ def test_client_leaves_mid_response(stack, http, user, leave):
 
 
 def test_client_that_does_not_read(stack, http, user):
-    """200 KB answers that nobody fetches must not hold a worker each."""
+    """200 KB answers that no client reads must not hold a worker each."""
     stack.sql("INSERT INTO tasks (user_id, content) VALUES " + ",".join(f"({user}, REPEAT('x', 1000))" for _ in range(200)))
     stuck = []
     for _ in range(3 * len(stack.workers())):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What a client should never send over a WebSocket: an error it can read, or the close code that says
-why; never a word lost for anybody else."""
+"""Frames that no client should send over a WebSocket, and the answers: an error, or a close code with the reason;
+never a lost frame for another client."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def raw(stack):
 
 @pytest.fixture
 def witness(stack, http, sockets):
-    """An honest client; calling it checks that he still hears of his task at once."""
+    """An honest client; calling it checks that it still hears of its task at once."""
     [user] = stack.new_users(1)
     [task] = stack.new_tasks([user])
     honest = sockets()
@@ -128,7 +128,7 @@ def test_message_too_large(raw, witness, size):
     try:
         client.send_frame(OP_TEXT, b"a" * size)
     except OSError:
-        pass  # closed on us before all was sent: that is the point
+        pass  # closed before all was sent: as it should be
     code = client.until_closed()
     assert code in (1009, 1006) if size > 9_000 else code == 1009, code
     witness()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A broker that runs and carries nothing, or does not start with its data: it heals without a person, and no event is
-missing. On a file system of its own, so that it can be full."""
+"""A broker that runs and delivers nothing, or does not start with its data: it recovers without an operator, and no
+event is missing. On a file system of its own, so that it can be filled."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ from test_metrics import scrape, total
 
 pytestmark = [pytest.mark.long, pytest.mark.disturbs, pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")]
 
-# Ends what streams stand on, as a full disk does, and the writer of ours.
+# Ends the processes below streams, as a full disk does, and our stream's writer.
 END_STREAMS = """[supervisor:terminate_child(ra_systems_sup, Id) || {Id, _, _, _} <- supervisor:which_children(ra_systems_sup)],
     [exit(P, kill) || {_, P, _, [osiris_writer]} <- supervisor:which_children(osiris_server_sup)], ok."""
 
@@ -124,7 +124,7 @@ def test_data_whose_queues_do_not_start(stack):
 
 
 def test_data_that_are_damaged(stack):
-    """Nobody can tell before the start, which fails; the second one does not."""
+    """It cannot be detected before the start, which fails; the second start does not."""
 
     def damage(folder):
         for path in folder.glob("*/schema.DAT"):

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""RabbitMQ killed, frozen, under an alarm or robbed of its data: writes go on as if nothing were, and every event
-arrives after."""
+"""RabbitMQ killed, frozen, under an alarm or without its data: writes go on as usual, and every event arrives afterwards."""
 
 import os
 import shutil
@@ -149,8 +148,8 @@ def test_writes_while_away_say_degraded_and_log_little(stack, http, some):
 
 @pytest.fixture
 def robbed(stack, tmp_path):
-    """An API of its own, whose first write's confirm was stolen on the way, and who steals; the first of two tasks is
-    the one it was about."""
+    """An API of its own, whose first write's confirm was taken out by the relay, and that relay; the write changed
+    the first of two tasks."""
     [user] = stack.new_users(1)
     tasks = stack.new_tasks([user] * 2)
     thief = ConfirmThief()
@@ -174,7 +173,7 @@ def sent_again(stack, api):
 
 @pytest.mark.long
 def test_a_message_that_is_never_confirmed(stack, robbed):
-    """Whoever lost it, what is still in the outbox is sent again on a new connection."""
+    """Whether broker or network lost it, events still in the outbox are sent again on a new connection."""
     api, thief, _ = robbed
     api.says("unconfirmed for", 40)
     thief.steals = False
@@ -182,7 +181,7 @@ def test_a_message_that_is_never_confirmed(stack, robbed):
 
 
 def test_a_message_that_is_passed_over(stack, robbed):
-    """When later ones have been confirmed there is nothing to wait for."""
+    """When later messages have been confirmed, waiting is useless."""
     api, thief, tasks = robbed
     thief.steals = False
     assert api.ask(f"/tasks/{tasks[1]}", "PATCH", '{"status":1}')[0] == 200
@@ -251,8 +250,8 @@ ALARMS = {
 
 @pytest.mark.parametrize("alarm", ALARMS)
 def test_broker_alarm(stack, http, some, sockets, alarm):
-    """It takes nothing from whoever publishes. Writes go on, browsers are answered, also by a notifier that has
-    just started; when it is over everything arrives."""
+    """It accepts no messages. Writes go on, browsers are answered, also by a notifier that has just started;
+    afterwards everything arrives."""
     users, tasks = some
     raise_it, clear_it = ALARMS[alarm]
     socket = sockets()
@@ -283,7 +282,7 @@ def test_broker_alarm(stack, http, some, sockets, alarm):
 
 @contextmanager
 def journal_held(stack, users):
-    """Nobody can put these users' events back into the outbox meanwhile."""
+    """Locks these users' events, so that no publisher can put them back into the outbox."""
     password = (stack.run_dir / "secrets" / "db_api_password").read_text().strip()
     place = str(stack.run_dir / "sock" / "mariadb.sock")
     connection = pymysql.connect(unix_socket=place, user="carillon-api", password=password, database="carillon")
@@ -296,8 +295,8 @@ def journal_held(stack, users):
 
 
 def test_healer_killed_half_way(stack, http, some):
-    """The broker comes back, perhaps without its last moments, and whoever puts them back dies at it: the next
-    one does it, and not only he who has seen the broker before."""
+    """The broker comes back, perhaps without its newest messages, and the publisher that heals dies: the next one
+    heals, also one that has not seen the broker before."""
     users, tasks = some
     write_some(http, tasks, 5)
     stack.outbox_empty()
@@ -328,7 +327,7 @@ def test_healer_killed_half_way(stack, http, some):
 
 
 def come_back(sockets, cursors):
-    """{user: a socket of his own}"""
+    """{user: a socket of that user}"""
     back = {}
     try:
         for user, cursor in cursors.items():
@@ -348,13 +347,13 @@ def wipe_the_broker(stack):
 
 
 def delete_the_stream(stack):
-    """While everybody stays connected: the notifier declares it again at once."""
+    """While all clients stay connected: the notifier declares it again at once."""
     rabbitmqctl(stack, "delete_queue", "tasks_completed")
 
 
 @pytest.mark.parametrize("lose", [wipe_the_broker, delete_the_stream])
 def test_stream_gone(stack, http, some, sockets, lose):
-    """All of the journal goes into the new one. Who stayed hears each event once; so does who was away."""
+    """The whole journal goes into the new stream. Clients hear each event once, whether they stayed or were away."""
     users, tasks = some
     stayed, left = sockets(), sockets()
     for user in users:

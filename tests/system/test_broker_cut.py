@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A broker that comes back without what it had confirmed, as after a power cut: it confirms a stream's messages before
+"""A broker that comes back without messages it had confirmed, as after a power cut: it confirms a stream's messages before
 they are on disk. Its data is copied back; everything is in the stream again, and readers have missed nothing."""
 
 import json
@@ -22,7 +22,7 @@ LIFE = "exchanges/%2F/tasks_completed.life"
 
 
 def appeared(stack, users):
-    """What the stream has of these users, as it is now."""
+    """These users' events in the stream, as of now."""
     reader = stack.stream()
     try:
         return first_appearances(m for m in reader.sync(60).events() if m.user in users)
@@ -52,7 +52,7 @@ def definitions(request, stack):
 
 
 class Terms:
-    """Kills publishers that have been at it for so long."""
+    """Kills publishers that have been at work for so long."""
 
     def __init__(self, stack, seconds):
         self.stack, self.seconds = stack, seconds
@@ -69,8 +69,8 @@ class Terms:
 
 
 def test_confirmed_long_after_it_was_made(stack, http, data, definitions, sockets):
-    """What counts is when the broker confirmed an event, not when it was made, nor how long the broker was away; and
-    not whose clock says so, nor how many publishers have died since. After a heal the same can happen again."""
+    """It matters when the broker confirmed an event, not when it was made, nor how long the broker was away, nor
+    which clock says so, nor how many publishers have died since. After a heal the same can happen again."""
     users = stack.new_users(3)
     tasks = stack.new_tasks(users)
     socket = sockets()
@@ -96,7 +96,8 @@ def test_confirmed_long_after_it_was_made(stack, http, data, definitions, socket
 
 
 def test_what_is_kept_of_a_long_journal(stack):
-    """Putting it back takes as long as there is of it, not as the journal is: else no piece of it is done in time, for ever."""
+    """Putting events back takes time in proportion to their number, not to the journal's length: otherwise no piece
+    would ever be done in time."""
     [user] = stack.new_users(1)
     stack.outbox_empty()
     try:
@@ -146,7 +147,8 @@ def kept_events(stack, users):
 
 
 def test_what_survived_does_not_go_again(stack, http, data):
-    """A broker that is only killed has left everything to the kernel: nothing goes there again, and all is still kept."""
+    """A broker that is only killed has left everything to the kernel: nothing is published again, and all events stay
+    kept."""
     users = stack.new_users(3)
     tasks = stack.new_tasks(users)
     stack.outbox_empty(60)
@@ -210,7 +212,7 @@ def no_reading(stack):
 
 
 def test_a_stream_that_may_not_be_read(stack, http, data, no_reading):
-    """Then all that is kept goes there again."""
+    """Then all kept events are published again."""
     users = stack.new_users(2)
     tasks = stack.new_tasks(users)
     before = healed(stack)
@@ -230,13 +232,13 @@ def test_a_stream_that_may_not_be_read(stack, http, data, no_reading):
 
 
 def lived(stack):
-    """For how long publishers have seen the broker live, and what time it is: seconds."""
+    """How long publishers have seen the broker alive, and the time: seconds."""
     return stack.sql_number("SELECT lived_ms FROM broker") / 1000, time.monotonic()
 
 
 @pytest.mark.parametrize("term", [1.2, 1000], ids=["publishers die", "one publisher"])
 def test_what_is_kept_goes(small_stack, term):
-    """Kept for HEAL_WINDOW_S and a little, not shorter and not for ever, whoever is there to see it."""
+    """Kept for HEAL_WINDOW_S and a little, not shorter and not for ever, whichever publishers run."""
     [user] = small_stack.new_users(1)
     [task] = small_stack.new_tasks([user])
     terms = Terms(small_stack, term)

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Changes that wait together share a transaction: each keeps its own answer, and what is wrong with one is no matter of
-the others.
+"""Changes that wait together share a transaction: each has its own answer, and an error in one does not affect the others.
 
 A group is made by stopping MariaDB for a moment: the first change leads and waits there, the next ones gather behind it,
 in the order in which they arrive."""
@@ -24,7 +23,7 @@ pytestmark = pytest.mark.disturbs
 
 @pytest.fixture(scope="module")
 def stack():
-    """One process, so that what arrives meets in its group."""
+    """One process, so that concurrent changes meet in one group."""
     own = Stack.start(API_WORKERS=1, API_THREADS=16, DB_CONNECTIONS=4, ADMINER_PORT="off", **PATIENT)
     yield own
     finish(own, "groups")
@@ -125,7 +124,7 @@ def test_twins_of_one_key_are_answered_alike(stack, first):
 
 @contextmanager
 def locked(stack, statement):
-    """Another client holds what the statement locks."""
+    """Another client holds the locks that the statement takes."""
     connection = pymysql.connect(
         unix_socket=str(stack.run_dir / "sock" / "mariadb.sock"),
         user="carillon-api",
@@ -184,7 +183,7 @@ def test_a_database_that_dies_leaves_no_answer_wrong(stack, first):
 
 
 def test_a_deadline_that_passes_while_waiting(stack, first):
-    """Behind a group that hangs for longer than they may wait, changes are refused and never made."""
+    """Changes behind a group that hangs for longer than they may wait are refused and never made."""
     own = Stack.start(API_WORKERS=1, API_THREADS=8, DB_TIMEOUT_MS=700, ADMINER_PORT="off")
     try:
         [user] = own.new_users(1)
@@ -210,7 +209,7 @@ def test_a_deadline_that_passes_while_waiting(stack, first):
 
 
 def test_no_room_for_more_connections(stack, first):
-    """Threads that find no connection of their own wait for one that another has."""
+    """Threads without a connection wait for one that another thread has."""
     assert stack.client().get("/tasks/1").status == 200  # one is there
     before = stack.sql_number("SELECT @@max_connections")
     users = stack.new_users(2)

@@ -80,7 +80,7 @@ def complete(http, task, count):
 
 @pytest.mark.disturbs
 def test_every_event_is_handled_once(stack, http, user, task, consumer):
-    """Whatever is killed: the program, the pool that publishes, and with it what it had not seen confirmed."""
+    """Whichever process is killed: the program, or the pool that publishes, with its unconfirmed messages."""
     first = consumer()
     eventually(lambda: is_bound(stack), 20, "its queue is bound")
     complete(http, task, 20)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""openapi.yaml and asyncapi.yaml are what the service does. Each answer that a test of this folder gets through the fixtures
+"""openapi.yaml and asyncapi.yaml describe the service as it is. Each answer that a test of this folder gets through
+the fixtures
 `http` and `sockets` is judged by them (lib/contract.py); here all that they name is made to happen."""
 
 import os
@@ -95,7 +96,7 @@ def test_each_answer_of_each_call_happens(stack, guarded_stack, user):
 
 
 def test_each_frame_happens(small_stack):
-    """But for `reset`: test_restored.py."""
+    """Except `reset`: test_restored.py."""
     frames = contract.Frames()
     [user] = small_stack.new_users(1)
     stream = small_stack.stream()

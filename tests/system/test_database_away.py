@@ -130,7 +130,7 @@ def test_database_restarted(stack, http, task, number):
         assert time.monotonic() - start < 2.5
         if answer.status == 200 and refused > 0:
             break
-        if answer.status == 504:  # it went away while it was being asked to keep the write
+        if answer.status == 504:  # the database went away during the COMMIT
             assert_problem(answer, 504, "uncertain")
         elif answer.status != 200:  # until the signal has done its work, writes go on
             assert_problem(answer, 503, "unavailable")
@@ -197,7 +197,7 @@ def test_database_read_only(stack, http, task):
 
 
 def test_rights_that_are_not_there_yet(stack, http, task):
-    """As while a database is being made: the tables come first, then who may use them."""
+    """As while a database is being made: the tables come first, then the accounts' rights."""
     account = "'carillon-api'@'localhost'"
     stack.sql(f"REVOKE SELECT ON carillon.tasks FROM {account}")
     try:
@@ -210,7 +210,7 @@ def test_rights_that_are_not_there_yet(stack, http, task):
 
 @contextmanager
 def no_connection_left(stack):
-    """Takes every connection the server has to give; the administrator has one in reserve."""
+    """Takes every connection of the server; the administrator has one in reserve."""
     most = 10  # it takes no smaller limit
     password = (stack.run_dir / "secrets" / "db_api_password").read_text().strip()
     place = str(stack.run_dir / "sock" / "mariadb.sock")

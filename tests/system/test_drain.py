@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""SIGTERM under load: a worker, the pool and the notifier go and come back without a failed request."""
+"""SIGTERM under load: a worker, the pool and the notifier stop and come back without a failed request."""
 
 import os
 import signal
@@ -101,7 +101,7 @@ def test_signals_of_log_rotation_on_the_pool(stack, load, name):
 
 @pytest.mark.parametrize("name", ["SIGHUP", "SIGUSR1", "SIGUSR2"])
 def test_signals_of_log_rotation_on_the_notifier(stack, http, sockets, name):
-    """It has nothing to reopen: nobody notices."""
+    """It has nothing to reopen: no client notices."""
     [user] = stack.new_users(1)
     [task] = stack.new_tasks([user])
     socket, notifier = sockets(), stack.notifier()
@@ -113,7 +113,7 @@ def test_signals_of_log_rotation_on_the_notifier(stack, http, sockets, name):
 
 
 def test_worker_killed_at_once(stack, load):
-    """kill -9 may cost the requests that it had in hand, nothing else; its events leave all the same."""
+    """kill -9 may cost the requests in progress, nothing else; the worker's events are published all the same."""
     stack.kill_a_worker()
     more(load, 100)
     load.stop()
@@ -124,8 +124,7 @@ def test_worker_killed_at_once(stack, load):
 
 
 def test_frozen_worker_holds_up_nobody(stack, load, sockets, http):
-    """Whichever it is, whatever it did for the others, and in the middle of whichever transaction. (The requests
-    that it holds wait for it.)"""
+    """Any worker, whatever it does for the others, and in the middle of any transaction. (Its own requests wait for it.)"""
     [user] = stack.new_users(1)
     [task] = stack.new_tasks([user])
     socket = sockets()
@@ -188,7 +187,7 @@ def test_sigterm_on_the_notifier(stack, load, sockets):
 
 
 def test_who_does_not_answer_delays_no_restart(stack):
-    """A client that says nothing to a close frame is not waited for as long as one may be."""
+    """A client that does not answer a close frame does not delay the end."""
     silent = RawWebSocket(f"ws://127.0.0.1:{stack.port('NOTIFIER_PORT')}/")
     notifier = stack.notifier()
     notifier.kill(signal.SIGTERM)

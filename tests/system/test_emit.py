@@ -21,7 +21,7 @@ APP = "an_application"
 
 
 def connect(stack, program="emit", **more):
-    """As a program of the account; `root` is the one who started the stack."""
+    """A connection of the account for other programs; `root` is the user that started the stack."""
     place = {"host": "127.0.0.1", "port": stack.port("DB_PORT")} if program == "emit" else {"unix_socket": str(stack.run_dir / "sock" / "mariadb.sock")}
     password = {} if program == "root" else {"password": (stack.run_dir / "secrets" / f"db_{program}_password").read_text().strip()}
     user = stack.sql("SELECT SUBSTRING_INDEX(CURRENT_USER(), '@', 1)")[0][0] if program == "root" else f"carillon-{program}"
@@ -62,7 +62,7 @@ def execute(connection, *statements):
 
 
 def numbers(stack, user):
-    """The user's counter, and what the journal has."""
+    """The user's counter, and the journal's events."""
     return stack.sql_number(f"SELECT event_seq FROM users WHERE id = {user}"), [seq for seq, _, _ in stack.journal(user)]
 
 
@@ -70,7 +70,7 @@ def numbers(stack, user):
 
 
 def test_everybody_hears_the_same(stack, http, emitter, ws, stream, user):
-    """The browser by WebSocket and by Server-Sent Events, the journal, and who reads the broker."""
+    """The browser by WebSocket and by Server-Sent Events, the journal, and a consumer at the broker."""
     ws.subscribe(user)
     events = Events(stack.http, f"/events?user_id={user}")
     assert events.event()["event"] == "subscribe"
@@ -98,7 +98,7 @@ def test_nothing_need_be_said(emitter, ws, user):
 
 
 def test_a_large_one(stack, http, emitter, ws, user):
-    """Longest type, longest message, largest data; and a journal of many such is read in pages that end early."""
+    """Longest type, longest message, largest data; a journal of many such events is read in pages that end early."""
     kind, message, data = "a" * 58 + ".b-c_9", "\x01" * 1000, json.dumps({"x": "y" * 65526})
     assert len(kind) == 64 and len(data) == 65535
     ws.subscribe(user)
@@ -119,7 +119,7 @@ def test_a_large_one(stack, http, emitter, ws, user):
 
 
 def test_it_is_found_without_a_hint(stack, http, emitter, user):
-    """By the look at the list of them, long before the sweeper would."""
+    """By polling the table `emitted`, long before the sweeper would."""
 
     def counted():
         found = [line for line in http.get("/metrics").text.splitlines() if line.startswith("carillon_api_events_emitted_total")]
@@ -214,8 +214,8 @@ def test_from_a_trigger(stack, root, invoices, ws, user):
 
 @pytest.mark.parametrize("level", ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"])
 def test_others_may_have_been_faster(stack, http, root, user, level):
-    """What was committed since the caller's transaction began to read is no conflict, also where the server looks for such
-    (innodb_snapshot_isolation, on by default from MariaDB 11.6)."""
+    """Rows committed since the caller's transaction began to read are no conflict, also where the server checks for
+    that (innodb_snapshot_isolation, on by default from MariaDB 11.6)."""
     with suppress(pymysql.OperationalError):  # an older one does not know it
         execute(root, "SET SESSION innodb_snapshot_isolation = ON")
     execute(root, f"SET SESSION TRANSACTION ISOLATION LEVEL {level}", "START TRANSACTION", f"SELECT COUNT(*) FROM tasks WHERE user_id = {user}")
@@ -430,8 +430,8 @@ def test_the_account_may_emit_and_nothing_else(emitter, statement):
 
 
 def test_not_before_a_publisher_that_knows_such_events(stack, emitter, user):
-    """Workers of before the tables would lose their connection at each (no queue wants its type): the first newer one says
-    that they are welcome."""
+    """Workers from before the tables would lose their connection at each such event (no queue is bound for its type):
+    the first newer worker notes that emitting is allowed."""
     found = stack.sql("SELECT value FROM notes WHERE name = 'emits'")
     assert found and int(found[0][0]) > 0, "this stack's publisher has said so"
     stack.sql("DELETE FROM notes WHERE name = 'emits'")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The caller's environment and files name other servers, options of tools and folders; no script follows them there."""
+"""The caller's environment and files name other servers, options of tools and folders; no script uses them."""
 
 import os
 import socket
@@ -13,7 +13,7 @@ from lib.stack import ROOT
 
 
 class Elsewhere:
-    """A server that nothing of ours may call."""
+    """A server that no script may call."""
 
     def __init__(self, folder):
         self.calls = 0
@@ -100,7 +100,7 @@ def test_a_script_stays_with_its_stack(guarded_stack, tmp_path, name):
 
 
 def test_certificates_and_ports(tmp_path):
-    """What scripts/run asks before it starts anything: openssl for certificates, perl whether a port is free."""
+    """The tools that scripts/run calls before it starts anything: openssl for certificates, perl for free ports."""
     libraries = "".join(f". {ROOT}/scripts/lib/{name}.sh; " for name in ("common", "clients", "ports", "tls"))
     with led_astray(tmp_path) as environment:
         done = subprocess.run(

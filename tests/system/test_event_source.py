@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""/events as EventSource needs it: what it may ask, when it comes back, and what it is told when it may not have it."""
+"""/events as EventSource needs it: arguments, reconnecting, and refusals."""
 
 import json
 import re
@@ -45,7 +45,7 @@ class Events:
         return None
 
     def retry(self):
-        """What the stream begins with."""
+        """The beginning of the stream."""
         name, value = self.block()[0]
         assert name == "retry"
         return int(value)
@@ -94,7 +94,7 @@ def answer(events):
     ],
 )
 def test_wrong_arguments(http, query, field, said):
-    """They were ignored, and the stream said that nothing was missed."""
+    """Such arguments were ignored, and the stream said that nothing was missed."""
     problem = assert_problem(http.get(f"/events?{query}"), 422, "validation", field=field)
     assert said in [error["message"] for error in problem["errors"] if error["field"] == field]
 
@@ -116,7 +116,7 @@ def test_where_to_go_on(stack, http, listen, task, how):
 @pytest.mark.parametrize("known", ["0", "null", "undefined", "17", "a b", "k" * 100, "é"])
 @pytest.mark.parametrize("how", ["argument", "header"])
 def test_an_id_that_is_no_cursor(listen, user, known, how):
-    """An EventSource repeats it for ever, so a refusal would be its end; but nothing is claimed to have been recovered."""
+    """An EventSource repeats its id for ever, so a refusal would end it; but the answer is recovered:false."""
     if how == "header":
         events = listen(f"user_id={user}", **{"Last-Event-ID": known})
     else:
@@ -179,7 +179,7 @@ def test_streams_come_back_at_different_times(listen, user):
 
 
 def later(events):
-    """What one is told who has to come back: after how many ms, and why."""
+    """The answer to a client that must come back: after how many ms, and why."""
     assert events.status == 200 and events.headers["content-type"] == "text/event-stream", events.headers
     assert events.headers["cache-control"] == "no-store"
     fields = dict(events.block())

@@ -133,7 +133,7 @@ def test_several_sockets_and_several_users(stack, http, sockets):
     second.subscribe(one)
     both.subscribe(one)
     both.subscribe(two)
-    http.patch(f"/tasks/{tasks[2]}", {"status": 1})  # nobody listens to the third
+    http.patch(f"/tasks/{tasks[2]}", {"status": 1})  # no socket listens to the third
     http.patch(f"/tasks/{tasks[0]}", {"status": 1})
     for socket in (first, second, both):
         assert socket.notification()["task"]["user_id"] == one
@@ -210,7 +210,7 @@ def test_purged_users_outbox_is_empty_in_the_end(stack, busy):
 
 
 def test_a_list_and_its_cursor_are_of_one_moment(stack, http, user, task):
-    """A writer makes the task say the number of its event; whoever reads the list meanwhile finds both the same."""
+    """A writer puts the number of its event into the task; each concurrent read of the list finds both the same."""
     def write():
         writer = stack.client()
         for seq in range(2, 402):

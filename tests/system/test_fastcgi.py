@@ -19,7 +19,7 @@ def request(path):
 
 
 def whole(connection):
-    """All that comes until the other side closes."""
+    """All bytes until the other side closes."""
     data = b""
     while piece := connection.recv(65536):
         data += piece

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Events that another program with an account at the broker makes up: with a number they are believed of the API's account only.
-The last test makes this stack believe in an API of before."""
+"""Events forged by another program with an account at the broker: events with a number are believed only from the
+API's account. The last test makes this stack believe in an API of an earlier version."""
 
 import json
 import signal
@@ -18,7 +18,7 @@ KNOWN = "tasks_completed.known"
 
 @pytest.fixture(scope="module")
 def forged():
-    """A stack of its own: it begins without history. Nothing is held back, so what is believed has its effect at once."""
+    """A stack of its own, which begins without history. No event is held back, so a believed one has its effect at once."""
     made = Stack.start(API_WORKERS=2, HOLE_WAIT_S=0, ADMINER_PORT="off", **PATIENT)
     yield made
     finish(made, "forged")
@@ -58,8 +58,8 @@ def hears(socket, *contents):
 @pytest.mark.parametrize("ahead", [1, 2, 1_000_000, 2**52])
 @pytest.mark.parametrize("way", [{}, {"exchange": "", "key": "tasks_completed"}], ids=["exchange", "queue"])
 def test_a_number_that_is_made_up(forged, http, user, ahead, way):
-    """Far ahead it made all of the user's own events old, until the notifier started again; the next one took the place of
-    the user's own."""
+    """A number far ahead made all of the user's real events old, until the notifier was restarted; the next number
+    replaced the user's real event."""
     socket = forged.socket()
     answer = socket.subscribe(user, since=None)
     write(http, user, "one")

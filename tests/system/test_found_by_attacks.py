@@ -24,7 +24,7 @@ def own(stack):
 @pytest.mark.parametrize("lines", ["Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n", "Upgrade: H2C\r\n", "Upgrade: h2c\r\n" + KEY])
 @pytest.mark.parametrize("path", ["/ws", "/events?user_id=1"])
 def test_no_tunnel_of_http2_to_the_notifier(stack, http, own, lines, path):
-    """libwebsockets took the upgrade, and whoever asked for it could ask for everything there, past nginx's rules."""
+    """libwebsockets accepted the upgrade, and its sender could then request everything there, past nginx's rules."""
     if path == "/ws":
         assert_problem(upgrade(http, lines, path), 426, "upgrade-required")
         assert_problem(upgrade(Http(f"http://127.0.0.1:{stack.port('WS_PORT')}"), lines, "/"), 426)
@@ -34,7 +34,7 @@ def test_no_tunnel_of_http2_to_the_notifier(stack, http, own, lines, path):
 
 @pytest.mark.parametrize("lines", ["Sec-WebSocket-Version: 13\r\n", "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: x\r\n"])
 def test_half_a_handshake_is_the_clients_mistake(http, own, lines):
-    """It was a 502: the library left without a word."""
+    """It was a 502: the library closed without an answer."""
     for client in (http, own):
         problem = assert_problem(upgrade(client, "Upgrade: websocket\r\n" + lines), 400, "bad-request")
         assert "Sec-WebSocket-Key" in problem["detail"]
@@ -63,7 +63,7 @@ def test_large_headers_at_the_notifier(http):
     large = {"Authorization": "Bearer " + "x" * 7000, "Last-Event-ID": "y" * 7000}
     assert_problem(http.get("/events?user_id=1", headers=large), 431, "headers-too-large")
     answer = http.get("/events?user_id=x", headers={"X-Other": "x" * 7000, "X-Another": "y" * 7000, "Cookie": "z" * 7000})
-    assert_problem(answer, 422, "validation")  # what it does not read, it is not told
+    assert_problem(answer, 422, "validation")  # the notifier does not get a body
 
 
 @pytest.mark.parametrize("headers, status", [({"If-Match": '"x"'}, 412), ({"Range": "bytes=9999999-"}, 416)])
@@ -81,7 +81,7 @@ def test_folders_of_the_page_are_no_pages(http, path):
 @pytest.mark.parametrize("kind", ["task.created", "carillon.epoch"])
 @pytest.mark.parametrize("exchange, key", [("tasks", "task.created"), ("", "tasks_completed")])
 def test_an_event_cannot_say_that_the_database_was_restored(stack, http, publisher, sockets, task, kind, exchange, key):
-    """One message with another epoch sent everybody a reset, and the service's own events were unheard for seconds."""
+    """One message with another epoch reset every client, and the service's own events were not delivered for seconds."""
     socket, user = sockets(), task["user_id"]
     socket.subscribe(user, since=None)
     headers = {"user_id": user, "seq": 1, "epoch": "k3"}
@@ -94,7 +94,7 @@ def test_an_event_cannot_say_that_the_database_was_restored(stack, http, publish
 
 
 def test_an_idle_socket_of_the_feed_is_heard_all_the_same(stack, http, task):
-    """What is kept from the notifier is not missed: the live feed with its header and query."""
+    """nginx's restrictions do not affect the live feed with its header and query."""
     with http.connect() as sock:
         sock.sendall(f"GET /events?user_id={task['user_id']} HTTP/1.1\r\nHost: x\r\nLast-Event-ID: {stack.epoch()}:0\r\n\r\n".encode())
         sock.settimeout(10)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What nginx does with requests and answers on their way: clients that half-close, compression, a second nginx in front."""
+"""How nginx handles requests and answers: clients that half-close, compression, a second nginx in front."""
 
 import gzip
 import os
@@ -27,7 +27,7 @@ def half_closed(client, request):
 
 @pytest.mark.parametrize("path", ["/tasks/{}", "/tasks?limit=1", "/healthz", "/readyz", "/metrics", "/notifier/readyz", "/notifier/metrics", "/index.html", "/nothing"])
 def test_a_client_that_has_closed_its_side_is_answered(http, task, path):
-    """As `printf ... | socat - TCP:...` does it; it was left without a word, though what it asked for was done."""
+    """As `printf ... | socat - TCP:...` does it; it got no answer, although its request was executed."""
     data = half_closed(http, f"GET {path.format(task['id'])} HTTP/1.0\r\n\r\n")
     assert data.startswith(b"HTTP/1.1 404" if path == "/nothing" else b"HTTP/1.1 200"), data[:300]
 
@@ -93,7 +93,7 @@ http {
 
 @pytest.fixture(scope="module")
 def second(stack, tmp_path_factory):
-    """An nginx of somebody who knows only `proxy_pass`, and one of somebody who also compresses all there is."""
+    """An nginx with nothing but `proxy_pass`, and one that also compresses everything."""
     folder = tmp_path_factory.mktemp("second")
     folder.chmod(0o755)
     ports = {"plain": free_port(), "gzip": free_port()}
@@ -117,7 +117,7 @@ def answers(client):
 
 
 class Events:
-    """GET /events, unpacked as it comes."""
+    """GET /events, decompressed as it comes."""
 
     def __init__(self, client, user, version, packed):
         self.sock = client.connect(timeout=5)
@@ -154,7 +154,7 @@ class Events:
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 @pytest.mark.parametrize("packed", [False, True], ids=["as it is", "accepts gzip"])
 def test_events_pass_a_second_nginx_at_once(stack, http, task, second, front, version, packed):
-    """Ours kept X-Accel-Buffering to itself, and the second one held events back until a page of them was full."""
+    """Our nginx removed X-Accel-Buffering, and the second one held events back until a buffer was full."""
     client = http if front == "none" else second[front]
     events = Events(client, task["user_id"], version, packed)
     try:

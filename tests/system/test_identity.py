@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Who may do what, where tokens are wanted: the table of docs/security.md, walked through from outside."""
+"""Rights where tokens are wanted: the table of docs/security.md, tested from outside."""
 
 import json
 import re
@@ -54,7 +54,7 @@ def listen_by_http(world, token):
 
 
 def expected_reason(frame):
-    """The close says the cause in one of few words; the error before it says it in full."""
+    """The close frame has one of a few reasons; the error before it explains it in full."""
     if frame["code"] == "forbidden":
         return "user not allowed"
     return {"the token has expired": "token expired"}.get(
@@ -72,7 +72,7 @@ def say(message, with_header):
             try:
                 socket.send(text)
             except Exception:
-                pass  # closed already: the answer tells
+                pass  # closed already: the answer has the reason
             try:
                 frame = socket.recv()
             except Closed as closed:
@@ -348,7 +348,7 @@ def test_origins(guarded_stack, world, origin, welcome):
 
 
 def test_a_team_is_read_written_and_heard(guarded_stack, world):
-    """Several subscriptions on one socket, each in order; what a member writes the others hear."""
+    """Several subscriptions on one socket, each in order; a member's writes are heard by the others."""
     issuer, (team, second) = guarded_stack.issuer, guarded_stack.new_users(2)
     token = issuer.token(world.user, groups=[team, str(second)])
     client, mine = guarded_stack.client(), bearer(token)
@@ -387,7 +387,7 @@ def test_a_team_ends_with_the_token(guarded_stack, world):
 
 
 def test_a_fresh_token_brings_a_team(guarded_stack, world):
-    """And one without it is refused: a socket never hears whom its last token does not allow."""
+    """A token without the group is refused: a socket never hears a user that its last token does not allow."""
     [team] = guarded_stack.new_users(1)
     issuer, socket = guarded_stack.issuer, guarded_stack.socket()
     socket.subscribe(world.user, token=issuer.token(world.user))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""LOG_FORMAT=json: each line of each part is one object, whoever wrote it."""
+"""LOG_FORMAT=json: each line of each part is one object, whichever program wrote it."""
 
 import json
 import os

@@ -62,7 +62,7 @@ def rotating(keys, tmp_path_factory):
 
 
 def gets_in(stack, key, user):
-    """Whether every worker and the notifier take its tokens."""
+    """Whether every worker and the notifier accept its tokens."""
     client, answers = stack.client(), set()
     for _ in range(12):
         answers.add(client.get("/tasks", headers=key.bearer(user)).status)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""How much one may have of the notifier: over each limit a WebSocket is closed with 4429 and told when to come back, an event
-stream is answered 429 with Retry-After. The notifier stands alone here: its limits need no broker."""
+"""The notifier's limits: over each one a WebSocket is closed with 4429 and told when to come back, and an event
+stream is answered 429 with Retry-After. The notifier runs alone here: its limits need no broker."""
 
 import contextlib
 import json
@@ -87,7 +87,7 @@ def refused(client, reason, seconds):
 
 
 def is_in(client, user=1):
-    """Whether it has been let in: then it can subscribe."""
+    """Whether it was admitted: then it can subscribe."""
     try:
         return client.subscribe(user) is not None
     except (Closed, websockets.ConnectionClosed):
@@ -95,7 +95,7 @@ def is_in(client, user=1):
 
 
 def crowd(come):
-    """Lets them come until one is refused: (how many were let in, how long it took, the one that was refused)."""
+    """Connects clients until one is refused: (how many were admitted, how long it took, the refused one)."""
     began = time.monotonic()
     for number in range(200):
         client = come(number)
@@ -136,13 +136,13 @@ def test_clients_of_an_address(notifier, connect):
     assert error == {"type": "error", "code": "limit", "message": "too many connections from this address; retry after 30 s"}
     assert server.closed("address_clients") == 4
     for client in (first, second, other):
-        client.subscribe(1)  # those who are in do not notice
+        client.subscribe(1)  # admitted clients do not notice
     first.close()
     eventually(lambda: is_in(connect(server.ws, "192.0.2.1"), 1))
 
 
 def test_an_address_that_is_only_claimed(notifier, connect):
-    """Nobody is believed with WS_TRUST_PROXY=none: all come from 127.0.0.1."""
+    """With WS_TRUST_PROXY=none no header is believed: all clients come from 127.0.0.1."""
     server = notifier(WS_MAX_ADDRESS_CLIENTS=2, WS_TRUST_PROXY="none")
     connect(server.ws, "192.0.2.1").subscribe(1)
     connect(server.ws, "192.0.2.2").subscribe(1)
@@ -185,7 +185,7 @@ def test_pings_are_messages(notifier):
         for _ in range(60):
             client.send_frame(OP_PING, b"x")
     except OSError:
-        pass  # closed already: that is the point
+        pass  # closed already: as it should be
     assert client.until_closed() == 4429
     assert server.closed("messages") == 1
     client.close()
@@ -305,7 +305,7 @@ def test_headers_that_do_not_come(notifier, said):
 
 
 def test_headers_that_come_letter_by_letter(notifier):
-    """Each letter is a sign of life, and yet there is an end."""
+    """Each byte is a sign of life, and yet the time is limited."""
     server = notifier(WS_HEADERS_S=1)
     ended = False
     with socket.create_connection(("127.0.0.1", server.port), timeout=0.2) as connection:

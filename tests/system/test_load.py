@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""200 browsers over 100 users, 5,000 PATCHes at 300 a second: each of them hears each of his own once, in
+"""200 browsers over 100 users, 5,000 PATCHes at 300 a second: each of them hears each of its user's events once, in
 order; and the database and the stream hold as many events as there were answers."""
 
 import collections

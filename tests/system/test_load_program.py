@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The load program of scripts/bench, briefly: that it counts right, never how fast anything is."""
+"""The load program of scripts/bench, briefly: whether it counts right, not how fast anything is."""
 
 import json
 import subprocess

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A notifier alone, without a broker: what sockets may cost it, and what a pause of the process may cost them."""
+"""A notifier alone, without a broker: the memory that sockets may take, and the effect of a stopped process on them."""
 
 import os
 import signal
@@ -80,7 +80,7 @@ def test_memory_must_have_room_for_the_sockets(tmp_path):
 
 
 def test_subscriptions_end_where_their_memory_does(tmp_path):
-    """500,000 bytes for 10 sockets and subscriptions: those who are there stay, a further subscription is refused."""
+    """500,000 bytes for 10 sockets and subscriptions: existing ones stay, a further subscription is refused."""
     settings = {"NOTIFIER_MEMORY_BYTES": 1_000_000, "WS_MAX_CLIENTS": 10, "WS_MAX_SUBSCRIPTIONS": 1000, "WS_MAX_MESSAGES_S": 0}
     with notifier(tmp_path / "log", **settings) as one:
         sockets = [WebSocket(one.url) for _ in range(3)]
@@ -100,7 +100,7 @@ def test_subscriptions_end_where_their_memory_does(tmp_path):
 
 
 def test_messages_that_come_in_part_are_counted(tmp_path):
-    """Each holds 8,000 bytes, before anybody has said who it is; a sixteenth of the memory is for all of them."""
+    """Each holds 8,000 bytes before it has sent a token; a sixteenth of the memory is for all of them."""
     with notifier(tmp_path / "log", NOTIFIER_MEMORY_BYTES=1_000_000, WS_MAX_CLIENTS=50) as one:
         sockets = [RawWebSocket(one.url) for _ in range(20)]
         for number, each in enumerate(sockets, 1):  # one after the other: a busy notifier reads them in any order

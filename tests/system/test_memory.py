@@ -110,7 +110,7 @@ async def come_and_go(url, users, count, width=100):
             await socket.send(f'{{"type":"subscribe","user_id":{users[number % len(users)]}}}')
             await socket.recv()
             if number % 3 == 0:
-                socket.transport.abort()  # some leave without a word
+                socket.transport.abort()  # some leave without a close frame
             elif number % 3 == 1:
                 await socket.send(f'{{"type":"unsubscribe","user_id":{users[number % len(users)]}}}')
                 await socket.recv()

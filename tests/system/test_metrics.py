@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Prometheus can read what the programs tell, and it is about the whole pool."""
+"""Prometheus can read the programs' metrics, and the API's are of the whole pool."""
 
 import re
 import signal

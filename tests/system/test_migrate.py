@@ -76,7 +76,7 @@ def looks_done(database, count):
 
 
 def test_a_run_goes_on_where_one_was_killed(migrated):
-    """Script and client are killed together, anywhere: what was done is not done again, what was not is."""
+    """Script and client are killed together, anywhere: finished steps are not repeated, unfinished ones are."""
     count, dice, kills = 4, random.Random(7), 0
     put(migrated, NEXT, "".join(PARTS.format(number) for number in range(count)))
     while True:
@@ -107,7 +107,7 @@ def test_one_at_a_time_when_the_first_was_killed(migrated):
 def test_what_fails_is_done_again_and_nothing_before_it(migrated):
     put(migrated, NEXT, "CREATE TABLE done (id INT);\nINSERT INTO done VALUES (1);\nCREATE TABLE in_the_way (id INT);\nINSERT INTO done VALUES (2);\n")
     migrated.sql("CREATE TABLE in_the_way (other INT)")
-    for _ in range(2):  # what stands in the way is not taken for what was to be made
+    for _ in range(2):  # an existing object is not taken for the one to be made
         done = migrated.migrate(check=False)
         assert done.returncode == 1 and f"statement 3 of 4 of sql/{NEXT} failed" in done.stderr, done.stderr
         assert "in_the_way" in done.stderr
@@ -129,7 +129,7 @@ def test_a_file_that_changed_half_way(migrated):
 
 
 def test_what_an_older_version_left_half_done(database):
-    """It wrote nothing down on the way: a person has to say that what exists is ours."""
+    """It recorded no steps: an operator must confirm that the existing objects are ours."""
     first = (database.tree / "sql" / "001_schema.sql").read_text()
     database.sql(first[: first.index("-- The journal")])
     told = database.migrate(check=False)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What nginx allows one address, and how long it waits for anybody: a stack with limits that a test can reach."""
+"""nginx's limits for one address, and its timeouts: a stack with limits that a test can reach."""
 
 import contextlib
 import time
@@ -107,14 +107,14 @@ def test_waiting_has_an_end(client, said):
     began = time.monotonic()
     with client.connect(timeout=15) as sock:
         sock.sendall(said)
-        with contextlib.suppress(ConnectionResetError):  # who was asked to hurry is not told twice
+        with contextlib.suppress(ConnectionResetError):  # nginx may close without an answer
             while sock.recv(65536):
                 pass
     assert 0.9 < time.monotonic() - began < 12
 
 
 def test_a_header_letter_by_letter_has_an_end(client):
-    """Each letter is a sign of life, and yet the whole is what must be there in time."""
+    """Each byte is a sign of life, and yet the whole request must arrive in time."""
     began = time.monotonic()
     with client.connect(timeout=0.2) as sock:
         sock.sendall(b"GET /index.html HTTP/1.1\r\nX: ")

@@ -54,7 +54,7 @@ def test_both_say_the_same(pair, doors, busy):
 
 
 def test_come_back_to_the_other(pair, doors, busy):
-    """To and fro, each time with what the last one had said."""
+    """To and fro, each time with the cursor of the last one."""
     user, change = busy
     first = pair.socket(doors[0])
     cursor = first.subscribe(user, since=None)["cursor"]
@@ -97,7 +97,7 @@ def test_rolling_restart_under_load(pair):
     with its cursor, hears each event once and in order."""
     users = pair.new_users(10)
     tasks = pair.new_tasks(users)
-    for task in tasks:  # of who has an event in the ring it is known what he missed, however new the oldest there is
+    for task in tasks:  # a user with an event in the ring can be served, however new the ring's oldest event is
         assert pair.client().patch(f"/tasks/{task}", {"content": "first"}).status == 200
     endpoint = urllib.parse.urlsplit(pair.http)
     place = endpoint.hostname, endpoint.port

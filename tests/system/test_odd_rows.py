@@ -90,7 +90,7 @@ def test_ids_beyond_a_signed_number(stack, http, user):
     ],
 )
 def test_no_row_takes_the_last_ids(stack, http, task, statement):
-    """The column counts on behind the highest one: no POST would ever go through again."""
+    """The column counts on after the highest id: no POST would ever succeed again."""
     with pytest.raises(AssertionError, match=r"tasks\.id(:| never)"):
         stack.sql(statement)
     assert http.post("/tasks", {"user_id": task["user_id"], "content": "x"}).status == 201

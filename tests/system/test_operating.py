@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What scripts/status, scripts/events and scripts/restart say and do."""
+"""scripts/status, scripts/events and scripts/restart."""
 
 import json
 import os

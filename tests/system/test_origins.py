@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Pages of other origins, and names that are not ours: one rule at every door, with tokens and without."""
+"""Pages of other origins, and names that are not ours: one rule at every entrance, with tokens and without."""
 
 import re
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The prefix rule, looked at in the stream: per user, an event's first appearance comes after all the
-first appearances of lower ones, whoever published them and whatever died meanwhile."""
+first appearances of lower ones, whichever worker published them and whatever died meanwhile."""
 
 import os
 import signal
@@ -75,7 +75,7 @@ def test_with_workers_killed_meanwhile(stack):
 
 
 def publisher_pid(stack):
-    """Of the worker whose turn it is to publish: the one that holds the lock. None: nobody's, at the moment."""
+    """The pid of the worker that holds the lock for publishing; None: no worker holds it at the moment."""
     inode = next((stack.run_dir / "tmp").glob("api-stats.publisher-*")).stat().st_ino
     for line in Path("/proc/locks").read_text().splitlines():
         fields = line.split()
@@ -86,7 +86,7 @@ def publisher_pid(stack):
 
 @pytest.mark.disturbs
 def test_with_the_publisher_killed_meanwhile(stack):
-    """Another worker takes over, and publishes what the dead one had been told of, too."""
+    """Another worker takes over, and also publishes the events whose hints the dead one had."""
     users = stack.new_users(5)
     tasks = stack.new_tasks(users * 3)
     load = Load(stack.http, mixed(tasks, 4000), rate=250, connections=12).start()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Machines that a stack cannot live on: scripts/run says so in one line, before it starts anything. And modes: what the
-caller's umask is changes nothing."""
+"""Machines that a stack cannot run on: scripts/run says so in one line, before it starts anything. And modes: the
+caller's umask changes nothing."""
 
 import os
 import re
@@ -130,7 +130,7 @@ def test_400_mb_are_enough(small_group):
 @ROOT_ONLY
 @pytest.mark.parametrize("name", ["run", "stop", "status", "logs", "sql", "token"])
 def test_the_stack_of_another_user(stack, name):
-    """Not "nothing runs": it is theirs, and this one says whose."""
+    """The script does not say "nothing runs", but names the other user."""
     nobody = ["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups"]
     if subprocess.run([*nobody, "test", "-x", ROOT / "scripts" / "run"]).returncode != 0:
         pytest.skip("the checkout cannot be read by another user")

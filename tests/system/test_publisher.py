@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The publisher and what other services, clocks and processes do to it."""
+"""The publisher, and the effects of other services, clocks and processes on it."""
 
 import os
 import signal
@@ -76,7 +76,7 @@ def publishers(stack):
 
 @pytest.mark.disturbs
 def test_a_stand_in_goes_when_the_publisher_moves_again(stack, http):
-    """Two of them cost work, so not for longer than it takes."""
+    """Two publishers cost work, so not for longer than necessary."""
     marks, pid = stack.log_marks(), publisher_pid(stack)
     os.kill(pid, signal.SIGSTOP)
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A backup put back under programs that run: everybody is told to read anew, and misses nothing after."""
+"""A backup restored while the programs run: every client is told to read anew, and misses nothing afterwards."""
 
 import json
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Coming back with a cursor: exactly what was missed, in order, or a plain word that it cannot be done."""
+"""Coming back with a cursor: exactly the missed events, in order, or `recovered:false`."""
 
 import json
 

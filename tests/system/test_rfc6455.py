@@ -29,7 +29,7 @@ def hears(client, *expected):
 
 
 def is_answered(client):
-    """The connection is as good as ever."""
+    """The connection still works."""
     client.send_frame(OP_TEXT, PING)
     hears(client, (OP_TEXT, PONG))
 
@@ -72,7 +72,7 @@ def test_text_that_is_too_long(raw, size):
 
 @pytest.mark.parametrize("payload", [b"", b"\xfe" * 125, b"\x00" * 126, b"\xff" * 8000])
 def test_binary(raw, payload):
-    """Is not understood, which is said; and not taken for text that would have to be UTF-8."""
+    """A binary message is answered with an error; it is not taken for text, which would have to be UTF-8."""
     raw.send_frame(OP_BINARY, payload)
     assert raw.recv_json(5)["code"] == "bad_request"
     is_answered(raw)
@@ -87,7 +87,7 @@ def test_an_empty_text(raw):
 @pytest.mark.parametrize("opcode", [OP_TEXT, OP_BINARY, OP_PING, OP_PONG, OP_CLOSE])
 @pytest.mark.parametrize("payload", [b"", b"{}"])
 def test_without_a_mask(raw, opcode, payload):
-    """5.1: the server MUST close the connection. The library took them."""
+    """5.1: the server MUST close the connection. The library accepted such frames."""
     raw.send_frame(opcode, payload, masked=False)
     is_closed(raw, 1002)
 
@@ -305,7 +305,7 @@ def test_close_with_a_reason(raw, reason, chop):
 
 
 def test_close_with_a_reason_that_is_no_text(raw):
-    """The library left without a word."""
+    """The library closed without a close frame."""
     raw.send_frame(OP_CLOSE, struct.pack("!H", 1000) + b"\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xed\xa0\x80edited")
     is_closed(raw, 1007)
 

@@ -286,7 +286,7 @@ def interrupted(stack):
 
 
 def without_adminer(stack, *arguments):
-    """What the service does not live by and does not start is named and left out; everything else runs."""
+    """An optional part that does not start is named and left out; everything else runs."""
     broken = stack.run_dir.parent / "broken"
     broken.mkdir()
     (broken / "php").write_text("#!/bin/sh\necho no plugins here >&2\nexit 1\n")

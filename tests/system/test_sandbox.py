@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Both programs, once they run, have given up what they do not need. Which calls are refused is tests/unit/test_sandbox.c's
-business, and that nothing they need is among them that of every other test: conftest looks through the logs."""
+"""Both programs, once they run, have given up what they do not need. tests/unit/test_sandbox.c tests which calls are
+refused. Every other test shows that no needed call is among them: conftest searches the logs."""
 
 import os
 import subprocess

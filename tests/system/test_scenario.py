@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The original's scenario, word for word: subscribe, PATCH, be told; and the three lines in the log."""
+"""The original's scenario, word for word: subscribe, PATCH, notification; and the three lines in the log."""
 
 import json
 import re

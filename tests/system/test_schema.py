@@ -22,7 +22,7 @@ def database(stack, tmp_path_factory):
 
 # ---- programs of before sql/002_owners.sql -----------------------------------------------------------
 
-# What such a program says, word for word.
+# The statements of such a program, word for word.
 OLDER_READS = "SELECT value FROM meta WHERE name = 'epoch'"
 OLDER_NOTES = "INSERT INTO meta (name, value) VALUES ('broker_alive_at', '{}') ON DUPLICATE KEY UPDATE value = VALUES(value)"
 OLDER_SETTLES = "INSERT INTO meta (name, value) VALUES ('settled', '1') ON DUPLICATE KEY UPDATE value = value + 1"

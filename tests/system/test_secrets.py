@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""No secret of a running stack is where it could be read in passing: not on a command line, in an environment, a log
-or an answer; and the files that hold one are their owner's."""
+"""No secret of a running stack is on a command line, in an environment, a log or an answer; and only its owner can
+read a file with a secret."""
 
 import threading
 from pathlib import Path
@@ -30,7 +30,7 @@ def of_processes(file):
     for path in Path("/proc").glob(f"[0-9]*/{file}"):
         try:
             yield str(path), path.read_bytes()
-        except OSError:  # gone, or somebody else's
+        except OSError:  # gone, or another user's
             pass
 
 

@@ -171,7 +171,7 @@ def test_who_may_and_whom(pair):
 
 
 def test_an_end_that_was_committed_late(pair):
-    """Its number is lower than those that were read long ago."""
+    """Its id is lower than those that were read long ago."""
     [user] = pair.new_users(1)
     old = token(pair, user)
     sockets = [listens(url, user, old)[0] for url in pair.notifiers]
@@ -187,7 +187,7 @@ def test_an_end_that_was_committed_late(pair):
 
 
 def test_while_the_service_is_open(stack, http, sockets):
-    """No token is judged: it closes nothing. What is noted holds when tokens are wanted."""
+    """No token is judged, so nothing is closed. The noted end holds once tokens are wanted."""
     [user] = stack.new_users(1)
     socket = sockets()
     socket.subscribe(user)

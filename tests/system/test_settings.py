@@ -77,8 +77,8 @@ def test_the_table_was_found():
 
 @pytest.fixture(scope="module")
 def outcomes(request):
-    """All cases that were selected, started at once: a program that cannot start lingers for a second, so
-    that whoever starts it again does not spin."""
+    """All selected cases, started at once: a program that cannot start waits for a second, so that its supervisor
+    does not restart it in a tight loop."""
     cases = {item.callspec.id: item.callspec.params for item in request.session.items if item.name.startswith("test_bad_value[")}
     with ThreadPoolExecutor(32) as pool:
         runs = {
@@ -110,7 +110,7 @@ def test_secret_from_a_file(program, name, tmp_path):
     refused(start(program, **{name: None, f"{name}_FILE": str(empty)}), name)
     good = tmp_path / "good"
     good.write_text("s3cret\n")
-    # With a good file the next thing to complain about is what we broke besides.
+    # With a good file the next complaint is about the other setting that is wrong.
     line = refused(start(program, **{name: None, f"{name}_FILE": str(good), "AMQP_PORT": "nonsense"}), "AMQP_PORT")
     assert "s3cret" not in line
 

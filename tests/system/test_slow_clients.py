@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Clients that take less than they are sent: each costs a bounded amount, all together cost a bounded amount, and who
-comes back gets what he missed however much it is."""
+"""Clients that read less than they are sent: each takes bounded memory, all together take bounded memory, and a
+client that comes back gets everything it missed, however much."""
 
 import json
 import socket
@@ -86,7 +86,7 @@ def short_stack():
 
 
 def test_memory_is_bounded(short_stack):
-    """The oldest events go, then those who do not read; who reads hears everything."""
+    """The oldest events are dropped, then clients that do not read are closed; a client that reads hears everything."""
     stack, api = short_stack, Api(short_stack)
     [user] = stack.new_users(1)
     good = stack.socket()
@@ -118,7 +118,7 @@ def test_memory_is_bounded(short_stack):
 
 
 def test_event_stream_that_is_closed_and_does_not_read(short_stack):
-    """It has ten seconds to take what waits, as a WebSocket has, and not as long as TCP is patient (70 s here)."""
+    """It has ten seconds to read the waiting frames, as a WebSocket has, not as long as TCP would wait (70 s here)."""
     stack, api = short_stack, Api(short_stack)
     [user] = stack.new_users(1)
     before, slow = metric(stack, "clients"), metric(stack, 'closed_total{reason="slow"}')
@@ -140,7 +140,7 @@ def test_event_stream_that_is_closed_and_does_not_read(short_stack):
 
 
 def test_who_was_away_while_the_oldest_events_went(short_stack):
-    """He is told."""
+    """The client is told."""
     stack = short_stack
     [user] = stack.new_users(1)
     api = Api(stack)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""https in front of everything (scripts/run --tls): who has the CA gets in by an encrypted door, and plain http only
-leads there."""
+"""https in front of everything (scripts/run --tls): clients with the CA connect by TLS, and plain http only redirects
+there."""
 
 import json
 import socket
@@ -142,7 +142,7 @@ def test_who_does_not_know_the_ca_is_warned(tls_stack):
 
 
 def test_the_ca_can_vouch_for_this_machine_only(tls_stack, tmp_path):
-    """Whoever steals its key can still not pretend to be anybody else to those who trust it."""
+    """A thief of the CA's key can still not impersonate other names to clients that trust the CA."""
     tls = tls_stack.run_dir / "tls"
     (tmp_path / "names").write_text("subjectAltName = DNS:bank.example\n")
     openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", tmp_path / "key",
@@ -235,7 +235,7 @@ def test_certificates_are_used_again(certificates, tmp_path):
 
 
 def test_a_certificate_near_its_end_is_renewed(certificates, tmp_path):
-    """And only it: who trusts the CA need not trust another."""
+    """Only the certificate is renewed: clients that trust the CA need no other."""
     first = certificates()
     short = lasting(tmp_path, "server", 29)
     again = certificates()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""TLS to MariaDB and RabbitMQ: the programs talk to the host their CA vouches for, or to nobody. Each is started by
-itself here, with its part's settings and one of them changed, against the servers of a stack with TLS."""
+"""TLS to MariaDB and RabbitMQ: the programs talk only to a host with a certificate of their CA. Each is started alone
+here, with its part's settings and one of them changed, against the servers of a stack with TLS."""
 
 import base64
 import contextlib
@@ -46,7 +46,7 @@ def relay(tls_stack):
 
 @pytest.fixture(scope="module")
 def strangers(tmp_path_factory):
-    """A CA that nobody here has a certificate of."""
+    """A CA that has signed no certificate here."""
     path = tmp_path_factory.mktemp("strangers") / "ca.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", os.devnull,
@@ -131,7 +131,7 @@ def test_a_database_of_another_name(start, relay):
 
 
 def test_a_database_without_tls(start, stack, tls_stack):
-    """Who stands between may take the word TLS out of the server's greeting: then there is no connection."""
+    """An attacker in between may remove TLS from the server's greeting: then there is no connection."""
     api = start("fcgi-api", stack=stack, DB_SOCKET="", DB_PORT=stack.port("DB_PORT"), DB_TLS_CA=tls_stack.endpoints["tls_ca"])
     assert api.ask("/tasks/1")[0] == 503
     assert "SSL" in api.says("database: cannot read")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is past its time goes, in small batches and in nobody's way."""
+"""Rows past their time are deleted, in small batches and without delaying requests."""
 
 import hashlib
 import signal
@@ -37,7 +37,7 @@ def old_rows(stack, user):
 
 
 def test_purge(stack, http, user):
-    """While the same user's tasks are written to; what waits in the outbox stays, however old."""
+    """While the same user's tasks are written to; events in the outbox stay, however old."""
     make_old(stack, user)
     tasks = stack.new_tasks([user] * 4)
     load = Load(stack.http, lambda n: ("PATCH", f"/tasks/{tasks[n % 4]}", {"content": f"n{n}"}), 100)

@@ -143,7 +143,7 @@ def test_change(http, user):
 
 
 def test_an_event_is_no_change_of_the_user(http, task):
-    """Nor does it cost the counter: the change writes its own columns only."""
+    """The counter is kept, too: the change writes only its own columns."""
     user, path = task["user_id"], f"/users/{task['user_id']}"
     etag = http.get(path).header("ETag")
     assert http.patch(f"/tasks/{task['id']}", {"status": 1}).status == 200
@@ -159,7 +159,7 @@ def test_many_at_once_with_one_external_id(http, external):
 
 
 def test_events_from_the_oldest_that_is_kept(stack, http, task):
-    """Once the journal was purged its beginning is what is left of it."""
+    """After a purge the journal begins with its oldest remaining event."""
     user, path = task["user_id"], f"/users/{task['user_id']}/events"
     for n in range(4):
         assert http.patch(f"/tasks/{task['id']}", {"content": f"{n}"}).status == 200

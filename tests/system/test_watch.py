@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What heals a broker (scripts/parts/watch/start), as servers and containers run it: it asks by HTTP, and restarts by a
-command. tests/system/test_broken_broker.py has the rest."""
+"""The watch that restarts a broken broker (scripts/parts/watch/start), as servers and containers run it: it asks by
+HTTP, and restarts by a command. tests/system/test_broken_broker.py has the rest."""
 
 import socket
 import subprocess
