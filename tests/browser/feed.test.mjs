@@ -485,7 +485,7 @@ test('a long life with outages, doubles and reloads: the model and the page agre
   let tell = true; // false: this outage was too long for the ring
   const clock = new Clock();
   const shown = [];
-  const excused = []; // ranges the page was told it would not get
+  const excused = []; // ranges that the page was told it would not get
   const reads = [];
   let socket = null;
   let subscribed = false;

@@ -46,9 +46,9 @@ test('an answer that an event overtook does not turn the row back', () => {
   const list = new TaskList(1);
   list.replace([task(1)]);
   const mark = list.mark();
-  list.apply({ event: 'task.completed', task: task(1, { status: 1 }) }); // ours
-  list.apply({ event: 'task.reopened', task: task(1) }); // somebody else's, after it
-  list.confirm(mark, 1, task(1, { status: 1 })); // the answer to ours, late
+  list.apply({ event: 'task.completed', task: task(1, { status: 1 }) }); // our change
+  list.apply({ event: 'task.reopened', task: task(1) }); // another client's change, after it
+  list.confirm(mark, 1, task(1, { status: 1 })); // the late answer to our change
   assert.equal(list.get(1).status, 0);
 });
 

@@ -5,8 +5,8 @@ import assert from 'node:assert/strict';
 
 import { Feed } from '../../client/feed.js';
 
-/** Time that passes when told to; promises get their turn in between. As in a browser there are two clocks: one that
- *  nobody can set, and the time of day. */
+/** Time that moves only when set; promises run in between. As in a browser there are two clocks: a monotonic one,
+ *  and the time of day. */
 export class Clock {
   #now = 5_000;
   #offset = 1_700_000_000_000;
@@ -88,7 +88,7 @@ export class Socket {
   }
 }
 
-/** A page of user 1: what the server answers is in `snapshots` (shifted while more than one is left). With `ways` it
+/** A page of user 1: the server's answers are in `snapshots` (shifted while more than one is left). With `ways` it
  *  knows of event streams, and of a journal that answers with what is in `missed`, in the same manner. */
 export function page({ snapshots = [{ tasks: [], cursor: 'e:10:1000' }], chance = 0.5, token, ways = false, missed = [], since, sockets = true } = {}) {
   const it = {

@@ -29,7 +29,7 @@ test('data in several lines is one text with line breaks; what has no end is no 
   assert.deepEqual(read(...text.replaceAll('\n', '\r\n')), ['{\n "a": 1\n}'], 'cut between CR and LF, too');
 });
 
-/** What a server that answers with `answer` makes of a stream: what it said, and its end. */
+/** A stream from a server that answers with `answer`: its messages, and its end. */
 async function against(answer, headers = {}) {
   const server = createServer(answer);
   await new Promise((started) => server.listen(0, '127.0.0.1', started));

@@ -16,7 +16,7 @@ function worker() {
     it.sockets.push(new Socket());
     return it.sockets.at(-1);
   });
-  /** A tab that has subscribed; `heard` is what it was told since, `closed` how its socket ended. */
+  /** A tab that has subscribed; `heard` has its frames since then, `closed` how its socket ended. */
   it.tab = (since, more = {}) => {
     const tab = { heard: [], closed: null };
     const end = board.join(({ message, close }) => {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// An EventSource of somebody else's, left to itself: node event_source.mjs WHICH URL, with NODE_MODULES in the environment.
+// An EventSource of another project, left to itself: node event_source.mjs WHICH URL, with NODE_MODULES in the environment.
 // Prints a line of JSON for each thing that happens to it, and ends with its standard input.
 import { createRequire } from 'node:module';
 

@@ -126,7 +126,7 @@ def test_refused_by_the_broker(stack, user, attempt):
 
 @pytest.mark.parametrize("user, attempt", [(API, "declare the exchange"), (API, "read the stream"), *((NOTIFIER, name) for name in sorted(ALLOWED[NOTIFIER]))])
 def test_allowed_by_the_broker(stack, user, attempt):
-    """So that the refusals above are not those of a connection that can do nothing."""
+    """Proves that the refusals above do not come from a connection that can do nothing."""
     connection = pika.BlockingConnection(pika.URLParameters(broker_url(stack, user)))
     ATTEMPTS[attempt](connection.channel())
     with suppress(pika.exceptions.AMQPError):  # leaving a stream that delivers
@@ -135,7 +135,7 @@ def test_allowed_by_the_broker(stack, user, attempt):
 
 @pytest.fixture
 def taken_over(stack):
-    """The notifier's account in somebody else's hands."""
+    """The notifier's account in an attacker's hands."""
     publisher = Publisher(broker_url(stack, NOTIFIER))
     yield publisher
     publisher.close()
@@ -146,7 +146,7 @@ def original(user, text):
 
 
 def forgeries(stack, user):
-    """Whatever the notifier takes when it comes through an exchange that is not the markers'."""
+    """Messages that the notifier accepts from exchanges other than the markers'."""
     event = {"user_id": user, "seq": 1, "epoch": stack.epoch()}
     body = json.dumps({"type": "notification", "event": "task.completed", "message": "forged", "task": {"user_id": user}})
     yield "an event", {"body": body.encode(), "headers": event, "type": "task.completed"}
@@ -172,7 +172,7 @@ def test_the_notifiers_account_cannot_forge(stack, taken_over, publisher, socket
 
 
 def test_a_marker_by_another_way_is_none(stack, publisher, sockets, user):
-    """What only the notifiers can write is all that tells a notifier how far it has read."""
+    """Only messages that notifiers alone can write tell a notifier how far it has read."""
     socket = sockets()
     socket.subscribe(user)
     publisher.publish(b"{}", type="carillon.marker", message_id="000000000000:1")
@@ -238,12 +238,12 @@ def statements():
     source = '#include "fcgi-api/store/statements.h"\n#define X(name, sql) @@ sql\nSTORE_STATEMENTS(X)\n'
     text = subprocess.run(["cc", "-E", "-P", "-I.", "-"], cwd=ROOT, input=source, capture_output=True, text=True, check=True).stdout
     found = ["".join(re.findall(r'"([^"]*)"', part)) for part in text.split("@@")[1:]]
-    # Of several that are sent together each by itself: together they are looked at only when executed.
+    # Statements that are sent together are tested one by one: together they are checked only when executed.
     return [sql for one in found for sql in one.removeprefix("BEGIN NOT ATOMIC ").removesuffix("; END").split("; ")]
 
 
 def test_the_api_may_do_all_it_does(api_account):
-    """A statement is prepared only for somebody who may execute it."""
+    """The server prepares a statement only for an account that may execute it."""
     found = statements()
     assert len(found) > 30 and all(" " in sql for sql in found), found
     refused = [sql for sql in found if not may(api_account, "PREPARE one FROM " + api_account.escape(sql))]
@@ -340,7 +340,7 @@ EPOCHS = "SELECT (SELECT value FROM epoch), (SELECT value FROM meta WHERE name =
     ],
 )
 def test_the_api_makes_no_epoch(stack, api_account, statement):
-    """Nor does it change the one that programs of before sql/002_owners.sql read."""
+    """Nor does it change the epoch in `meta`, which programs from before sql/002_owners.sql read."""
     before = stack.sql(EPOCHS)
     assert not may(api_account, statement, keep=True)
     assert stack.sql(EPOCHS) == before

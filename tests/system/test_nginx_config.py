@@ -76,7 +76,7 @@ class Nginx:
         return subprocess.run(command, capture_output=True, text=True)
 
     def _move_ports(self):
-        """80 and 443 may be somebody's on this machine; all else stays as it was written."""
+        """Ports 80 and 443 may be in use on this machine; all else stays as it was written."""
         for path in [*self.folder.glob("conf.d/**/*"), *self.folder.glob("sites/*")]:
             if path.is_file():
                 text = re.sub(r"\blisten (\[::\]:)?80\b", rf"listen \g<1>{self.port}", path.read_text())
