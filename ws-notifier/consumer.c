@@ -28,7 +28,7 @@
 #define SLICE          500 /* deliveries, before browsers get their turn */
 #define FRESH_S        1   /* such a message is no history */
 #define FIRST_PAUSE_MS 200
-#define MOST_PAUSE_MS  3000
+#define MOST_PAUSE_MS  1000
 
 enum consumer_state { PAUSING, OPENING, READING, STOPPED };
 

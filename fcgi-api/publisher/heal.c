@@ -154,6 +154,10 @@ static enum heal_state look(struct publisher *publisher)
         return HEAL_WAITS;
     if (err)
         return all_goes_back(publisher, look_why(healing->look));
+    int64_t taken_ms;
+    uint64_t messages = look_messages(healing->look, &taken_ms);
+    log_info("broker: its last %llu messages were read back in %lld ms", (unsigned long long)messages,
+             (long long)taken_ms);
     healing->looked = true;
     return HEAL_DONE;
 }

@@ -9,6 +9,7 @@
 #include "fcgi-api/publisher/internal.h"
 
 #define CONFIRM_MOST_MS     20000 /* without any confirm; a busy broker takes seconds */
+#define ABSENT_MOST_MS      1000  /* between two attempts to reach a broker that is not there */
 #define PASSED_OVER_MOST_MS 3000  /* confirms come out of order, but not by so much */
 
 void publisher_link_complain(struct publisher *publisher, const char *what, const char *reason)
@@ -36,8 +37,9 @@ static enum link_news connect_link(struct publisher *publisher)
     enum err err = amqp_link_open(publisher->config, AMQP_PUBLISHER, "carillon fcgi-api publisher",
                                   &link->amqp, why, sizeof why);
     if (err) {
+        int64_t pause_ms = backoff_next_ms(&link->backoff);
         publisher_link_complain(publisher, "cannot connect", why);
-        link->retry_at = clock_monotonic_ms() + backoff_next_ms(&link->backoff);
+        link->retry_at = clock_monotonic_ms() + (pause_ms < ABSENT_MOST_MS ? pause_ms : ABSENT_MOST_MS);
         return LINK_NOTHING;
     }
     metrics_add(publisher->metrics, API_BROKER_CONNECTS, 1);

@@ -24,8 +24,9 @@ struct look {
     char epoch[CURSOR_EPOCH_MAX + 1];
     const char *account;  /* ours, which the broker checks */
     struct user_map seen; /* seq: the last number of the run, count: how many */
+    uint64_t messages;    /* read so far */
     unsigned unacked;
-    int64_t heard_at; /* monotonic ms */
+    int64_t began_at, heard_at; /* monotonic ms */
     char why[256];
 };
 
@@ -37,7 +38,7 @@ struct look *look_new(const char *until_id, const char *epoch)
     snprintf(look->until_id, sizeof look->until_id, "%s", until_id);
     snprintf(look->epoch, sizeof look->epoch, "%s", epoch);
     user_map_init(&look->seen, LOOK_USERS_MAX);
-    look->heard_at = clock_monotonic_ms();
+    look->began_at = look->heard_at = clock_monotonic_ms();
     return look;
 }
 
@@ -105,6 +106,7 @@ static enum err take(struct look *look, const struct amqp_event *event)
     if (event->kind != AMQP_DELIVERY)
         return ERR_AGAIN;
     look->heard_at = clock_monotonic_ms();
+    look->messages++;
     if (delivery->author == AMQP_BY_API && strcmp(delivery->message_id, look->until_id) == 0)
         return ERR_OK;
     if (is_ours(look, delivery))
@@ -130,6 +132,12 @@ enum err look_step(struct look *look)
     if (clock_monotonic_ms() - look->heard_at >= SILENT_MS)
         return failed(look, "nothing more comes, and the end is not reached");
     return ERR_AGAIN;
+}
+
+uint64_t look_messages(const struct look *look, int64_t *taken_ms)
+{
+    *taken_ms = look->heard_at - look->began_at;
+    return look->messages;
 }
 
 const char *look_why(const struct look *look)

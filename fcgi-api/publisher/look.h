@@ -32,6 +32,9 @@ void look_end(struct look **look);
 MUST_CHECK enum err look_step(struct look *look);
 const char *look_why(const struct look *look);
 
+/* How many messages were read, and how long that took. */
+uint64_t look_messages(const struct look *look, int64_t *taken_ms);
+
 /* Whether all of these events of the user were read. */
 bool look_found(const struct look *look, uint32_t user_id, uint64_t first_seq, uint64_t last_seq);
 
