@@ -68,6 +68,7 @@ class Terms:
             self.killed += 1
 
 
+@pytest.mark.long
 def test_confirmed_long_after_it_was_made(stack, http, data, definitions, sockets):
     """It matters when the broker confirmed an event, not when it was made, nor how long the broker was away, nor
     which clock says so, nor how many publishers have died since. After a heal the same can happen again."""
@@ -115,6 +116,7 @@ def test_what_is_kept_of_a_long_journal(stack):
         stack.sql(f"DELETE FROM outbox WHERE user_id = {user}; DELETE FROM confirmed WHERE user_id = {user}; DELETE FROM events WHERE user_id = {user}")
 
 
+@pytest.mark.long
 def test_the_journal_in_a_new_stream(stack, http, data):
     """All of it was just confirmed when the power went: also what had been, long ago, in another stream."""
     users = stack.new_users(2)
@@ -146,6 +148,7 @@ def kept_events(stack, users):
     return stack.sql_number(f"SELECT COALESCE(SUM(last_seq - first_seq + 1), 0) FROM confirmed WHERE user_id IN ({ids})")
 
 
+@pytest.mark.long
 def test_what_survived_does_not_go_again(stack, http, data):
     """A broker that is only killed has left everything to the kernel: nothing is published again, and all events stay
     kept."""
