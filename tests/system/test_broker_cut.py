@@ -143,6 +143,15 @@ def healed(stack):
     return total(scrape(stack.client()), "carillon_api_events_healed_total")
 
 
+def publications(stack, users):
+    """All that the stream has of these users, repeats too."""
+    reader = stack.stream()
+    try:
+        return sorted((m.user, m.seq) for m in reader.sync().events() if m.user in users)
+    finally:
+        reader.close()
+
+
 def kept_events(stack, users):
     ids = ",".join(map(str, users))
     return stack.sql_number(f"SELECT COALESCE(SUM(last_seq - first_seq + 1), 0) FROM confirmed WHERE user_id IN ({ids})")
@@ -168,12 +177,7 @@ def test_what_survived_does_not_go_again(stack, http, data):
         in_stream(stack, users, life)
     assert healed(stack) == before
     assert kept_events(stack, users) == 6
-    reader = stack.stream()
-    try:
-        seen = [(m.user, m.seq) for m in reader.sync().events() if m.user in users]
-    finally:
-        reader.close()
-    assert sorted(seen) == [(user, seq) for user in users for seq in (1, 2)]
+    assert publications(stack, users) == [(user, seq) for user in users for seq in (1, 2)]
 
 
 def test_only_what_is_missing_goes_again(stack, http, data):
@@ -193,8 +197,8 @@ def test_only_what_is_missing_goes_again(stack, http, data):
     data.cut()
     stack.ready(60)
     stack.outbox_empty(60)
-    assert appeared(stack, users) == {users[0]: [1], users[1]: [1, 2], users[2]: [1, 2]}
-    assert healed(stack) == before + 2
+    assert healed(stack) >= before + 2
+    assert publications(stack, users) == [(users[0], 1), (users[1], 1), (users[1], 2), (users[2], 1), (users[2], 2)]
     assert kept_events(stack, users) == 5
 
 
