@@ -117,7 +117,8 @@
     X(INT, ws_max_messages_s, WS_MAX_MESSAGES_S, "500", 0, 1000000,                                          \
       "messages a second from one socket; ten seconds' worth may come at once")                              \
     X(INT, ws_max_bytes_s, WS_MAX_BYTES_S, "262144", 0, 1073741824, "and their bytes")                       \
-    X(INT, ws_silent_s, WS_SILENT_S, "60", 0, 86400, "a socket that hears nobody is closed after, seconds")  \
+    X(INT, ws_silent_s, WS_SILENT_S, "60", 0, 86400,                                                         \
+      "a socket without a subscription is closed after, seconds")                                            \
     X(INT, ws_headers_s, WS_HEADERS_S, "5", 1, 300, "a request's headers must have come after, seconds")     \
     X(CHOICE, ws_trust_proxy, WS_TRUST_PROXY, "loopback|private|none", 0, 0,                                 \
       "peers whose X-Forwarded-For says where a socket comes from")                                          \

@@ -80,8 +80,9 @@ static bool is_behind(struct sessions *sessions)
     return metrics_get(sessions->metrics, API_SESSIONS_ENDED) != atomic_load(&sessions->counted);
 }
 
-/* Behind the pool nobody is judged. A list that is only old is good enough while another thread reads it, and
- * while the database is away: whatever is asked for then is not to be had. */
+/* A worker whose list is behind the pool's reads it before it judges a token. A list that is merely old
+ * serves while another thread reads, and while the database is away: every request needs the database, and
+ * fails. */
 static enum err keep_up(struct sessions *sessions)
 {
     enum err err = ERR_OK;

@@ -25,6 +25,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "fcgi-api/publisher/internal.h"
+#include "fcgi-api/publisher/look.h"
 
 #define WAIT_MOST_MS  1000
 #define BACKOFF_FIRST 200
@@ -308,6 +309,7 @@ static void work(struct publisher *publisher)
         lose(publisher);
     }
     publisher_forget_batch(publisher);
+    look_end(&publisher->healing.look); /* it may leave in the middle of a heal */
     amqp_link_close(&publisher->link.amqp);
     publisher->link.state = LINK_DOWN;
     store_free(&publisher->store); /* and with it the locks */
