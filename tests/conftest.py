@@ -61,7 +61,7 @@ def stack():
     if running:
         yield Stack.attach(running)
         return
-    shared = Stack.start(**PATIENT)
+    shared = Stack.start(API_WORKERS=2, **PATIENT)
     yield shared
     finish(shared, "shared")
 

@@ -285,7 +285,7 @@ def test_a_killed_worker_is_replaced(stack):
 
     before = workers()
     victim = sorted(before)[0]
-    assert len(before) == 2, before
+    assert before, "no worker"
     stack.exec("fcgi-api", "sh", "-c", f"kill -9 {victim}")
     eventually(lambda: len(workers()) == len(before) and victim not in workers(), 10, "all workers again")
 
