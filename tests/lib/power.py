@@ -33,7 +33,7 @@ class BrokerData:
         self._stack.s6("-u", "rabbitmq")
 
     def copy(self):
-        """Copies the data of a stopped broker."""
+        """Copies the data of a broker that is stopped, or frozen."""
         shutil.copytree(self._data, self._copy)
 
     def wipe(self):
