@@ -112,7 +112,7 @@ class Stack:
         done = self.script("run", "--detach", "--no-build", *arguments, timeout=timeout)
         self._endpoints = None
         self.said = done.stdout
-        pool = int(self.environment.get("API_WORKERS", 2))
+        pool = int(self.environment.get("API_WORKERS", 1))
         eventually(lambda: len(self.workers()) >= pool, 20, "the pool is complete, which one worker's answer does not tell")
         return done
 
