@@ -141,11 +141,10 @@ static bool take_delivery(struct consumer *consumer, const struct amqp_delivery 
         feed_connected(consumer->feed, true);
     if (delivery->timestamp_s >= clock_wall_ms() / 1000 - FRESH_S)
         progress_is_fresh(&consumer->progress);
-    if (step.known)
-        feed_take_again(consumer->feed, delivery);
-    else
+    if (!step.known) {
         feed_take(consumer->feed, delivery);
-    take_word(consumer, delivery); /* which changes nothing the second time */
+        take_word(consumer, delivery);
+    }
     if (step.marker_ms >= 0)
         metrics_observe_us(consumer->metrics, NOTIFIER_MARKER_LAG, step.marker_ms * 1000);
     if (step.all_read)

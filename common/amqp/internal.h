@@ -61,6 +61,7 @@ struct amqp_link {
     char mark[AMQP_NAME_SIZE];    /* that marks the queue, and takes the API's beacons */
     char name[64];
     char account[256]; /* that has logged in */
+    const char *host;  /* AMQP_HOST */
     bool dead;         /* `why` is set; nothing works any more */
     bool blocked;      /* between connection.blocked and .unblocked */
     bool confirms;     /* tags are being counted */

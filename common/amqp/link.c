@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 
 #include "common/clock.h"
+#include "common/resolve.h"
 
 #define FRAME_MAX   131072
 #define SEND_BUFFER (200 * 1024) /* the kernel doubles it */
@@ -44,16 +45,37 @@ static void size_socket(int fd)
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
 }
 
+/* By one of the host's addresses, looked up beside: the library would wait for the name server without limit.
+ * The next one is tried where one takes no connection. */
+static int open_socket(struct amqp_link *link, amqp_socket_t *socket, const struct config *config,
+                       int64_t deadline)
+{
+    struct resolve_answer found;
+    const char *why;
+    int status = AMQP_STATUS_SOCKET_ERROR;
+
+    if (resolve_name(config->amqp_host, deadline, &found, &why) != ERR_OK) {
+        amqp_link_die(link, "%s:%d: %s", config->amqp_host, (int)config->amqp_port, why);
+        return AMQP_STATUS_HOSTNAME_RESOLUTION_FAILED;
+    }
+    for (size_t i = 0; i < found.count && status == AMQP_STATUS_SOCKET_ERROR; i++) {
+        struct timeval left = time_left(deadline);
+        status = amqp_socket_open_noblock(socket, found.text[i], (int)config->amqp_port, &left);
+        if (status != AMQP_STATUS_OK)
+            resolve_failed(config->amqp_host, found.text[i]);
+    }
+    return status;
+}
+
 static enum err connect_socket(struct amqp_link *link, const struct config *config, int64_t deadline)
 {
-    struct timeval left = time_left(deadline);
     bool tls = config->amqp_tls_ca[0] != '\0';
     amqp_socket_t *socket = tls ? amqp_link_tls_socket(link, config) : amqp_tcp_socket_new(link->state);
     if (!socket && link->dead)
         return ERR_CLOSED;
     if (!socket)
         abort();
-    int status = amqp_socket_open_noblock(socket, config->amqp_host, (int)config->amqp_port, &left);
+    int status = open_socket(link, socket, config, deadline);
     if (status != AMQP_STATUS_OK && tls)
         return amqp_link_tls_fail(link, config, status);
     if (status != AMQP_STATUS_OK)
@@ -141,6 +163,7 @@ enum err amqp_link_open(const struct config *config, enum amqp_side side, const 
     snprintf(link->mark, sizeof link->mark, "%s.known", link->queue);
     snprintf(link->name, sizeof link->name, "%s", name);
     snprintf(link->account, sizeof link->account, "%s", config->amqp_user);
+    link->host = config->amqp_host;
 
     *out = NULL;
     if (open_all(link, side, config) != ERR_OK) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* A connection that is encrypted, to a broker that has proved to be AMQP_HOST. The library makes the
  * handshake within the connect's time; who may be at the other end is judged by OpenSSL, in the handshake, so
- * before a password is sent. The library's own look at the name knows no addresses (up to 0.12), so it is
- * left out. */
+ * before a password is sent. The library's own look at the name knows no addresses (up to 0.12), and it is
+ * given an address, so it is left out. */
 #include "common/amqp/internal.h"
 
 /* From 0.12 on the headers live in a folder and the old names warn. */
@@ -37,6 +37,16 @@ static void expect_host(SSL_CTX *context, const char *host)
         abort();
 }
 
+/* The library is given an address, and would name that in its greeting: who answers for several hosts chooses
+ * the certificate by this name. */
+static void name_host(const SSL *ssl, int where, int value)
+{
+    const struct amqp_link *link = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+    (void)value;
+    if (where == SSL_CB_HANDSHAKE_START)
+        (void)SSL_set_tlsext_host_name((SSL *)ssl, link->host);
+}
+
 amqp_socket_t *amqp_link_tls_socket(struct amqp_link *link, const struct config *config)
 {
     amqp_socket_t *socket = amqp_ssl_socket_new(link->state);
@@ -47,6 +57,7 @@ amqp_socket_t *amqp_link_tls_socket(struct amqp_link *link, const struct config 
     amqp_ssl_socket_set_verify_hostname(socket, false);
     expect_host(context, config->amqp_host);
     SSL_CTX_set_app_data(context, link);
+    SSL_CTX_set_info_callback(context, name_host);
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER, note_fault);
     SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
 

@@ -21,7 +21,7 @@
 
 #define IDLE_MARGIN_S    2 /* a process that is stopped in a transaction keeps its rows no longer */
 #define HANDSHAKE_READ_S 1
-#define COROUTINE_STACK  262144 /* name resolution needs more than the library's default */
+#define COROUTINE_STACK  262144 /* getaddrinfo() needs more than the library's default */
 
 /* The server passes on errors of its file layer under that one's numbers (mysys_err.h, not installed). */
 #define MYSYS_CANT_CREATE 1
@@ -158,8 +158,6 @@ enum err store_command(struct store *store, const char *sql)
  * that it has made blocking again it waits in the kernel, for ever, so we take that back wherever it lets us.
  * On one that does not block it waits in a hook of ours, which is not told for whom. When the server's
  * greeting was there at once we were not let in between, and HANDSHAKE_READ_S is what ends each read. */
-static _Thread_local struct store *connecting;
-
 static void unblock(const struct store *store)
 {
     int fd = mysql_get_socket(store->mysql), flags = fcntl(fd, F_GETFL);
@@ -170,9 +168,9 @@ static void unblock(const struct store *store)
 static int wait_in_handshake(my_socket handle, my_bool is_read, int timeout)
 {
     (void)handle, (void)timeout; /* its unit changes from one version to the next */
-    if (connecting)
-        store_wait(connecting, is_read ? MYSQL_WAIT_READ : MYSQL_WAIT_WRITE);
-    return connecting && !connecting->late;
+    if (store_connecting)
+        store_wait(store_connecting, is_read ? MYSQL_WAIT_READ : MYSQL_WAIT_WRITE);
+    return store_connecting && !store_connecting->late;
 }
 
 /* With TLS asked for there is TLS to the host of the certificate, or no connection: before that not even the
@@ -232,7 +230,7 @@ static bool open_connection(struct store *store)
     const char *socket = config->db_socket[0] != '\0' ? config->db_socket : NULL;
     MYSQL *connected = NULL;
 
-    connecting = store;
+    store_connecting = store;
     int wanted = mysql_real_connect_start(&connected, store->mysql, socket ? NULL : config->db_host,
                                           config->db_user, config->db_password, config->db_name,
                                           socket ? 0 : (unsigned)config->db_port, socket, CLIENT_FOUND_ROWS);
@@ -243,7 +241,7 @@ static bool open_connection(struct store *store)
     }
     if (connected)
         unblock(store);
-    connecting = NULL;
+    store_connecting = NULL;
     return connected != NULL;
 }
 
@@ -251,6 +249,22 @@ static void start_library(void)
 {
     if (mysql_library_init(0, NULL, NULL) != 0)
         abort();
+    store_dial_by_address();
+}
+
+static bool make_connection(struct store *store)
+{
+    store->mysql = mysql_init(NULL);
+    if (!store->mysql)
+        abort();
+    set_options(store->mysql, store->config);
+    if (open_connection(store))
+        return true;
+    note_why(store, mysql_errno(store->mysql), mysql_error(store->mysql));
+    store_disconnect(store);
+    if (store->address)
+        resolve_failed(store->config->db_host, store->address);
+    return false;
 }
 
 enum err store_connect(struct store *store)
@@ -263,19 +277,13 @@ enum err store_connect(struct store *store)
         return ERR_UNAVAILABLE;
     }
     pthread_once(&once, start_library);
-    store->mysql = mysql_init(NULL);
-    if (!store->mysql)
-        abort();
-    set_options(store->mysql, store->config);
-    if (open_connection(store)) {
+    if (store_find_server(store) == ERR_OK && make_connection(store)) {
         backoff_reset(&store->backoff);
         store->short_lived = false;
         if (store->metrics)
             metrics_add(store->metrics, API_DB_CONNECTS, 1);
         return ERR_OK;
     }
-    note_why(store, mysql_errno(store->mysql), mysql_error(store->mysql));
-    store_disconnect(store);
     store->failure = FAILURE_REFUSED; /* whatever it was, trying at once again would not help */
     store->retry_at = clock_monotonic_ms() + backoff_next_ms(&store->backoff);
     return ERR_UNAVAILABLE;

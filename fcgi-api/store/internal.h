@@ -4,6 +4,7 @@
  *   store.c       a unit of work: transaction, retries, deadline, what is logged
  *   pool.c        the connections that request threads share
  *   connection.c  a connection: connect, wait with a deadline, what an error means
+ *   dial.c        by which address it is made
  *   statement.c   prepared statements: values in, columns out
  *   query.c       statements that are put together: the same with literals
  *   group.c       changes that wait together share a transaction; batch.c: that transaction
@@ -19,6 +20,7 @@
 
 #include "common/backoff.h"
 #include "common/clock.h"
+#include "common/resolve.h"
 #include "common/strbuf.h"
 #include "fcgi-api/store/change.h"
 #include "fcgi-api/store/pool.h"
@@ -72,8 +74,10 @@ struct store_row {
 
 struct store {
     const struct config *config;
-    struct metrics *metrics; /* may be NULL */
-    MYSQL *mysql;            /* NULL: not connected */
+    struct metrics *metrics;         /* may be NULL */
+    MYSQL *mysql;                    /* NULL: not connected */
+    struct resolve_answer addresses; /* of DB_HOST; none: the library is given what the settings say */
+    const char *address;             /* among them: the one that was tried last; NULL: none */
     MYSQL_STMT *statements[STORE_STATEMENT_COUNT];
     int64_t deadline; /* of the call that is running, monotonic ms */
     bool late;        /* it has passed, and the connection was cut */
@@ -132,6 +136,9 @@ MUST_CHECK enum err store_run_until(struct store *store, enum store_mode mode, s
 MUST_CHECK enum err store_connect(struct store *store);
 void store_disconnect(struct store *store);
 
+/* The store that this thread is connecting: the library's hooks are not told. */
+extern _Thread_local struct store *store_connecting;
+
 /* Waits for what the library asks for, at most until the deadline; then cuts the connection, so that
  * the library's call comes back with an error. */
 int store_wait(struct store *store, int wanted);
@@ -145,6 +152,13 @@ bool store_was_duplicate(struct store *store, enum err err);
 
 /* A statement without values, not prepared: BEGIN, COMMIT... */
 MUST_CHECK enum err store_command(struct store *store, const char *sql);
+
+/* ---- dial.c -------------------------------------------------------------------------------------- */
+
+/* Once, when the library has been started: from now on it connects to store->addresses. */
+void store_dial_by_address(void);
+/* Sets these, within the deadline. ERR_UNAVAILABLE: `why` is set. */
+MUST_CHECK enum err store_find_server(struct store *store);
 
 /* ---- statement.c --------------------------------------------------------------------------------- */
 

@@ -10,13 +10,14 @@ import time
 
 from .http import Http
 from .stack import BUILD_DIR, REFUSAL
-from .wait import eventually, patience
+from .wait import eventually
 
 
 class Program:
-    """One of the two, with its part's settings and others; its log line by line."""
+    """One of the two, with its part's settings and others; its log line by line. `inside` is a command that starts
+    another one."""
 
-    def __init__(self, stack, name, directory, **settings):
+    def __init__(self, stack, name, directory, inside=(), **settings):
         folder = stack.run_dir / "service" / name / "env"
         environment = {path.name: path.read_text().rstrip("\n") for path in folder.iterdir()}
         environment.update(PATH=os.environ["PATH"], API_STATS_FILE=str(directory / "stats"), WS_PORT=str(free_port()))
@@ -27,7 +28,12 @@ class Program:
         self._socket.listen(16)
         self.lines = []
         self._process = subprocess.Popen(
-            [BUILD_DIR / name], env=environment, stdin=self._socket.fileno(), stderr=subprocess.PIPE, text=True, errors="replace"
+            [*inside, BUILD_DIR / name],
+            env=environment,
+            stdin=self._socket.fileno(),
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
         )
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -52,7 +58,7 @@ class Program:
             input=body,
             capture_output=True,
             text=True,
-            timeout=90,
+            timeout=30,
         )
         return int(re.match(r"Status: (\d+)", done.stdout)[1]), time.monotonic() - began
 
@@ -73,7 +79,7 @@ class Program:
     def end(self):
         self._process.terminate()
         try:
-            self._process.wait(patience(15))
+            self._process.wait(15)
         finally:
             self._process.kill()
             self._socket.close()

@@ -15,7 +15,6 @@ import urllib.parse
 
 import websockets
 
-from .wait import patience
 
 # From websockets 14 on its argument is called otherwise.
 ACCEPTED = inspect.signature(websockets.connect.__init__).parameters
@@ -29,7 +28,7 @@ class _Loop:
         self.loop = asyncio.new_event_loop()
         threading.Thread(target=self.loop.run_forever, name="websockets", daemon=True).start()
 
-    def run(self, coroutine, timeout=60):
+    def run(self, coroutine, timeout=20):
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(timeout)
 
 
@@ -50,8 +49,7 @@ class Closed(AssertionError):
 
 
 class WebSocket:
-    """Reads all the time; recv() hands out frames in order. `texts` holds every frame seen so far. Each `timeout` is for
-    a quiet machine (lib/wait.py)."""
+    """Reads all the time; recv() hands out frames in order. `texts` holds every frame seen so far."""
 
     def __init__(self, url, headers=None, judge=None, **options):
         """judge(text) sees each frame when it is received."""
@@ -62,7 +60,7 @@ class WebSocket:
         self._closed = threading.Event()
         options.setdefault("ping_interval", None)
         options.setdefault("max_size", None)
-        options.setdefault("open_timeout", 45)
+        options.setdefault("open_timeout", 15)
         options.setdefault("compression", None)
         if headers:
             options[HEADERS] = headers
@@ -89,11 +87,11 @@ class WebSocket:
             message = json.dumps(message, separators=(",", ":"))
         self._loop.run(self._socket.send(message))
 
-    def _next(self, seconds):
+    def recv_text(self, timeout=10):
         try:
-            frame = self._queue.get(timeout=max(seconds, 0.01))
+            frame = self._queue.get(timeout=timeout)
         except queue.Empty:
-            raise AssertionError(f"no frame within {seconds:.3g} s (so far: {self.texts[-5:]})") from None
+            raise AssertionError(f"no frame within {timeout} s (so far: {self.texts[-5:]})") from None
         if frame is None:
             self._queue.put(None)
             raise Closed(self._socket.close_code, self._socket.close_reason)
@@ -101,17 +99,14 @@ class WebSocket:
             self.judge(frame)
         return frame
 
-    def recv_text(self, timeout=10):
-        return self._next(patience(timeout))
-
     def recv(self, timeout=10):
         return json.loads(self.recv_text(timeout))
 
     def recv_until(self, wanted, timeout=10):
         """Skips frames until wanted(frame) is true."""
-        end = time.monotonic() + patience(timeout)
+        end = time.monotonic() + timeout
         while True:
-            frame = json.loads(self._next(end - time.monotonic()))
+            frame = self.recv(max(end - time.monotonic(), 0.01))
             if wanted(frame):
                 return frame
 
@@ -139,7 +134,7 @@ class WebSocket:
 
     def wait_closed(self, timeout=10):
         """(code, reason); 1006 when the connection just ended."""
-        assert self._closed.wait(patience(timeout)), f"still open after {patience(timeout)} s"
+        assert self._closed.wait(timeout), f"still open after {timeout} s"
         return self._socket.close_code, self._socket.close_reason
 
     def close(self):
@@ -160,7 +155,7 @@ OP_CONTINUE, OP_TEXT, OP_BINARY, OP_CLOSE, OP_PING, OP_PONG = 0, 1, 2, 8, 9, 10
 class RawWebSocket:
     """Speaks the protocol frame by frame on a blocking socket: answers no ping, and sends what it is told."""
 
-    def __init__(self, url, timeout=60, early=b""):
+    def __init__(self, url, timeout=15, early=b""):
         """`early` goes out with the handshake, without waiting for its answer."""
         parts = urllib.parse.urlsplit(url)
         self.socket = socket.create_connection((parts.hostname, parts.port or 80), timeout)
@@ -212,8 +207,8 @@ class RawWebSocket:
         data, self._buffer = self._buffer[:count], self._buffer[count:]
         return data
 
-    def recv_frame(self, timeout=60):
-        """(opcode, payload); EOFError at the end, TimeoutError when nothing comes for exactly so long."""
+    def recv_frame(self, timeout=15):
+        """(opcode, payload); EOFError at the end, TimeoutError when nothing comes."""
         self.socket.settimeout(timeout)
         first, second = self._take(2)
         length = second & 0x7F
@@ -226,7 +221,7 @@ class RawWebSocket:
     def recv_json(self, timeout=15):
         """The next text frame, past pings."""
         while True:
-            opcode, payload = self.recv_frame(patience(timeout))
+            opcode, payload = self.recv_frame(timeout)
             if opcode == OP_TEXT:
                 return json.loads(payload)
             if opcode == OP_CLOSE:
@@ -234,7 +229,7 @@ class RawWebSocket:
 
     def until_closed(self, timeout=15):
         """Reads on to the end: the close frame's code, or 1006 when there is none."""
-        end = time.monotonic() + patience(timeout)
+        end = time.monotonic() + timeout
         code = 1006
         try:
             while True:

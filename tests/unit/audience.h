@@ -21,7 +21,6 @@ static struct feed *feed;
 static struct reception *reception;
 static struct browser one, two;
 static int64_t now_s, hole_wait_s; /* 0: an event out of order causes a reset at once */
-static void (*feed_takes)(struct feed *feed, const struct amqp_delivery *delivery) = feed_take;
 
 static inline void open_browser(struct browser *browser, size_t frames)
 {
@@ -58,7 +57,6 @@ static inline int tear_down(void **state)
     hub_free(&hub);
     metrics_close(&metrics);
     hole_wait_s = 0;
-    feed_takes = feed_take;
     return 0;
 }
 
@@ -85,7 +83,7 @@ static inline void take_event_of(const char *epoch, uint32_t user_id, uint64_t s
     delivery.meta = (struct event_meta){.user_id = user_id, .seq = seq, .created_at_ms = now_s * 1000};
     snprintf(delivery.meta.epoch, sizeof delivery.meta.epoch, "%s", epoch);
     snprintf(delivery.meta.type, sizeof delivery.meta.type, "task.created");
-    feed_takes(feed, &delivery);
+    feed_take(feed, &delivery);
 }
 
 static inline void take_event(uint32_t user_id, uint64_t seq)
