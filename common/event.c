@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/clock.h"
@@ -102,6 +103,20 @@ char *event_format_other(const struct event_new *event, const char *cursor, size
     strbuf_add(&body, "}", 1);
     *length = body.length;
     return body.text;
+}
+
+char *event_with_trace(char *body, size_t *length, const char *traceparent)
+{
+    char member[EVENT_TRACEPARENT_MAX + 24];
+    if (traceparent[0] == '\0')
+        return body;
+    int size = snprintf(member, sizeof member, ",\"traceparent\":\"%s\"}", traceparent);
+    body = realloc(body, *length + (size_t)size);
+    if (!body)
+        abort();
+    memcpy(body + *length - 1, member, (size_t)size + 1); /* in place of the closing brace */
+    *length += (size_t)size - 1;
+    return body;
 }
 
 /* Where the epoch of a body's cursor is. */

@@ -89,6 +89,9 @@ struct event_new {
 };
 char *event_format_other(const struct event_new *event, const char *cursor, size_t *length);
 
+/* The same body, moved, with the member `traceparent` behind the others. "": as it is. */
+char *event_with_trace(char *body, size_t *length, const char *traceparent);
+
 /* A copy of a body, malloc()ed, of *length bytes: its cursor with this epoch. The journal keeps a body as it
  * was made, and the epoch of the data may be another one now (a backup was restored). A text that is no body
  * is copied as it is. */

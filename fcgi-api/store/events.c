@@ -33,6 +33,7 @@ void store_make_event(struct outbox_event *made, const struct store_new_event *e
         made->payload = event_format_body(event->type, event->at, event->task->id, event->now_ms,
                                           event->task_json, &made->length);
     }
+    made->payload = event_with_trace(made->payload, &made->length, meta->traceparent);
 }
 
 /* ---- reading ------------------------------------------------------------------------------------- */

@@ -95,6 +95,16 @@ test('the cursor is read first, then the application reads, then it listens from
   assert.equal(it.feed.cursor, 'e:10:1000');
 });
 
+test('an event is given as it came, with its traceparent', async () => {
+  const given = [];
+  const it = await live({ take: (message) => given.push(message) });
+  const traced = { ...event('e:11'), traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01' };
+  it.socket.says(traced);
+  it.socket.says(event('e:12'));
+  await it.turn();
+  assert.deepEqual(given, [traced, event('e:12')]);
+});
+
 test('a cursor is kept when its event has been taken, not before, and events are taken one at a time', async () => {
   const gates = [];
   const it = await live({ take: () => new Promise((open) => gates.push(open)) });

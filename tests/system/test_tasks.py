@@ -449,15 +449,24 @@ def test_problem_carries_the_request_id(http):
     assert problem["request_id"] == "who-asked" and problem["instance"] == "/tasks/999999999"
 
 
-def test_traceparent_is_carried(http, task, stream):
+def test_traceparent_is_carried(stack, http, task, ws, stream):
     parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    user = task["user_id"]
+    ws.subscribe(user)
+    marks = stack.log_marks()
     http.patch(f"/tasks/{task['id']}", {"status": 1}, headers={"traceparent": parent})
-    assert stream.wait_for(task["user_id"], 2).headers["traceparent"] == parent
+    message = stream.wait_for(user, 2)
+    assert message.headers["traceparent"] == parent
+    frame = ws.recv_until(lambda frame: frame.get("event") == "task.completed")
+    assert list(frame)[-1] == "traceparent" and frame["traceparent"] == parent
+    assert json.loads(message.body) == frame == http.get(f"/users/{user}/events").json()[-1]
+    assert "span_id" not in stack.logs_since(marks, "fcgi-api")  # TRACES=off
 
 
 def test_bad_traceparent_is_dropped(http, task, stream):
     assert http.patch(f"/tasks/{task['id']}", {"status": 1}, headers={"traceparent": "nonsense"}).status == 200
-    assert "traceparent" not in stream.wait_for(task["user_id"], 2).headers
+    message = stream.wait_for(task["user_id"], 2)
+    assert "traceparent" not in message.headers and b"traceparent" not in message.body
 
 
 def test_health(stack, http):

@@ -48,6 +48,23 @@ static void test_body_of_another_program(void **state)
     free(body);
 }
 
+static void test_a_body_of_a_traced_request(void **state)
+{
+    (void)state;
+    struct event_new event = {.user_id = 1, .type = "a.b"};
+    size_t length = 0;
+    char *body = event_format_other(&event, "k3f9a1c2:43", &length);
+    char *same = event_with_trace(body, &length, "");
+    assert_ptr_equal(same, body);
+    assert_int_equal(length, strlen(body));
+    body = event_with_trace(body, &length, "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+    assert_string_equal(body, "{\"type\":\"notification\",\"event\":\"a.b\",\"cursor\":\"k3f9a1c2:43\","
+                              "\"message\":null,\"data\":null,"
+                              "\"traceparent\":\"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\"}");
+    assert_int_equal(length, strlen(body));
+    free(body);
+}
+
 static void test_types_have_keys(void **state)
 {
     (void)state;
@@ -171,6 +188,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_body_is_the_frame),
         cmocka_unit_test(test_body_of_another_program),
+        cmocka_unit_test(test_a_body_of_a_traced_request),
         cmocka_unit_test(test_types_have_keys),
         cmocka_unit_test(test_types_of_others),
         cmocka_unit_test(test_id),

@@ -15,7 +15,9 @@ const feed: Listening = listen({
     if (signal.aborted) throw new HttpError(`${why} ${at}`);
     for (const task of await read('tasks?user_id=1')) tasks.set(task.id, task.content);
   },
-  event({ event, task }) {
+  event({ event, task, traceparent }) {
+    const parent: string | undefined = traceparent;
+    if (parent) performance.mark(parent);
     if (task && event === 'task.deleted') tasks.delete(task.id);
     else if (task) tasks.set(task.id, task.content);
   },
