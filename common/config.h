@@ -23,6 +23,8 @@
 #define CONFIG_COMMON(X)                                                                                     \
     X(CHOICE, log_format, LOG_FORMAT, "text|json", 0, 0, "how a log line looks")                             \
     X(CHOICE, log_level, LOG_LEVEL, "info|debug|warn|error", 0, 0, "least severity that is logged")          \
+    X(CHOICE, traces, TRACES, "off|on", 0, 0,                                                                \
+      "log what each part of an event's way took; give a traceparent to requests that have none")            \
     X(CHOICE, seccomp, SECCOMP, "on|log|off", 0, 0,                                                          \
       "give up the system calls that are not needed once it runs; log: only tell, in the kernel's log")      \
     X(TEXT, amqp_host, AMQP_HOST, "127.0.0.1", 1, 255, "RabbitMQ's host")                                    \

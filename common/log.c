@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -61,6 +62,11 @@ bool log_enabled(enum log_level level)
     return level >= settings.least;
 }
 
+const char *log_program(void)
+{
+    return settings.program;
+}
+
 /* Characters that a terminal obeys or that turn the order of a line round, beyond ASCII: C1 controls (U+0080
  * to U+009F), separators of lines, marks of direction. Returns the character's bytes; 0: it is none of them.
  */
@@ -104,6 +110,7 @@ static void add_text_line(struct strbuf *out, enum log_level level, const char *
         strbuf_printf(out, " request_id=%s", request_id);
 }
 
+/* Without its closing brace. */
 static void add_json_line(struct strbuf *out, enum log_level level, const char *time, const char *text)
 {
     strbuf_printf(out, "{\"time\":\"%s\",\"level\":\"%s\",\"program\":\"%s\",\"pid\":%d,\"message\":", time,
@@ -124,7 +131,6 @@ static void add_json_line(struct strbuf *out, enum log_level level, const char *
         strbuf_add_text(out, ",\"request_id\":");
         strbuf_add_json_string(out, request_id, strlen(request_id));
     }
-    strbuf_add(out, "}", 1);
 }
 
 /* Cuts a text that did not fit, and makes what is not UTF-8 (or was cut in the middle) harmless. */
@@ -184,7 +190,21 @@ static void flush(int wait_ms)
     lines.length -= done;
 }
 
-static void add_line(enum log_level level, const char *text)
+static void add_fields(struct strbuf *out, const struct log_field *fields, size_t count)
+{
+    bool json = settings.format == LOG_JSON;
+    for (const struct log_field *field = fields; field < fields + count; field++) {
+        strbuf_printf(out, json ? ",\"%s\":" : " %s=", field->name);
+        if (!field->text)
+            strbuf_printf(out, "%" PRId64, field->number);
+        else if (json)
+            strbuf_add_json_string(out, field->text, strlen(field->text));
+        else
+            strbuf_add_text(out, field->text);
+    }
+}
+
+static void add_line(enum log_level level, const char *text, const struct log_field *fields, size_t count)
 {
     char time[CLOCK_ISO_SIZE];
     clock_format_iso(clock_wall_ms(), time);
@@ -192,7 +212,8 @@ static void add_line(enum log_level level, const char *text)
         add_json_line(&lines, level, time, text);
     else
         add_text_line(&lines, level, time, text);
-    strbuf_add(&lines, "\n", 1);
+    add_fields(&lines, fields, count);
+    strbuf_add_text(&lines, settings.format == LOG_JSON ? "}\n" : "\n");
 }
 
 /* Reports the lines that were left out, as soon as there is room. */
@@ -207,7 +228,7 @@ static bool has_room(void)
         snprintf(text, sizeof text, "%lu lines of the log were left out: its reader did not take them",
                  left_out);
         left_out = 0;
-        add_line(LOG_WARN, text);
+        add_line(LOG_WARN, text, NULL, 0);
     }
     return true;
 }
@@ -225,26 +246,46 @@ void log_keep(bool keep)
     keeps = keep;
 }
 
-void log_line(enum log_level level, const char *format, ...)
+/* Whether a line of this level can be taken now. */
+static bool takes(enum log_level level)
 {
-    char text[LINE_MAX_BYTES];
-    va_list arguments;
-
     if (!log_enabled(level))
-        return;
+        return false;
     if (lines.length > KEEP_MOST)
         log_flush();
-    if (!has_room())
-        return;
-    va_start(arguments, format);
-    int length = vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    tidy(text, length >= (int)sizeof text);
-    add_line(level, text);
+    return has_room();
+}
+
+/* Writes what is there, or keeps it. */
+static void pass_on(enum log_level level)
+{
     if (!keeps)
         flush(stuck ? 0 : WAIT_MS);
     else if (level >= LOG_WARN || lines.length > KEEP_BYTES)
         log_flush();
     if (!keeps && lines.length == 0)
         strbuf_free(&lines);
+}
+
+void log_line(enum log_level level, const char *format, ...)
+{
+    char text[LINE_MAX_BYTES];
+    va_list arguments;
+
+    if (!takes(level))
+        return;
+    va_start(arguments, format);
+    int length = vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    tidy(text, length >= (int)sizeof text);
+    add_line(level, text, NULL, 0);
+    pass_on(level);
+}
+
+void log_fields(enum log_level level, const char *text, const struct log_field *fields, size_t count)
+{
+    if (!takes(level))
+        return;
+    add_line(level, text, fields, count);
+    pass_on(level);
 }

@@ -6,6 +6,8 @@
 #define CARILLON_LOG_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 enum log_format { LOG_TEXT, LOG_JSON };
@@ -30,6 +32,18 @@ void log_line(enum log_level level, const char *format, ...) __attribute__((form
 #define log_info(...)  log_line(LOG_INFO, __VA_ARGS__)
 #define log_warn(...)  log_line(LOG_WARN, __VA_ARGS__)
 #define log_error(...) log_line(LOG_ERROR, __VA_ARGS__)
+
+/* A line with further members, by which a reader of the log may select and sort: in JSON members, in text
+ * name=value behind the text. The texts are words of ours, or checked: without spaces. */
+#define LOG_FIELDS_MAX 8
+struct log_field {
+    const char *name;
+    const char *text; /* NULL: the number */
+    int64_t number;
+};
+void log_fields(enum log_level level, const char *text, const struct log_field *fields, size_t count);
+
+const char *log_program(void); /* as log_init() got it */
 
 /* Whether this thread's lines may be kept back until log_flush(), which it calls each time before it sleeps:
  * a thousand happenings are then a few writes. A warning or an error is written at once, after what is kept.

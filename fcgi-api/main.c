@@ -17,6 +17,7 @@
 #include "common/log.h"
 #include "common/sandbox.h"
 #include "common/tls_files.h"
+#include "common/trace.h"
 #include "common/version.h"
 #include "fcgi-api/api/handlers.h"
 #include "fcgi-api/api/sessions.h"
@@ -100,6 +101,7 @@ int main(int count, char **arguments)
     if (config_load(CONFIG_FOR_API, &config, why, sizeof why) != ERR_OK)
         return give_up(why);
     log_init("fcgi-api", (enum log_format)config.log_format, least_level(&config));
+    trace_init(config.traces);
     if (!fcgi_server_has_socket())
         return give_up("descriptor 0 is no listening socket: use spawn-fcgi");
     if (metrics_open(config.stats_file, api_metric_defs, API_METRIC_COUNT, &service.metrics) != ERR_OK) {

@@ -60,7 +60,7 @@ static enum err asked_for(uint32_t user_id)
 static void check_origin(const struct store_origin *origin)
 {
     CHECK(strlen(origin->request_id) >= 1 && strlen(origin->request_id) <= EVENT_REQUEST_ID_MAX);
-    CHECK(strlen(origin->traceparent) == 0 || strlen(origin->traceparent) == 55);
+    CHECK(strlen(origin->traceparent) == 0 || traceparent_valid(origin->traceparent));
 }
 
 static void check_content(const char *content)

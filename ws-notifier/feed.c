@@ -313,7 +313,8 @@ static bool deliver_event(struct feed *feed, const struct held_event *event, int
         break;
     }
     metrics_add(feed->metrics, NOTIFIER_EVENTS, 1);
-    hub_deliver(feed->hub, &heard, lost_events_frame, feed);
+    int64_t sockets = hub_deliver(feed->hub, &heard, lost_events_frame, feed);
+    span_end(&event->span, "deliver", &(struct log_field){"sockets", NULL, sockets}, 1);
     return true;
 }
 
@@ -403,8 +404,10 @@ static void take_event(struct feed *feed, const struct amqp_delivery *delivery)
     }
     struct frame *frame = frame_new(delivery->body, delivery->body_length);
     /* Once all has been read, events are new, whatever clocks say. */
-    const struct held_event event = {meta->user_id, meta->seq, feed->caught_up ? 0 : meta->created_at_ms,
-                                     frame};
+    struct held_event event = {meta->user_id, meta->seq, feed->caught_up ? 0 : meta->created_at_ms, frame,
+                               .span.traceparent = ""};
+    if (feed->news && trace_wants(meta->traceparent))
+        span_begin(&event.span, meta->traceparent, 0);
     if (deliver_in_order(feed, &event) && feed->news)
         announce(feed, delivery);
     frame_unref(&frame);
@@ -424,7 +427,7 @@ static void take_foreign(struct feed *feed, const struct amqp_delivery *delivery
     } else if (feed->news) {
         announce(feed, delivery);
         event.frame = frame_new(text.text, text.length);
-        hub_deliver(feed->hub, &event, NULL, NULL);
+        (void)hub_deliver(feed->hub, &event, NULL, NULL);
         frame_unref(&event.frame);
         metrics_add(feed->metrics, NOTIFIER_FOREIGN, 1);
     }

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "common/metrics.h"
+#include "common/trace.h"
 #include "ws-notifier/frame.h"
 
 struct held; /* opaque */
@@ -19,6 +20,7 @@ struct held_event {
     uint64_t seq;
     int64_t created_at_ms;
     struct frame *frame;
+    struct span span; /* of its delivery, when it is traced */
 };
 
 /* `wait_ms` 0: nothing is ever to be held. Metrics must outlive it. */

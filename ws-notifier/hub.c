@@ -296,7 +296,8 @@ static void send_reset(struct hub *hub, struct resets *resets, const struct subs
     metrics_add(hub->metrics, NOTIFIER_RESETS, 1);
 }
 
-void hub_deliver(struct hub *hub, const struct hub_event *event, hub_reset_maker *make_reset, void *context)
+int64_t hub_deliver(struct hub *hub, const struct hub_event *event, hub_reset_maker *make_reset,
+                    void *context)
 {
     struct audience *audience = find_audience(hub, event->user_id);
     struct subscription *subscription;
@@ -304,7 +305,7 @@ void hub_deliver(struct hub *hub, const struct hub_event *event, hub_reset_maker
     int64_t deliveries = 0;
 
     if (!audience)
-        return;
+        return 0;
     DL_FOREACH2(audience->subscriptions, subscription, audience_next)
     {
         if (!wants(subscription, event))
@@ -326,6 +327,7 @@ void hub_deliver(struct hub *hub, const struct hub_event *event, hub_reset_maker
     }
     frame_unref(&resets.frame);
     metrics_add(hub->metrics, NOTIFIER_DELIVERIES, deliveries);
+    return deliveries;
 }
 
 void hub_each(struct hub *hub, hub_visitor *visit, void *context)

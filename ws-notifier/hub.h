@@ -81,9 +81,10 @@ typedef struct frame *hub_reset_maker(void *context, uint32_t user_id, uint64_t 
 /* The highest event of all the user's live subscriptions; 0: none knows a number. */
 uint64_t hub_last_seq(const struct hub *hub, uint32_t user_id);
 
-/* Queues the event for all of the user's live subscriptions that lack it. Those that replay only note that it
- * is there. */
-void hub_deliver(struct hub *hub, const struct hub_event *event, hub_reset_maker *make_reset, void *context);
+/* Queues the event for all of the user's live subscriptions that lack it; returns for how many. Those that
+ * replay only note that it is there. */
+int64_t hub_deliver(struct hub *hub, const struct hub_event *event, hub_reset_maker *make_reset,
+                    void *context);
 
 /* Visits each live subscription. The callback may send, but not unsubscribe. */
 typedef void hub_visitor(void *context, struct subscription *subscription);

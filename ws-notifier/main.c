@@ -9,6 +9,7 @@
 #include "common/config.h"
 #include "common/jwks_file.h"
 #include "common/log.h"
+#include "common/trace.h"
 #include "common/version.h"
 #include "ws-notifier/loop.h"
 
@@ -47,6 +48,7 @@ int main(int argc, char **argv)
         return 2;
     }
     log_init("ws-notifier", (enum log_format)config.log_format, levels[config.log_level]);
+    trace_init(config.traces);
     int status = loop_run(&config);
     config_free(&config);
     return status;

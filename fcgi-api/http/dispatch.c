@@ -44,10 +44,41 @@ static void log_answer(const struct request *request, const struct response *res
              response->problem != NULL ? response->problem : "", (double)elapsed_us / 1000);
 }
 
+/* A request without a traceparent begins a trace, so that each is traced while traces are on. */
+static void begin_span(struct request *request)
+{
+    bool begins = trace_is_on() && request->traceparent[0] == '\0';
+    if (!begins && !trace_wants(request->traceparent))
+        return;
+    span_begin(&request->span, request->traceparent, request_elapsed_us(request));
+    request->traceparent = request->span.traceparent;
+}
+
+/* Its address may hold secrets and its method anything, so the line has those of its route. A probe or a
+ * scrape that nobody traces would only fill the log. */
+static void end_span(const struct request *request, int status)
+{
+    const struct span *span = &request->span;
+    const struct route *route = request->route;
+    struct log_field fields[3] = {{"status", NULL, status}};
+    size_t count = 1;
+
+    if (span->traceparent[0] == '\0')
+        return;
+    if (route != NULL && (route->needs & IGNORES_QUERY) != 0 && span->parent_id[0] == '\0')
+        return;
+    if (request->method != METHOD_OTHER)
+        fields[count++] = (struct log_field){"method", method_name(request->method), 0};
+    if (route != NULL)
+        fields[count++] = (struct log_field){"route", route->pattern, 0};
+    span_end(span, "api", fields, count);
+}
+
 void dispatch(const struct http_service *service, struct app *app, struct request *request,
               struct response *response)
 {
     log_set_request_id(request->id);
+    begin_span(request);
     response_begin(response);
     if (gates_pass(service, request, response))
         request->route->handle(app, request, response);
@@ -57,5 +88,6 @@ void dispatch(const struct http_service *service, struct app *app, struct reques
     int64_t elapsed_us = request_elapsed_us(request);
     count(service, response->status, elapsed_us);
     log_answer(request, response, elapsed_us);
+    end_span(request, response->status);
     log_set_request_id(NULL);
 }

@@ -117,25 +117,6 @@ static void read_id(struct request *request)
         random_id_hex(request->id, 32);
 }
 
-static bool is_hex(const char *text, size_t digits)
-{
-    return strspn(text, "0123456789abcdef") >= digits;
-}
-
-/* W3C Trace Context: "00-<32 hex>-<16 hex>-<2 hex>", neither id all zeros; anything else counts as none. */
-static const char *read_traceparent(const char *text)
-{
-    if (text == NULL || strlen(text) != 55)
-        return "";
-    if (text[2] != '-' || text[35] != '-' || text[52] != '-')
-        return "";
-    if (!is_hex(text, 2) || !is_hex(text + 3, 32) || !is_hex(text + 36, 16) || !is_hex(text + 53, 2))
-        return "";
-    if (memcmp(text, "ff", 2) == 0 || strspn(text + 3, "0") >= 32 || strspn(text + 36, "0") >= 16)
-        return "";
-    return text;
-}
-
 /* nginx's $msec: "1704214800.123". */
 static int64_t read_start(const char *text)
 {
@@ -168,6 +149,7 @@ static void forget(struct request *request)
     request->identity = (struct identity){0};
     request->errors.count = 0;
     request->errors.total = 0;
+    request->span.traceparent[0] = '\0';
     strbuf_clear(&request->body);
 }
 
@@ -181,7 +163,7 @@ void request_begin(struct request *request, char *const *parameters)
         request->method_text = "";
     read_uri(request);
     read_id(request);
-    request->traceparent = read_traceparent(request->traceparent_text);
+    request->traceparent = traceparent_valid(request->traceparent_text) ? request->traceparent_text : "";
     request->sent_at_ms = read_start(request->start_text);
 }
 

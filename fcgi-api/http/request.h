@@ -14,6 +14,7 @@
 
 #include "common/event.h"
 #include "common/strbuf.h"
+#include "common/trace.h"
 #include "fcgi-api/http/field_errors.h"
 #include "fcgi-api/http/identity.h"
 #include "fcgi-api/http/uri.h"
@@ -77,7 +78,8 @@ struct request {
     size_t raw_path_length; /* of uri */
     const char *query;      /* raw, "" when none */
     char id[EVENT_REQUEST_ID_MAX + 1];
-    const char *traceparent;  /* "" when none, or not a valid one */
+    const char *traceparent;  /* of what a write causes: the span's, else the client's; "" when none */
+    struct span span;         /* the request's own, when it is traced */
     int64_t sent_at_ms;       /* wall clock when nginx passed it on; 0: not told */
     int64_t received_at_us;   /* monotonic */
     enum request_fault fault; /* the first one seen */

@@ -252,6 +252,14 @@ bool publisher_idle(const struct publisher *publisher)
 
 /* ---- confirmed ----------------------------------------------------------------------------------- */
 
+/* The event is with the broker: the span of its publication, out of the outbox, ends. */
+static void end_span(const struct flight_event *event, int64_t lag_ms)
+{
+    struct span span;
+    span_begin_as(&span, event->meta.traceparent, event->span_id, lag_ms > 0 ? lag_ms * 1000 : 0);
+    span_end(&span, "publish", NULL, 0);
+}
+
 static void on_confirmed(void *context, const struct flight_event *event)
 {
     struct publisher *publisher = context;
@@ -268,6 +276,8 @@ static void on_confirmed(void *context, const struct flight_event *event)
     event_format_id(&event->meta, id);
     log_set_request_id(event->meta.request_id);
     log_info("Message published to \"%s\" %s", publisher->config->amqp_queue, id);
+    if (event->span_id[0] != '\0')
+        end_span(event, lag_ms);
     log_set_request_id(NULL);
 }
 

@@ -118,6 +118,12 @@ void flight_sent(struct flight *flight, uint64_t tag, const struct event_meta *m
     note_sent(flight, meta);
 }
 
+void flight_trace(struct flight *flight, const char *span_id)
+{
+    struct flight_event *event = event_of(flight, flight->next_tag - 1);
+    memcpy(event->span_id, span_id, sizeof event->span_id - 1);
+}
+
 uint64_t flight_highest(const struct flight *flight, uint32_t user_id)
 {
     const struct user_entry *user = user_map_find(&flight->users, user_id);

@@ -8,6 +8,7 @@
 #define CARILLON_PUBLISHER_FLIGHT_H
 
 #include "common/event.h"
+#include "common/trace.h"
 #include "fcgi-api/publisher/user_map.h"
 #include "fcgi-api/store/store.h"
 
@@ -19,8 +20,9 @@ struct flight_event {
     struct event_meta meta; /* user_id 0: a control message */
     int64_t queued_at_ms;
     size_t bytes;
-    bool confirmed; /* or refused */
-    bool again;     /* sent a second time, into the stream alone */
+    bool confirmed;             /* or refused */
+    bool again;                 /* sent a second time, into the stream alone */
+    char span_id[SPAN_ID_SIZE]; /* of its publication; "": not traced */
 };
 
 struct flight {
@@ -71,6 +73,9 @@ enum flight_place {
     FLIGHT_UNKNOWN, /* others may have to be sent before it */
 };
 enum flight_place flight_place(const struct flight *flight, const struct event_meta *meta);
+
+/* The message that was sent last is traced, with that id. */
+void flight_trace(struct flight *flight, const char *span_id);
 
 /* 0: no event of the user is in flight. */
 uint64_t flight_highest(const struct flight *flight, uint32_t user_id);

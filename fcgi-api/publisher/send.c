@@ -71,10 +71,37 @@ static enum err announce(struct publisher *publisher, const char *epoch)
     return strcmp(epoch, publisher->sending.epoch) == 0 ? ERR_OK : ERR_STALE;
 }
 
+/* What is sent of an event. When that is traced, it names the span of this publication, whose child is what a
+ * reader does with it; the row keeps what the event came of, for the next publication. */
+struct outgoing_meta {
+    const struct event_meta *meta;
+    struct event_meta own;
+    struct span span;
+};
+
+static void trace_event(struct outgoing_meta *out, const struct outbox_event *event)
+{
+    out->meta = &event->meta;
+    out->span.traceparent[0] = '\0';
+    if (!trace_wants(event->meta.traceparent))
+        return;
+    span_begin(&out->span, event->meta.traceparent, 0);
+    out->own = event->meta;
+    memcpy(out->own.traceparent, out->span.traceparent, sizeof out->span.traceparent);
+    out->meta = &out->own;
+}
+
+static void note_span(struct publisher *publisher, const struct outgoing_meta *out)
+{
+    if (out->span.traceparent[0] != '\0')
+        flight_trace(&publisher->sending.flight, span_id(&out->span));
+}
+
 enum err publisher_send_event(struct publisher *publisher, const struct outbox_event *event)
 {
     struct sending *sending = &publisher->sending;
     size_t bytes = event->length + MESSAGE_EXTRA;
+    struct outgoing_meta out;
     uint64_t tag;
 
     if (!flight_has_room(&sending->flight, bytes))
@@ -83,10 +110,12 @@ enum err publisher_send_event(struct publisher *publisher, const struct outbox_e
     enum err err = announce(publisher, event->meta.epoch);
     if (err)
         return err;
-    err = amqp_link_publish(publisher->link.amqp, &event->meta, event->payload, event->length, &tag);
+    trace_event(&out, event);
+    err = amqp_link_publish(publisher->link.amqp, out.meta, event->payload, event->length, &tag);
     if (err)
         return not_sent(publisher, err);
     flight_sent(&sending->flight, tag, &event->meta, event->queued_at_ms, bytes);
+    note_span(publisher, &out);
     pace_sent(&sending->pace, clock_monotonic_ms());
     metrics_add(publisher->metrics, API_EVENTS_PUBLISHED, 1);
     return ERR_OK;
@@ -96,6 +125,7 @@ enum err publisher_send_straight(struct publisher *publisher, const struct outbo
 {
     struct sending *sending = &publisher->sending;
     size_t bytes = event->length + MESSAGE_EXTRA;
+    struct outgoing_meta out;
     uint64_t tag;
 
     if (!flight_has_room_again(&sending->flight, bytes))
@@ -103,10 +133,12 @@ enum err publisher_send_straight(struct publisher *publisher, const struct outbo
     enum err err = announce(publisher, event->meta.epoch);
     if (err)
         return err;
-    err = amqp_link_publish_straight(publisher->link.amqp, &event->meta, event->payload, event->length, &tag);
+    trace_event(&out, event);
+    err = amqp_link_publish_straight(publisher->link.amqp, out.meta, event->payload, event->length, &tag);
     if (err)
         return not_sent(publisher, err);
     flight_sent_again(&sending->flight, tag, &event->meta, event->queued_at_ms, bytes);
+    note_span(publisher, &out);
     metrics_add(publisher->metrics, API_EVENTS_PUBLISHED, 1);
     return ERR_OK;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "common/clock.h"
+#include "common/trace.h"
 #include "fcgi-api/store/group.h"
 #include "fcgi-api/store/internal.h"
 
@@ -41,9 +42,17 @@ enum err store_task_get(struct store *store, uint32_t id, const struct grant *gr
 
 /* ---- writing ------------------------------------------------------------------------------------- */
 
-/* The answer takes the body. */
+/* The answer takes the body. When the change is traced, its event comes of the span of this. */
 static enum err commit(struct store *store, struct change *change)
 {
+    struct store_origin traced = *change->origin;
+    struct span span = {.traceparent = ""};
+
+    if (trace_wants(traced.traceparent)) {
+        span_begin(&span, traced.traceparent, 0);
+        traced.traceparent = span.traceparent;
+        change->origin = &traced;
+    }
     *change->answer = (struct store_answer){0};
     change->deadline = clock_monotonic_ms() + store->config->db_timeout_ms;
     enum err err = commit_group_run(store->group, store, change);
@@ -51,6 +60,7 @@ static enum err commit(struct store *store, struct change *change)
         strbuf_free(&change->body);
     change->answer->body = change->body.text;
     free(change->event.payload);
+    span_end(&span, "commit", NULL, 0);
     return err;
 }
 

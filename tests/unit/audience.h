@@ -20,7 +20,8 @@ static struct hub *hub;
 static struct feed *feed;
 static struct reception *reception;
 static struct browser one, two;
-static int64_t now_s, hole_wait_s; /* 0: an event out of order causes a reset at once */
+static int64_t now_s, hole_wait_s;   /* 0: an event out of order causes a reset at once */
+static const char *traceparent = ""; /* of the events to come */
 
 static inline void open_browser(struct browser *browser, size_t frames)
 {
@@ -83,6 +84,7 @@ static inline void take_event_of(const char *epoch, uint32_t user_id, uint64_t s
     delivery.meta = (struct event_meta){.user_id = user_id, .seq = seq, .created_at_ms = now_s * 1000};
     snprintf(delivery.meta.epoch, sizeof delivery.meta.epoch, "%s", epoch);
     snprintf(delivery.meta.type, sizeof delivery.meta.type, "task.created");
+    snprintf(delivery.meta.traceparent, sizeof delivery.meta.traceparent, "%s", traceparent);
     feed_take(feed, &delivery);
 }
 

@@ -49,6 +49,24 @@ static void test_single_confirms_in_any_order(void **state)
     flight_free(&flight);
 }
 
+static void test_a_traced_message(void **state)
+{
+    (void)state;
+    struct flight flight;
+
+    flight_init(&flight);
+    send(&flight, 1, 7, 41);
+    send(&flight, 2, 7, 42);
+    flight_trace(&flight, "0123456789abcdef-01");
+    assert_string_equal(flight.events[1].span_id, "");
+    assert_string_equal(flight.events[2].span_id, "0123456789abcdef");
+    flight_clear(&flight);
+    for (uint64_t tag = 1; tag <= 2; tag++)
+        send(&flight, tag, 7, 40 + tag);
+    assert_string_equal(flight.events[2].span_id, "");
+    flight_free(&flight);
+}
+
 static void test_multiple_confirms_each_once(void **state)
 {
     (void)state;
@@ -283,6 +301,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_single_confirms_in_any_order),
+        cmocka_unit_test(test_a_traced_message),
         cmocka_unit_test(test_multiple_confirms_each_once),
         cmocka_unit_test(test_highest_until_the_last_is_deleted),
         cmocka_unit_test(test_deleted_in_parts),

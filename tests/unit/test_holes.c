@@ -4,6 +4,9 @@
 #include "tests/unit/still_clock.h"
 
 #include "tests/unit/audience.h"
+#include "tests/unit/captured.h"
+
+#include "common/trace.h"
 
 static void passes(int64_t ms)
 {
@@ -63,6 +66,62 @@ static void test_filled_in_time(void **state)
     assert_int_equal(metrics_get(metrics, NOTIFIER_HOLES_FILLED), 1);
     assert_int_equal(metrics_get(metrics, NOTIFIER_HOLES), 0);
     assert_int_equal(metrics_get(metrics, NOTIFIER_RESETS), 0);
+}
+
+/* Takes event 5, which waits, and then 4. Returns how many spans were logged then; *log is all of it. */
+static int take_traced(const char *parent, const char **log)
+{
+    int spans = 0;
+    traceparent = parent;
+    capture_begin();
+    take_event(1, 5);
+    assert_null(strstr(capture_end(), "span_id"));
+    capture_begin();
+    take_event(1, 4);
+    traceparent = "";
+    *log = capture_end();
+    for (const char *at = *log; (at = strstr(at, "\"name\":\"deliver\"")) != NULL; at++)
+        spans++;
+    return spans;
+}
+
+/* The span of one that waits ends when it is delivered. */
+static void test_a_traced_one_waits(void **state)
+{
+    const char *log;
+    (void)state;
+    begin_listening();
+    log_init("unit", LOG_JSON, LOG_INFO);
+    trace_init(true);
+    int spans = take_traced("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", &log);
+    trace_init(false);
+    assert_int_equal(spans, 2);
+    assert_non_null(strstr(log, "\"trace_id\":\"4bf92f3577b34da6a3ce929d0e0e4736\""));
+    assert_non_null(strstr(log, "\"parent_span_id\":\"00f067aa0ba902b7\""));
+    assert_non_null(strstr(log, "\"sockets\":1}"));
+}
+
+/* A header may hold any text, and a trace of which no samples are taken leaves no line. */
+static void test_traces_that_are_none(void **state)
+{
+    static const char *const parents[] = {"", "x", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00",
+                                          "00-00000000000000000000000000000000-00f067aa0ba902b7-01"};
+    const char *log;
+    (void)state;
+    begin_listening();
+    log_init("unit", LOG_JSON, LOG_INFO);
+    trace_init(true);
+    int spans = take_traced(parents[0], &log);
+    for (uint64_t i = 1; i < sizeof parents / sizeof parents[0]; i++) {
+        traceparent = parents[i];
+        capture_begin();
+        take_event(1, 5 + i);
+        spans += strstr(capture_end(), "span_id") != NULL;
+    }
+    traceparent = "";
+    trace_init(false);
+    assert_int_equal(spans, 0);
+    assert_non_null(strstr(log, "Message received from MQ"));
 }
 
 static void test_in_vain(void **state)
@@ -185,6 +244,8 @@ int main(void)
 #define TEST(test) cmocka_unit_test_setup_teardown(test, begin, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_filled_in_time),
+        TEST(test_a_traced_one_waits),
+        TEST(test_traces_that_are_none),
         TEST(test_in_vain),
         TEST(test_two_holes),
         TEST(test_cursors_meanwhile),
