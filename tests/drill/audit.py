@@ -7,6 +7,8 @@ import zlib
 from collections import Counter
 from dataclasses import dataclass, field
 
+from .sql_client import TYPE
+from .sql_writers import ABANDONED, REFUSED_FOR_GOOD, UNDONE
 from .writers import ACCEPTED, CREATE, DELETE, REFUSED, REJECTED, UNKNOWN
 
 SHOWN = 15  # of one kind
@@ -37,11 +39,12 @@ def check_journal(evidence, verdict):
 
 
 def check_writes(writes, evidence, verdict):
-    """Each accepted write happened once, no refused one did, and nothing else happened."""
+    """Each accepted write over HTTP happened once, no refused one did, and nothing else happened to tasks."""
     by_request = {}
     for user, events in evidence.journal.items():
         for event in events:
-            by_request.setdefault(event.request_id, []).append((user, event))
+            if event.of_task:
+                by_request.setdefault(event.request_id, []).append((user, event))
     for write in writes:
         done = [found for request in write.request_ids for found in by_request.pop(request, [])]
         verdict.counts[write.outcome] += 1
@@ -78,7 +81,7 @@ def check_tasks(evidence, verdict):
     """The rows are what the journal makes of them."""
     rows = {}
     for user, events in evidence.journal.items():
-        for event in events:
+        for event in filter(lambda event: event.of_task, events):
             if event.type == DELETE:
                 rows.pop(event.task, None)
             else:
@@ -89,6 +92,52 @@ def check_tasks(evidence, verdict):
     for task in rows.keys() | evidence.tasks.keys():
         if rows.get(task) != evidence.tasks.get(task):
             verdict.add("row", f"task {task} is {evidence.tasks.get(task)}, by its events {rows.get(task)}")
+
+
+def check_transactions(transactions, evidence, verdict):
+    """Row and event of another program are there when its transaction was committed, and not when it was rolled back or
+    ended before. When that is not known there are all of its rows and events, or none."""
+    told, rows = _told_by_others(evidence, verdict), dict(evidence.deeds)
+    for transaction in transactions:
+        verdict.counts["transactions " + transaction.outcome] += 1
+        keys = [(transaction.writer, transaction.number, place) for place in range(len(transaction.users))]
+        row_of = [rows.pop(key, None) for key in keys]
+        told_to = [told.pop(key, []) for key in keys]
+        there = [row is not None for row in row_of] + [bool(users) for users in told_to]
+        if transaction.why in REFUSED_FOR_GOOD:
+            verdict.add("wrong answer", f"{transaction}: error {transaction.why}")
+        if transaction.outcome == ACCEPTED and not all(there):
+            verdict.add("lost transaction", f"{transaction}: rows {row_of}, events {told_to}")
+        elif transaction.outcome in (UNDONE, ABANDONED) and any(there):
+            verdict.add("not committed, yet done", f"{transaction}: rows {row_of}, events {told_to}")
+        elif any(there) and not all(there):
+            verdict.add("half a transaction", f"{transaction}: rows {row_of}, events {told_to}")
+        elif any(there) and (row_of != transaction.users or told_to != [[user] for user in transaction.users]):
+            verdict.add("another event", f"{transaction} of {transaction.users}: rows {row_of}, events {told_to}")
+        if any(there) and transaction.outcome == UNKNOWN:
+            verdict.counts["transactions unknown, done"] += 1
+    for key in rows.keys() | told.keys():
+        verdict.add("nobody asked for", f"{key}: row {rows.get(key)}, events {told.get(key)}")
+    if transactions and not verdict.counts["transactions " + ACCEPTED]:
+        verdict.add("no transaction", f"none of {len(transactions)} was committed; the last: {transactions[-1]} {transactions[-1].why}")
+
+
+def _told_by_others(evidence, verdict):
+    """{(writer, number, place): [user, ...]}: an event for each user. Those of a writer come in the order of its transactions."""
+    told = {}
+    for user, events in evidence.journal.items():
+        last = {}
+        for event in filter(lambda event: not event.of_task, events):
+            data = json.loads(event.payload)["data"]
+            key = data["writer"], data["number"], data["place"]
+            told.setdefault(key, []).append(user)
+            if event.type != TYPE:
+                verdict.add("another event", f"user {user}: event {event.seq} of {key} is {event.type}")
+            if last.get(key[0], (-1,)) >= key[1:]:
+                verdict.add("order of a writer", f"user {user}: event {event.seq} is {key}, after {last[key[0]]}")
+            last[key[0]] = key[1:]
+            verdict.counts["emitted"] += 1
+    return told
 
 
 def check_outbox(evidence, verdict):
@@ -139,11 +188,12 @@ def check_readers(readers, evidence, verdict, may_be_told):
             verdict.add("missing", f"{reader.client}, user {reader.user}: has {reader.last} of {head}")
 
 
-def audit(writes, readers, evidence, may_be_told=False):
+def audit(writes, readers, evidence, transactions=(), may_be_told=False):
     verdict = Verdict()
     check_journal(evidence, verdict)
     check_writes(writes, evidence, verdict)
     check_tasks(evidence, verdict)
+    check_transactions(transactions, evidence, verdict)
     check_outbox(evidence, verdict)
     check_stream(evidence, verdict)
     check_readers(readers, evidence, verdict, may_be_told)

@@ -8,7 +8,8 @@ at a moment of the plan; then every process dies, and scripts/run starts what th
     new      in the first start of all, before there are clients
 
 After the copy, clients would hear events that the copy lacks. So nginx and the notifiers, through which clients hear
-everything, are stopped from just before the copy until they are killed."""
+everything, are stopped from just before the copy until they are killed. SQL writers, which talk to the database itself,
+are killed just before it, and start again when all is dead."""
 
 import asyncio
 import itertools
@@ -23,6 +24,7 @@ from dataclasses import dataclass
 from lib import proc
 from lib.disk import KINDS, leave_witness, witness_lost
 from lib.stack import ROOT
+from lib.wait import eventually
 
 LOADED, RISING, FULL, NEW = "loaded", "rising", "full", "new"
 
@@ -127,8 +129,8 @@ class Power:
         """Stops their supervisors, so that no nginx or notifier starts between the look and the cut; returns the
         running ones."""
         if self.start:
-            while any(process.name in PACKAGERS for process in self.start.tree()):
-                time.sleep(0.5)  # a package installation belongs to this machine, not to the stack
+            # A package installation belongs to this machine, not to the stack.
+            eventually(lambda: not any(process.name in PACKAGERS for process in self.start.tree()), GIVE_UP_S, "packages are installed", interval=0.5)
             self.start.signal(signal.SIGSTOP)
         for process in self.processes():
             if process.name in SUPERVISORS:
@@ -139,21 +141,26 @@ class Power:
         """After disk.cut()."""
         if self.start:
             self.start.signal(signal.SIGKILL)
-        while left := self.processes():
-            for process in left:
-                _signal(process.pid, signal.SIGKILL)
-            time.sleep(0.01)
+        eventually(self._killed, GIVE_UP_S, "every process of the stack is dead", interval=0.01)
         # A process that is ending may keep a log open for a moment.
         subprocess.run(["umount", "--lazy", self.stack.run_dir / "log"], check=True)
         self.disk.lose(kind)
         keep_logs(self.stack)
 
 
+    def _killed(self):
+        left = self.processes()
+        for process in left:
+            _signal(process.pid, signal.SIGKILL)
+        return not left
+
+
 class Cuts:
     """Makes the plan happen, from the first cut after the first start."""
 
-    def __init__(self, power, targets, probe, crowd, say):
+    def __init__(self, power, targets, probe, crowd, say, sql_writers=()):
         self._power, self._targets, self._probe, self._crowd, self._say = power, targets, probe, crowd, say
+        self._sql_writers = sql_writers
         self.outcomes, self.problems = [], []
 
     async def strike(self, cut, kind):
@@ -183,12 +190,16 @@ class Cuts:
         for process in standing:
             if process.alive():
                 process.kill(signal.SIGSTOP)
+        for writer in self._sql_writers:
+            writer.hold()
         began = time.monotonic()
         disk.cut()
         outcome.copied_ms = (time.monotonic() - began) * 1000
         for process in standing:
             _signal(process.pid, signal.SIGKILL)
         await _aside(lambda: self._power.off(outcome.kind))
+        for writer in self._sql_writers:
+            writer.release()
         outcome.witness_lost = witness_lost(disk.place, name) if left else None
 
     # -- and what comes after it

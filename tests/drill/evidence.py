@@ -21,6 +21,11 @@ class Event:
     request_id: str
     payload: str
 
+    @property
+    def of_task(self):
+        """An event of the API's own, not of another program."""
+        return self.type.startswith("task.")
+
 
 @dataclass
 class Evidence:
@@ -28,6 +33,7 @@ class Evidence:
     heads: dict = field(default_factory=dict)  # user -> users.event_seq
     tasks: dict = field(default_factory=dict)  # id -> (user, status, content)
     outbox: int = 0
+    deeds: dict = field(default_factory=dict)  # rows of SQL writers: (writer, number, place) -> user
     stream: dict = field(default_factory=dict)  # user -> [(seq, checksum)] in the stream's order
 
 

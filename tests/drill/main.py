@@ -21,9 +21,11 @@ from .crowd import Crowd
 from .evidence import Database
 from .plan import NAMES, strikes
 from .probe import Probe, end
+from .sql_writers import Application, SqlWriter
 from .writers import Pace, Writer
 
-USERS, CLIENTS, WRITERS, NOTIFIERS, WORKERS = 40, 100, 24, 2, 4
+USERS, CLIENTS, WRITERS, SQL_WRITERS, NOTIFIERS, WORKERS = 40, 100, 24, 5, 2, 4
+SQL_SHARE = 0.2  # transactions of SQL writers for each write over HTTP
 QUIET_S = 90
 
 MISSED, MISSED_LIMIT_S = 5000, 1.0  # a client that missed so many events has them within so long
@@ -84,6 +86,8 @@ class Drill:
         self.doors = {f"notifier {n}": f"ws://127.0.0.1:{port}/ws" for n, port in enumerate(self.notifier_ports, 1)}
         self.doors["nginx"] = self.stack.ws
         self.database = Database(self.stack)
+        self.application = Application(self.stack)
+        self.application.create()
         self.warm_up()
         self.before = leftovers.take(self.stack, self.notifier_ports)
         self.say(f"stack in {self.stack.run_dir}, {self.stack.http}")
@@ -101,11 +105,13 @@ class Drill:
         self.listeners = listeners.make(CLIENTS, self.users, self.doors, self.http, seed)
         pace = Pace(self.given.rate)
         self.writers = [Writer(f"w{seed}.{n}", self.http, self.users, pace, seed) for n in range(WRITERS)]
+        place, pace = self.application.place(), Pace(self.given.rate * SQL_SHARE)
+        self.sql_writers = [SqlWriter(f"q{seed}.{n}", place, self.users, pace, seed) for n in range(SQL_WRITERS)]
         probe = Probe(self.stack, self.probe_task, self.probe_user, self.doors, self.http, Database(self.stack))
         chaos = self.chaos(probe)
         self.outcomes = chaos.outcomes
         hearing = [asyncio.create_task(listener.run()) for listener in self.listeners]
-        writing = [asyncio.create_task(writer.run()) for writer in self.writers]
+        writing = [asyncio.create_task(writer.run()) for writer in self.writers + self.sql_writers]
         probe.start()
         try:
             await asyncio.sleep(3)
@@ -138,7 +144,7 @@ class Drill:
 
     async def be_quiet(self, writing, probe):
         """Writers end, wandering listeners stay, and all listeners get the events in flight."""
-        for writer in self.writers:
+        for writer in self.writers + self.sql_writers:
             writer.stopping = True
         _, unfinished = await asyncio.wait(writing, timeout=QUIET_S)
         if unfinished:
@@ -191,9 +197,11 @@ class Drill:
         evidence = evidence_of.from_database(self.database, self.users)
         self.database.close()
         evidence.stream = evidence_of.read_stream(self.stack.amqp, self.users)
+        evidence.deeds = self.application.deeds()
+        transactions = [transaction for writer in self.sql_writers for transaction in writer.transactions]
         writes = [write for writer in self.writers for write in writer.writes]
         readers = [reader for listener in self.listeners for reader in listener.readers.values()]
-        return audit(writes, readers, evidence, may_be_told=self.small_ring)
+        return audit(writes, readers, evidence, transactions, may_be_told=self.small_ring)
 
     def look_behind(self):
         _, left = leftovers.settle(self.stack, self.notifier_ports, self.before)

@@ -40,7 +40,11 @@ class PowerDrill(drill.Drill):
         self.say(f"{self.disk.kind} on a disk of its own in {directory}")
         for cut in itertools.islice(self.plan(), self.first_starts):
             self.cut_first_start(cut)
-        # As if it had run for half a minute: files that RabbitMQ needs to start and writes only once are on the disk.
+
+    def prepare(self):
+        super().prepare()
+        # As if it had run for half a minute: files that RabbitMQ needs to start and writes only once are on the disk, and
+        # so are the right and the table of the SQL writers.
         self.disk.flush()
 
     def cut_first_start(self, cut):
@@ -67,7 +71,7 @@ class PowerDrill(drill.Drill):
         self.say(f"{cut} after {cut.after:.1f} s, {outcome.kind}: started in {outcome.started:.1f} s")
 
     def chaos(self, probe):
-        return Cuts(self.power, self.targets(), probe, self.crowd, self.say)
+        return Cuts(self.power, self.targets(), probe, self.crowd, self.say, self.sql_writers)
 
     @property
     def first_starts(self):

@@ -74,6 +74,12 @@ def figures(verdict, listeners, counted):
             f"{counts['accepted']:,} accepted, {counts['refused']:,} refused, {counts['unknown']:,} without a sure answer "
             f"({counts['unknown, done']:,} of them done), {counts['rejected']:,} rejected because of those",
         ),
+        (
+            "transactions",
+            f"{counts['transactions accepted']:,} committed, {counts['transactions undone']:,} rolled back, "
+            f"{counts['transactions abandoned']:,} ended before COMMIT, {counts['transactions unknown']:,} at it "
+            f"({counts['transactions unknown, done']:,} of them done); {counts['emitted']:,} events",
+        ),
         ("events", f"{counts['events']:,} in the journal, {counts['publications']:,} publications in the stream"),
         ("deliveries", f"{counts['deliveries']:,} to {len(listeners)} clients in {visits:,} visits"),
         (
