@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from lib import growth, report  # noqa: E402
 from lib.carillon import Carillon, other_revision  # noqa: E402
+from lib.emit import measure_9  # noqa: E402
 from lib.measures import MEASURES  # noqa: E402
 from lib.peers import Bench  # noqa: E402
 from lib.tools import ROOT, Failed, Programs, cpu_between, cpu_by_process, elapsed, process_tree, remove, say, warn  # noqa: E402
@@ -25,6 +26,9 @@ WHOLE = {"rounds": 5, "few_rounds": 3, "seconds": 6, "short": 3, "events": 12_00
          "crowd": 10_000, "rest": 25, "fan_out": 15, "ring": 250_000}  # fmt: skip
 QUICK = {"rounds": 2, "few_rounds": 1, "seconds": 2, "short": 1, "events": 2_000, "large": 500_000, "clients": 2_000,
          "crowd": 1_000, "rest": 5, "fan_out": 5, "ring": 50_000}  # fmt: skip
+
+
+MEASURES[9] = measure_9
 
 
 class Session:
@@ -66,7 +70,7 @@ class Session:
 def parse():
     parser = argparse.ArgumentParser(prog="scripts/bench", add_help=False)
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--only", action="append", type=int, choices=range(0, 9), metavar="N")
+    parser.add_argument("--only", action="append", type=int, choices=range(0, 10), metavar="N")
     parser.add_argument("--against", metavar="REV")
     parser.add_argument("--output", metavar="DIRECTORY")
     parser.add_argument("--keep", action="store_true")

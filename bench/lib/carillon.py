@@ -51,7 +51,7 @@ class Carillon:
         self.amqp_url = status["endpoints"]["amqp"]
         self.db_socket = status["endpoints"]["db_socket"]
         ports = dict(re.findall(r"^(\w+)=(\d+)$", (self.run_dir / "ports.env").read_text(), re.M))
-        self.notifier_port, self.amqp_port = int(ports["NOTIFIER_PORT"]), int(ports["AMQP_PORT"])
+        self.notifier_port, self.amqp_port, self.db_port = (int(ports[name + "_PORT"]) for name in ("NOTIFIER", "AMQP", "DB"))
         self.http = f"127.0.0.1:{self.port}"
         self.ws = f"127.0.0.1:{self.port}/ws"  # through nginx
         self.push = f"127.0.0.1:{self.notifier_port}/"  # the push server itself

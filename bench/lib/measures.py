@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The eight measures. Each is a function of the session and returns the data that report.py shows:
+"""The measures; the ninth is in emit.py. Each is a function of the session and returns the data that report.py shows:
 
     {"title", "unit", "better": "more" | "less", "rows": {subject: figures}, "goals": [...], "notes": [...]}
 

@@ -108,8 +108,7 @@ class Ws:
     def start(self):
         environment = {**self.bench.environment, "PORT": str(self.port)}
         self.daemon = Daemon(["node", str(PEERS / "express/notifier.js")], self.bench.folder("express") / "notifier.log", environment)
-        wait_port(self.port, self.daemon.process)
-        time.sleep(0.5)  # it starts its consumer, too
+        wait_port(self.port, self.daemon.process)  # it listens once it consumes
 
     def stop(self):
         self.daemon.stop()

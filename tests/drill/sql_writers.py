@@ -39,7 +39,7 @@ class Application:
             input="""CREATE DATABASE application CHARACTER SET utf8mb4;
             CREATE TABLE application.deeds (writer VARCHAR(32), number INT UNSIGNED, place INT UNSIGNED, user_id INT UNSIGNED NOT NULL,
                 PRIMARY KEY (writer, number, place));
-            GRANT SELECT, INSERT ON application.* TO 'carillon-emit'@'127.0.0.1';""",
+            GRANT INSERT ON application.* TO 'carillon-emit'@'127.0.0.1';""",
         )
 
     def place(self):

@@ -19,31 +19,6 @@ function subscribe(socket, userId) {
   });
 }
 
-const server = new WebSocketServer({ host: '127.0.0.1', port: settings.port, perMessageDeflate: false });
-
-server.on('connection', (socket) => {
-  socket.isAlive = true;
-  socket.on('error', () => {});
-  socket.on('pong', () => { socket.isAlive = true; });
-  socket.on('message', (data) => {
-    const message = JSON.parse(data);
-    if (message.type !== 'subscribe') return;
-    subscribe(socket, message.user_id);
-    socket.send(data, { binary: false });
-  });
-});
-
-// As in the README of ws: find broken connections.
-setInterval(() => {
-  for (const socket of server.clients) {
-    if (!socket.isAlive) socket.terminate();
-    else {
-      socket.isAlive = false;
-      socket.ping();
-    }
-  }
-}, PING_MS);
-
 async function consume() {
   const connection = await amqp.connect(settings.amqp);
   const channel = await connection.createChannel();
@@ -54,7 +29,35 @@ async function consume() {
   }, { noAck: true });
 }
 
-consume().catch((error) => {
+// After consume(): a client that can connect misses no message.
+function listen() {
+  const server = new WebSocketServer({ host: '127.0.0.1', port: settings.port, perMessageDeflate: false });
+
+  server.on('connection', (socket) => {
+    socket.isAlive = true;
+    socket.on('error', () => {});
+    socket.on('pong', () => { socket.isAlive = true; });
+    socket.on('message', (data) => {
+      const message = JSON.parse(data);
+      if (message.type !== 'subscribe') return;
+      subscribe(socket, message.user_id);
+      socket.send(data, { binary: false });
+    });
+  });
+
+  // As in the README of ws: find broken connections.
+  setInterval(() => {
+    for (const socket of server.clients) {
+      if (!socket.isAlive) socket.terminate();
+      else {
+        socket.isAlive = false;
+        socket.ping();
+      }
+    }
+  }, PING_MS);
+}
+
+consume().then(listen).catch((error) => {
   console.error(error);
   process.exit(1);
 });
