@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Tests of the drill's own checks: each must find what it is made for."""
 
+import asyncio
 import copy
 import json
+import socket
 import zlib
 from array import array
 
@@ -15,8 +17,8 @@ from drill.crowd import stretch
 from drill.evidence import Event, Evidence
 from drill.reader import Reader
 from drill.sql_client import CLOSE, CLOSED, COMMIT, COMMITTED, COMMITTING, DROP, DROPPED, FAILED, HALTED, KILL, LOST, ROLLBACK, ROLLED_BACK, TYPE
-from drill.sql_writers import Transaction
-from drill.writers import ACCEPTED, COMPLETE, CREATE, DELETE, REFUSED, REJECTED, UNKNOWN, Write, outcome_of
+from drill.sql_writers import ABANDONED, SqlWriter, Transaction
+from drill.writers import ACCEPTED, COMPLETE, CREATE, DELETE, REFUSED, REJECTED, UNKNOWN, Pace, Write, outcome_of
 from lib import leftovers
 
 # ---- readers, frame by frame -------------------------------------------------------------------------
@@ -443,6 +445,38 @@ def test_what_a_transaction_does():
     done = list(sql_client.statements({"writer": "q", "number": 3, "users": [7, 7, 9]}))
     assert [values[:4] for _, values in done[:3]] == [("q", 3, 0, 7), ("q", 3, 1, 7), ("q", 3, 2, 9)]
     assert [(values[0], json.loads(values[3])["place"]) for _, values in done[3:]] == [(7, 0), (7, 1), (9, 2)]
+
+
+def test_a_writer_that_finds_no_database():
+    """It goes on; it is dead while it is held (for a power cut), and then goes on with another process."""
+
+    async def until(condition):
+        for _ in range(6000):
+            if condition():
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError(f"not within 60 s: {writer.transactions}")
+
+    async def drill():
+        running = asyncio.create_task(writer.run())
+        await until(lambda: len(writer.transactions) > 2)
+        before = writer._process
+        writer.hold()
+        assert not writer._runs()
+        count = len(writer.transactions)
+        writer.release()
+        await until(lambda: len(writer.transactions) > count + 2)
+        assert writer._process is not before
+        writer.stopping = True
+        await running
+
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # nothing listens there
+        place = {"host": "127.0.0.1", "port": closed.getsockname()[1], "user": "x", "password": "x", "database": "x"}
+        writer = SqlWriter("q", place, [7, 8], Pace(1000), 1)
+        asyncio.run(drill())
+    assert {transaction.outcome for transaction in writer.transactions} == {ABANDONED}
+    assert {transaction.why for transaction in writer.transactions} <= {"2003", ""}
 
 
 # ---- the plan, what took too long, what was left -----------------------------------------------------
