@@ -368,7 +368,7 @@ def keep_event_of_rollback(transactions, evidence):
 
 def keep_event_of_killed(transactions, evidence):
     evidence.deeds["q", 3, 0] = 8
-    evidence.journal[8].append(deed(5, 3, 0))
+    evidence.journal[8].insert(2, deed(5, 3, 0))
 
 
 def keep_row_of_unknown(transactions, evidence):
