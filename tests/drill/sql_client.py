@@ -12,7 +12,9 @@ output is written before what comes next is begun, so that a killed process's la
 
 import itertools
 import json
+import random
 import sys
+import time
 
 import pymysql
 from pymysql.constants import COMMAND
@@ -30,6 +32,7 @@ DROPPED = "dropped"  # the connection, after COMMIT was sent, its answer unread
 LOST = "lost"  # COMMIT was sent, and an error came back
 
 TYPE = "drill.done"
+LINGERS_S = 0.004  # at most, from the word to COMMIT, and from the word to the kill: so that either comes first
 
 
 def statements(order):
@@ -76,6 +79,8 @@ class Client:
             return ROLLED_BACK
         say(COMMITTING)
         self._committing = True
+        if ending == KILL_AT_COMMIT:
+            time.sleep(random.uniform(0, LINGERS_S))
         if ending == DROP:
             self._connection._execute_command(COMMAND.COM_QUERY, "COMMIT")
             self._close()

@@ -17,13 +17,12 @@ from lib import proc
 from lib.wait import eventually
 
 from . import sql_client
-from .sql_client import CLOSE, COMMIT, COMMITTED, COMMITTING, DROP, DROPPED, HALTED, KILL, KILL_AT_COMMIT, LOST, ROLLBACK, ROLLED_BACK
+from .sql_client import CLOSE, COMMIT, COMMITTED, COMMITTING, DROP, DROPPED, HALTED, KILL, KILL_AT_COMMIT, LINGERS_S, LOST, ROLLBACK, ROLLED_BACK
 from .writers import ACCEPTED, UNKNOWN
 
 REFUSED_FOR_GOOD = ("1044", "1045", "1062", "1064", "1142", "1146", "1370", "1644")  # errors that no outage explains
 UNDONE, ABANDONED = "undone", "abandoned"  # rolled back; ended before COMMIT was sent
 ENDINGS = {COMMIT: 60, ROLLBACK: 15, CLOSE: 7, DROP: 8, KILL: 5, KILL_AT_COMMIT: 5}  # how often
-LINGERS_S = 0.004  # at most, from the word that COMMIT is sent next to the kill: it takes about as long
 ANSWERS_S = 120  # each statement has a shorter limit of its own
 
 
