@@ -45,14 +45,15 @@ enum err store_task_get(struct store *store, uint32_t id, const struct grant *gr
 /* The answer takes the body. When the change is traced, its event comes of the span of this. */
 static enum err commit(struct store *store, struct change *change)
 {
-    struct store_origin traced = *change->origin;
+    const struct store_origin *origin = change->origin;
+    struct store_origin traced = *origin;
     struct span span = {.traceparent = ""};
 
-    if (trace_wants(traced.traceparent)) {
-        span_begin(&span, traced.traceparent, 0);
+    if (trace_wants(origin->traceparent)) {
+        span_begin(&span, origin->traceparent, 0);
         traced.traceparent = span.traceparent;
-        change->origin = &traced;
     }
+    change->origin = &traced; // cppcheck-suppress autoVariables ; it is put back below
     *change->answer = (struct store_answer){0};
     change->deadline = clock_monotonic_ms() + store->config->db_timeout_ms;
     enum err err = commit_group_run(store->group, store, change);
@@ -60,6 +61,7 @@ static enum err commit(struct store *store, struct change *change)
         strbuf_free(&change->body);
     change->answer->body = change->body.text;
     free(change->event.payload);
+    change->origin = origin;
     span_end(&span, "commit", NULL, 0);
     return err;
 }
