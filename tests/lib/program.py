@@ -2,6 +2,7 @@
 """A program beside a stack's own, started by a test with other settings."""
 
 import os
+import random
 import re
 import socket
 import subprocess
@@ -87,5 +88,11 @@ class Program:
 
 
 def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return found.getsockname()[1]
+    """One below those that stacks have (lib.ports). The kernel takes none there for an outgoing connection, which could
+    have it before its user listens."""
+    while True:
+        try:
+            with socket.create_server(("127.0.0.1", random.randrange(14000, 20000))) as found:
+                return found.getsockname()[1]
+        except OSError:
+            pass

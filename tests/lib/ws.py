@@ -123,9 +123,9 @@ class WebSocket:
         return frame
 
     def nothing_before_answer(self):
-        """Fails if anything but the answer to a question asked now is waiting in the socket."""
+        """Fails if anything but heartbeats and the answer to a question asked now is waiting in the socket."""
         self.send({"type": "unsubscribe", "user_id": 2147483647})
-        frame = self.recv()
+        frame = self.recv_until(lambda frame: frame.get("type") != "heartbeat")
         assert frame.get("type") in ("unsubscribe", "error"), f"unexpected frame {frame}"
 
     @property
