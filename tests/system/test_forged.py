@@ -51,7 +51,7 @@ def write(http, user, content):
 def hears(socket, *contents):
     """These, and nothing else: no forged one, and no reset."""
     for content in contents:
-        frame = socket.recv_until(lambda frame: frame["type"] != "heartbeat", 10)
+        frame = socket.recv_until(lambda frame: frame["type"] != "heartbeat")
         assert frame["type"] == "notification" and frame["task"]["content"] == content, frame
 
 
@@ -99,7 +99,7 @@ def test_in_the_history_that_is_read_at_a_start(forged, http, user):
     hears(socket, "two")
     before = forged.notifier()
     before.kill(signal.SIGKILL)
-    eventually(lambda: [p for p in forged.processes("ws-notifier") if p.name == "ws-notifier" and p.pid != before.pid], 30, "another notifier")
+    eventually(lambda: [p for p in forged.processes("ws-notifier") if p.name == "ws-notifier" and p.pid != before.pid], 60, "another notifier")
     forged.ready()
     again = forged.socket()
     assert again.subscribe(user, since=cursor)["replayed"] == 2

@@ -102,11 +102,11 @@ def second(stack, tmp_path_factory):
     process = subprocess.Popen(["/usr/sbin/nginx", "-e", "stderr", "-p", folder, "-c", folder / "nginx.conf"])
     clients = {name: Http(f"http://127.0.0.1:{port}") for name, port in ports.items()}
     try:
-        eventually(lambda: answers(clients["gzip"]), 10, "the second nginx answers")
+        eventually(lambda: answers(clients["gzip"]), 60, "the second nginx answers")
         yield clients
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 def answers(client):
@@ -120,7 +120,7 @@ class Events:
     """GET /events, decompressed as it comes."""
 
     def __init__(self, client, user, version, packed):
-        self.sock = client.connect(timeout=5)
+        self.sock = client.connect(timeout=30)
         wish = "Accept-Encoding: gzip\r\n" if packed else ""
         self.sock.sendall(f"GET /events?user_id={user} HTTP/{version}\r\nHost: localhost\r\n{wish}\r\n".encode())
         self.raw = b""

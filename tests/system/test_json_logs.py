@@ -22,7 +22,7 @@ def test_every_line_is_an_object(tls_stack):
     worker = stack.workers()[0]
     worker.kill(signal.SIGKILL)  # multiwatch has something to say
     os.kill(stack.part("nginx").pid, signal.SIGHUP)  # and so has nginx
-    eventually(lambda: stack.part("fcgi-api").state == "up" and stack.part("nginx").state == "up", 20, "both are well")
+    eventually(lambda: stack.part("fcgi-api").state == "up" and stack.part("nginx").state == "up", 60, "both are well")
 
     def all_are():
         for part in ("mariadb", "rabbitmq", "fcgi-api", "ws-notifier", "nginx", "epmd", "watch"):
@@ -38,4 +38,4 @@ def test_every_line_is_an_object(tls_stack):
         assert lines(stack, "mariadb") and lines(stack, "rabbitmq") and lines(stack, "ws-notifier")
         return True
 
-    eventually(all_are, 15, "all lines are objects")
+    eventually(all_are, 60, "all lines are objects")
