@@ -49,7 +49,7 @@ def notifier():
     yield start
     for process, block in running:
         process.terminate()
-        _, rest = process.communicate(timeout=20)
+        _, rest = process.communicate(timeout=60)
         block.release()
         assert process.returncode == 0, rest
 
@@ -106,7 +106,7 @@ def crowd(come):
 
 def events(server, user=1, **headers):
     """Status and headers of an event stream's answer; the stream itself is left."""
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         connection.sendall(f"GET /events?user_id={user} HTTP/1.1\r\nHost: x\r\n{lines}\r\n".encode())
         head = connection.makefile("rb")
@@ -173,7 +173,7 @@ def test_handshakes_of_an_address(notifier, connect):
     refused(last, "too many new connections from this address", 10)
     assert is_in(connect(server.ws, "2001:db8:0:1::1"))
     eventually(lambda: is_in(connect(server.ws, "2001:db8::1")))
-    eventually(lambda: events(server, **{"X-Forwarded-For": "2001:db8::3"})[0] == 429)
+    eventually(lambda: events(server, **{"X-Forwarded-For": "2001:db8::3"})[0] == 429, interval=0)  # faster than two a second
     assert server.closed("address_handshakes") >= 2
 
 
@@ -182,8 +182,8 @@ def test_pings_are_messages(notifier):
     server = notifier(WS_MAX_MESSAGES_S=5)
     client = RawWebSocket(server.ws)
     try:
-        for _ in range(60):
-            client.send_frame(OP_PING, b"x")
+        # In one piece: while the machine stalls, some more are allowed.
+        client.send_bytes(b"".join(client.frame(OP_PING, b"x") for _ in range(1000)))
     except OSError:
         pass  # closed already: as it should be
     assert client.until_closed() == 4429
@@ -196,7 +196,7 @@ def test_handshakes_of_all(notifier, connect):
     came, seconds, last = crowd(lambda number: connect(server.ws, f"192.0.2.{number}"))
     assert 20 <= came <= 20 + 2 * seconds + 1
     refused(last, "too many new connections", 2)
-    eventually(lambda: events(server)[1].get("retry-after") == "2")
+    eventually(lambda: events(server)[1].get("retry-after") == "2", interval=0)
     assert server.http.get("/healthz").status == 200  # what asks for health is no listener
     assert server.closed("handshakes") >= 2
 
@@ -259,22 +259,27 @@ def test_bytes(notifier, connect):
     client.send("x" * 8000)
     assert client.recv()["code"] == "bad_request"
     with contextlib.suppress(websockets.ConnectionClosed):  # it may be closed before all was sent
-        client.send(["y" * 500] * 40)  # in pieces
+        client.send(["y" * 500] * 100)  # in pieces; half a minute of stalls allows less
     refused(client, "too many bytes", 10)
     assert server.closed("bytes") == 1
 
 
 def test_who_hears_nobody(notifier, connect):
-    server = notifier(WS_SILENT_S=1, WS_PING_S=1, WS_PONG_TIMEOUT_S=1)  # it is looked at when a ping or its pong is due
-    silent, listening, leaving = connect(server.ws), connect(server.ws), connect(server.ws)
-    for client in (listening, leaving):
-        client.subscribe(1)
+    server = notifier(WS_SILENT_S=1, WS_PING_S=1, WS_PONG_TIMEOUT_S=8)  # it is looked at when a ping or its pong is due
+
+    def subscribed():
+        """Within a second of its connect: on a machine that stalls, another one."""
+        client = connect(server.ws)
+        return client if is_in(client) else None
+
+    listening, leaving = eventually(subscribed), eventually(subscribed)
+    before, silent = server.closed("silent"), connect(server.ws)
     assert silent.wait_closed() == (4408, "nothing was subscribed")
     assert listening.is_open and leaving.is_open
     leaving.send({"type": "unsubscribe", "user_id": 1})
-    assert leaving.wait_closed() == (4408, "nothing was subscribed")
+    assert leaving.wait_closed(60) == (4408, "nothing was subscribed")
     assert listening.is_open
-    assert server.closed("silent") == 2
+    assert server.closed("silent") == before + 2
 
 
 def test_a_stream_that_is_left(notifier):
@@ -288,42 +293,59 @@ def test_a_stream_that_is_left(notifier):
     eventually(lambda: count("clients") == 0)
 
 
+def ends_before_the_library_would(ended):
+    """ended(): how long it took. libwebsockets' own patience is 10 s, each time; ours takes longer only where the machine
+    stalls."""
+    taken = []
+    while min(taken, default=10) >= 9 and len(taken) < 4:
+        taken.append(ended())
+    assert min(taken) < 9, taken
+
+
 @pytest.mark.parametrize("said", [b"G", b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"])
 def test_headers_that_do_not_come(notifier, said):
     server = notifier(WS_HEADERS_S=1)
-    began = time.monotonic()
-    with socket.create_connection(("127.0.0.1", server.port), timeout=15) as connection:
-        connection.sendall(said)
-        while True:
-            try:
-                if connection.recv(1000) == b"":
+
+    def ended():
+        began = time.monotonic()
+        with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
+            connection.sendall(said)
+            while True:
+                try:
+                    if connection.recv(1000) == b"":
+                        break
+                except ConnectionError:
                     break
-            except ConnectionError:
-                break
-    assert time.monotonic() - began < 9  # libwebsockets' own patience is 10 s
+        return time.monotonic() - began
+
+    ends_before_the_library_would(ended)
     assert server.http.get("/healthz").status == 200
 
 
 def test_headers_that_come_letter_by_letter(notifier):
     """Each byte is a sign of life, and yet the time is limited."""
     server = notifier(WS_HEADERS_S=1)
-    ended = False
-    with socket.create_connection(("127.0.0.1", server.port), timeout=0.2) as connection:
-        connection.sendall(b"GET / HTTP/1.1\r\n")
-        until = time.monotonic() + 9
-        while not ended and time.monotonic() < until:
-            try:
-                connection.sendall(b"X")
-                ended = connection.recv(1000) == b""
-            except TimeoutError:
-                pass
-            except OSError:
-                ended = True
-    assert ended
+
+    def ended():
+        began = time.monotonic()
+        with socket.create_connection(("127.0.0.1", server.port), timeout=0.2) as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\n")
+            while time.monotonic() < began + 9:
+                try:
+                    connection.sendall(b"X")
+                    if connection.recv(1000) == b"":
+                        break
+                except TimeoutError:
+                    pass
+                except OSError:
+                    break
+        return time.monotonic() - began
+
+    ends_before_the_library_would(ended)
 
 
 def test_by_default_one_address_may_come_with_thousands(notifier):
-    server = notifier()
+    server = notifier(WS_PING_S=3600, WS_SILENT_S=0)  # they neither answer pings nor subscribe, and 500 take a while
     clients = [RawWebSocket(server.ws) for _ in range(500)]
     assert "carillon_notifier_clients 500" in server.http.get("/metrics").text
     for client in clients:

@@ -44,7 +44,7 @@ def test_200_clients_5000_patches(stack, record_property):
 
         epoch = stack.epoch()
         for user, client in clients:
-            frames = [client.notification(15) for _ in range(answered[user])]
+            frames = [client.notification(60) for _ in range(answered[user])]
             assert [frame["cursor"] for frame in frames] == [f"{epoch}:{seq}" for seq in range(1, answered[user] + 1)]
             assert {frame["task"]["user_id"] for frame in frames} == {user}
             if user in journal:

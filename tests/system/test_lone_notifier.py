@@ -40,12 +40,12 @@ def notifier(log, **settings):
         process = subprocess.Popen([BUILD_DIR / "ws-notifier"], env=environment, stderr=file)
     one = Lone(block.first, process, log)
     try:
-        eventually(lambda: "listening on" in one.log() or process.poll() is not None, 20, "it listens")
+        eventually(lambda: "listening on" in one.log() or process.poll() is not None, 60, "it listens")
         yield one
     finally:
         process.send_signal(signal.SIGCONT)
         process.terminate()
-        process.wait(20)
+        process.wait(60)
         block.release()
 
 
@@ -59,7 +59,7 @@ def test_every_address_of_a_name(tmp_path):
                 socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
             except OSError:
                 continue  # this machine has no such address
-            with socket.create_connection((host, port), 5) as sock:
+            with socket.create_connection((host, port), 30) as sock:
                 sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
                 assert sock.recv(1000).startswith(b"HTTP/1.1 200"), host
 
@@ -68,20 +68,20 @@ def test_an_address_that_is_taken_is_an_error(tmp_path):
     with notifier(tmp_path / "first") as first:
         port = first.url.split(":")[2].split("/")[0]
         with notifier(tmp_path / "second", WS_HOST="localhost", WS_PORT=port) as second:
-            assert second.process.wait(10) == 1
+            assert second.process.wait(60) == 1
             assert f"localhost port {port}: Address already in use" in second.log()
 
 
 def test_memory_must_have_room_for_the_sockets(tmp_path):
     with notifier(tmp_path / "log", NOTIFIER_MEMORY_BYTES=1_000_000) as one:
-        assert one.process.wait(10) == 1
+        assert one.process.wait(60) == 1
         [line] = [line for line in one.log().splitlines() if "cannot start" in line]
         assert "NOTIFIER_MEMORY_BYTES is 1000000: WS_MAX_CLIENTS=16000 sockets want half of it" in line
 
 
 def test_subscriptions_end_where_their_memory_does(tmp_path):
     """500,000 bytes for 10 sockets and subscriptions: existing ones stay, a further subscription is refused."""
-    settings = {"NOTIFIER_MEMORY_BYTES": 1_000_000, "WS_MAX_CLIENTS": 10, "WS_MAX_SUBSCRIPTIONS": 1000, "WS_MAX_MESSAGES_S": 0}
+    settings = {"NOTIFIER_MEMORY_BYTES": 1_000_000, "WS_MAX_CLIENTS": 10, "WS_MAX_SUBSCRIPTIONS": 1000, "WS_MAX_MESSAGES_S": 0, "WS_SILENT_S": 0}
     with notifier(tmp_path / "log", **settings) as one:
         sockets = [WebSocket(one.url) for _ in range(3)]
         refused = 0
@@ -101,27 +101,27 @@ def test_subscriptions_end_where_their_memory_does(tmp_path):
 
 def test_messages_that_come_in_part_are_counted(tmp_path):
     """Each holds 8,000 bytes before it has sent a token; a sixteenth of the memory is for all of them."""
-    with notifier(tmp_path / "log", NOTIFIER_MEMORY_BYTES=1_000_000, WS_MAX_CLIENTS=50) as one:
+    with notifier(tmp_path / "log", NOTIFIER_MEMORY_BYTES=1_000_000, WS_MAX_CLIENTS=50, WS_PING_S=3600) as one:
         sockets = [RawWebSocket(one.url) for _ in range(20)]
         for number, each in enumerate(sockets, 1):  # one after the other: a busy notifier reads them in any order
             each.send_frame(OP_TEXT, b"x" * 8000, final=False)
-            eventually(lambda: one.metric('closed_total{reason="slow"}') >= number - 8, 10, "the first ones are closed")
+            eventually(lambda: one.metric('closed_total{reason="slow"}') >= number - 8, 60, "the first ones are closed")
         assert 40_000 < one.metric("memory_bytes") < 150_000
         assert sockets[0].until_closed() == 4408
         sockets[-1].send_frame(OP_CONTINUE, b"x")
         assert sockets[-1].recv_json()["code"] == "bad_request", "the last one may finish"
         for each in sockets:
             each.close()
-        eventually(lambda: one.metric("clients") == 0, 15, "all have left")
-        eventually(lambda: one.metric("memory_bytes") < 10_000, 5, "and so has what they held")
+        eventually(lambda: one.metric("clients") == 0, 60, "all have left")
+        eventually(lambda: one.metric("memory_bytes") < 10_000, 60, "and so has what they held")
 
 
 def flood(one, begin, again):
-    """Sends until it is closed, ten seconds at most. Returns the close code and the frames it got rid of."""
+    """Sends until it is closed, a minute at most. Returns the close code and the frames it got rid of."""
     raw = RawWebSocket(one.url)
     raw.send_bytes(begin)
     raw.socket.setblocking(False)
-    rest, sent, heard, end = b"", 0, b"", time.monotonic() + 10
+    rest, sent, heard, end = b"", 0, b"", time.monotonic() + 60
     while time.monotonic() < end:
         try:
             rest = rest or again * 10_000
@@ -141,7 +141,7 @@ def flood(one, begin, again):
         except OSError:
             break
     else:
-        raise AssertionError(f"{sent // len(again)} frames in 10 s, and still open")
+        raise AssertionError(f"{sent // len(again)} frames in 60 s, and still open")
     raw.close()
     return heard, sent // len(again)
 
@@ -153,26 +153,27 @@ def test_what_is_no_message_is_limited_too(tmp_path, kind):
         "pings": (b"", RawWebSocket.frame(OP_PING, b"")),
         "pongs": (b"", RawWebSocket.frame(OP_PONG, b"")),
     }
-    with notifier(tmp_path / "log") as one:
+    # So few bytes that a machine on which the notifier is slow comes to the limit, too.
+    with notifier(tmp_path / "log", WS_MAX_BYTES_S=40_000) as one:
         good = WebSocket(one.url)
         good.subscribe(1)
         _, sent = flood(one, *frames[kind])
         print(f"{sent} {kind} before it was dropped")
         assert one.metric(f'closed_total{{reason="{"messages" if kind == "pings" else "bytes"}"}}') == 1
-        assert one.metric("clients") == 1
+        eventually(lambda: one.metric("clients") == 1, 30, "it has left")
         good.subscribe(2)
         good.close()
 
 
 def test_a_pause_of_the_process_costs_no_socket(tmp_path):
     """Stopped for longer than a peer may be silent: the pongs and messages that wait are read first."""
-    with notifier(tmp_path / "log", WS_PING_S=1, WS_PONG_TIMEOUT_S=1) as one:
+    with notifier(tmp_path / "log", WS_PING_S=1, WS_PONG_TIMEOUT_S=7) as one:  # the test itself may stand still for a while
         sockets = [WebSocket(one.url) for _ in range(20)]
         for each in sockets:
             each.subscribe(1)
         for _ in range(2):
             one.process.send_signal(signal.SIGSTOP)
-            time.sleep(4)
+            time.sleep(10)
             one.process.send_signal(signal.SIGCONT)
             for each in sockets:
                 each.subscribe(1)
@@ -185,7 +186,5 @@ def test_a_pause_of_the_process_costs_no_socket(tmp_path):
 def test_one_that_is_dead_is_still_found(tmp_path):
     with notifier(tmp_path / "log", WS_PING_S=1, WS_PONG_TIMEOUT_S=1) as one:
         raw = RawWebSocket(one.url)  # answers no ping
-        began = time.monotonic()
-        eventually(lambda: one.metric('closed_total{reason="dead"}') == 1, 10, "it is dropped")
-        assert time.monotonic() - began < 5
+        eventually(lambda: one.metric('closed_total{reason="dead"}') == 1, 6, "it is dropped")  # by default after 35 s
         raw.close()
