@@ -5,6 +5,7 @@ import re
 import signal
 import socket
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -111,7 +112,8 @@ def test_requests_are_counted_over_the_whole_pool(stack, http):
     counts = [total(scrape(http), "carillon_api_requests_total") for _ in range(2 * len(stack.workers()))]
     assert counts == sorted(counts), "scrapes of different workers disagree"
     assert counts[0] - before >= 300
-    assert counts[-1] - before <= 300 + 3 * len(counts)
+    # The scrapes, and others that ask how the service is meanwhile; twice the 300 would be each worker's own count.
+    assert counts[-1] - before <= 400
 
 
 @pytest.mark.disturbs
@@ -132,19 +134,29 @@ def test_published_events_are_counted(stack, http, task):
         assert now - before >= 20, (before, now)
         return True
 
-    eventually(counted, 10)
+    eventually(counted, 60)
 
 
 def test_notifier_counts_its_clients(stack, http, sockets):
     def clients():
         return total(scrape(http, "/notifier/metrics"), "carillon_notifier_clients")
 
+    def steady():
+        """Those of the tests before have left."""
+        found = [clients()]
+        for _ in range(5):
+            time.sleep(0.1)
+            found.append(clients())
+        assert len(set(found)) == 1, found
+        return True
+
+    eventually(steady, 30, "as many clients as there were")
     before = clients()
     opened = [sockets() for _ in range(7)]
-    eventually(lambda: clients() == before + 7, 5, "seven more clients")
+    eventually(lambda: clients() == before + 7, 30, "seven more clients")
     for client in opened:
         client.close()
-    eventually(lambda: clients() == before, 10, "seven fewer clients")
+    eventually(lambda: clients() == before, 30, "seven fewer clients")
 
 
 def test_notifier_counts_deliveries(stack, http, sockets, task):
@@ -160,7 +172,7 @@ def test_notifier_counts_deliveries(stack, http, sockets, task):
     http.patch(f"/tasks/{task['id']}", {"content": "counted"})
     for client in opened:
         client.recv_until(lambda frame: frame.get("task", {}).get("content") == "counted")
-    eventually(lambda: sent() >= before + 3, 5)
+    eventually(lambda: sent() >= before + 3, 30)
 
 
 def test_metrics_are_not_for_everybody(stack):
@@ -208,9 +220,9 @@ def test_outbox_tells_of_a_broker_that_is_away(stack, http, task):
             assert total(families, "carillon_api_outbox_oldest_seconds") >= 1
             return True
 
-        eventually(grown, 20, "the outbox is seen to grow")
+        eventually(grown, 60, "the outbox is seen to grow")
     finally:
         broker.kill(signal.SIGCONT)
     stack.outbox_empty()
-    eventually(lambda: total(scrape(http), "carillon_api_outbox_events") == 0, 20, "and to be empty again")
+    eventually(lambda: total(scrape(http), "carillon_api_outbox_events") == 0, 60, "and to be empty again")
     stack.ready()
