@@ -86,7 +86,7 @@
     X(INT, db_timeout_ms, DB_TIMEOUT_MS, "1500", 100, 60000, "limit of a connect or a statement, ms")        \
     X(INT, db_connections, DB_CONNECTIONS, "8", 1, 256,                                                      \
       "connections of a worker for reading; one more writes and one publishes")                              \
-    X(INT, api_threads, API_THREADS, "16", 1, 1024, "requests that a worker has in hand at a time")          \
+    X(INT, api_threads, API_THREADS, "32", 1, 1024, "requests that a worker has in hand at a time")          \
     X(INT, max_body_bytes, MAX_BODY_BYTES, "81920", 1024, 16777216, "largest request body")                  \
     X(INT, request_max_age_ms, REQUEST_MAX_AGE_MS, "10000", 100, 600000,                                     \
       "a request that waited longer than nginx does is dropped before it has an effect, ms")                 \

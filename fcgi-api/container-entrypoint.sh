@@ -57,7 +57,7 @@ migrate() {
 }
 
 pool() {
-    number API_WORKERS 2 1000
+    number API_WORKERS 1 1000
     number FCGI_BACKLOG 1024 65535
     exec spawn-fcgi -n -a 0.0.0.0 -p 9000 -b "$FCGI_BACKLOG" -- \
         /usr/bin/multiwatch -r 1000000 -t 200 -f "$API_WORKERS" -- /usr/local/bin/fcgi-api

@@ -50,7 +50,7 @@ BEGIN
         FETCH old_events INTO of_user, number;
         IF the_end THEN LEAVE removing; END IF;
         DELETE FROM events WHERE user_id = of_user AND seq = number;
-        SET removed = removed + ROW_COUNT();
+        SET removed = removed + GREATEST(ROW_COUNT(), 0); -- -1 after that error
     END LOOP;
     CLOSE old_events;
     SELECT removed;

@@ -21,13 +21,14 @@
 struct account {
     char name[ACCOUNT_SIZE];
     int64_t spoke_s;
+    int64_t stamp_s, now_s; /* of its last beacon, and the time by its beacons alone */
 };
 
 /* Zero-initialized: none is known. */
 struct accounts {
     size_t count;
     struct account list[ACCOUNTS_MAX];
-    int64_t now_s; /* by the beacons' stamps; 0: none has come */
+    int64_t now_s; /* by the beacons of the account whose time is the latest; 0: none has come */
 };
 
 /* Takes a beacon of this account, stamped `stamp_s`. True: the account was not believed until now. */

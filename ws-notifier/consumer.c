@@ -141,10 +141,11 @@ static bool take_delivery(struct consumer *consumer, const struct amqp_delivery 
         feed_connected(consumer->feed, true);
     if (delivery->timestamp_s >= clock_wall_ms() / 1000 - FRESH_S)
         progress_is_fresh(&consumer->progress);
-    if (!step.known) {
+    if (step.known)
+        feed_take_again(consumer->feed, delivery);
+    else
         feed_take(consumer->feed, delivery);
-        take_word(consumer, delivery);
-    }
+    take_word(consumer, delivery); /* which changes nothing the second time */
     if (step.marker_ms >= 0)
         metrics_observe_us(consumer->metrics, NOTIFIER_MARKER_LAG, step.marker_ms * 1000);
     if (step.all_read)

@@ -232,14 +232,14 @@ static bool has_left(const struct feed *feed, const char *epoch)
     return false;
 }
 
-/* Events of this account before its first beacon were skipped: the ring is complete only from here on. */
+/* Events of this account before its first beacon were skipped: the ring is complete only from here on. Events
+ * of other accounts that are in it may be older than skipped ones of the same user. */
 static void note_account(struct feed *feed, const struct amqp_delivery *delivery)
 {
     if (!accounts_hear(&feed->accounts, delivery->account, delivery->timestamp_s) || !feed->passed_over)
         return;
-    int64_t time_s = reached_s(feed, delivery->timestamp_s * 1000);
-    if (time_s > ring_begin_s(feed->ring))
-        ring_begin(feed->ring, time_s);
+    ring_clear(feed->ring);
+    ring_begin(feed->ring, reached_s(feed, delivery->timestamp_s * 1000));
 }
 
 /* A beacon: the API sends one before the first event of an epoch. History that is read a second time contains
@@ -468,6 +468,15 @@ void feed_take(struct feed *feed, const struct amqp_delivery *delivery)
         take_event(feed, delivery);
     else
         take_foreign(feed, delivery);
+}
+
+/* As history: epochs that have ended stay so. */
+void feed_take_again(struct feed *feed, const struct amqp_delivery *delivery)
+{
+    bool news = feed->news;
+    feed->news = false;
+    feed_take(feed, delivery);
+    feed->news = news;
 }
 
 /* ---- what it knows ------------------------------------------------------------------------------- */

@@ -41,6 +41,11 @@ void feed_on_growth(struct feed *feed, void (*grown)(void *context), void *conte
 /* Takes one message. A message that cannot be understood is logged and skipped. */
 void feed_take(struct feed *feed, const struct amqp_delivery *delivery);
 
+/* The same for a message with an offset that was taken before. It can be another message now, because a
+ * broker that ended uncleanly can have lost the end of the stream. An event that is known changes nothing;
+ * another program's message is not delivered, because it has no number that would tell whether it was. */
+void feed_take_again(struct feed *feed, const struct amqp_delivery *delivery);
+
 /* All that reached the stream before `marker_s` has been taken, and nothing is left to read. */
 void feed_caught_up(struct feed *feed, int64_t marker_s);
 

@@ -73,8 +73,11 @@ static void marker_is_back(struct progress *progress, int64_t offset, const char
     progress->back = progress->sent;
     step->marker_ms = now_ms - progress->sent_ms;
     step->all_read = progress->first_marker != 0;
-    if (step->all_read)
-        progress->patient = false;
+    if (!step->all_read)
+        return;
+    progress->patient = false;
+    /* What follows is new. The offset is lower than before where the stream has lost its end. */
+    progress->last_offset = offset;
 }
 
 /* ---- reading ------------------------------------------------------------------------------------- */

@@ -4,7 +4,8 @@
  *
  * Markers: messages of our own that go into the stream and come back; then everything before them has been
  * read. The place: where the last marker came back. Its id is random, so a reader that starts there and gets
- * it first is on the same stream, and has missed nothing. */
+ * it first is on the same stream, and has missed nothing up to there. What follows can be other messages than
+ * before: a power cut takes the end of a stream, and the next messages get the same offsets. */
 #ifndef CARILLON_PROGRESS_H
 #define CARILLON_PROGRESS_H
 
@@ -51,7 +52,7 @@ void progress_marker_sent(struct progress *progress, int64_t now_ms, int64_t wal
 struct progress_step {
     bool other_stream; /* not the message that is at our place: all else is unset */
     bool proved;       /* it is: the stream goes on where it was left */
-    bool known;        /* taken before */
+    bool known;        /* a message with this offset was taken before */
     bool all_read;     /* the marker this link sent last is back */
     int64_t marker_ms; /* and took so long; -1: none, or an old one */
 };

@@ -124,15 +124,23 @@ static bool takes_messages(const struct publisher *publisher)
     return link->state == LINK_READY && !link->blocked && !link->no_room;
 }
 
+static size_t next_bytes(const struct outgoing *out)
+{
+    return out->batch.events[out->batch_next].length + PUBLISHER_MESSAGE_EXTRA;
+}
+
+/* Asks for the room that the next message takes: where less than that is left, the loop waits for confirms.
+ * Which refused event is next is not known before it is read, so the room for the largest is wanted. */
 bool publisher_may_send(const struct publisher *publisher)
 {
     const struct flight *flight = &publisher->sending.flight;
     if (!takes_messages(publisher))
         return false;
     if (flight->refused_count > 0)
-        return true;
-    return flight_has_room(flight, 1) &&
-           (batch_left(publisher) || worklist_count(&publisher->outgoing.todo) > 0);
+        return flight_has_room_again(flight, EVENT_BODY_MAX + PUBLISHER_MESSAGE_EXTRA);
+    if (batch_left(publisher))
+        return flight_has_room(flight, next_bytes(&publisher->outgoing));
+    return flight_has_room(flight, 1) && worklist_count(&publisher->outgoing.todo) > 0;
 }
 
 enum err publisher_send_hinted(struct publisher *publisher, struct pool_hint *hint)

@@ -15,33 +15,74 @@
 static void take(void *context, uint32_t user_id, int64_t before_s)
 {
     struct ending *ending = context;
-    if (session_ends_add(&ending->all, user_id, before_s))
+    if (before_s >= ending->oldest_s && session_ends_add(&ending->all, user_id, before_s))
         (void)session_ends_add(&ending->news, user_id, before_s);
+}
+
+/* As the table is purged (upkeep.c): a token is good for the leeway longer than for its life. */
+static int64_t oldest_of(const struct config *config)
+{
+    int64_t life_s = config->jwt_max_life_s;
+    return life_s > 0 ? clock_wall_ms() / 1000 - life_s - config->jwt_leeway_s : 0;
 }
 
 static enum err read_ends(struct publisher *publisher)
 {
     struct ending *ending = &publisher->ending;
-    int64_t life_s = publisher->config->jwt_max_life_s;
+    ending->oldest_s = oldest_of(publisher->config);
     if (store_session_ends(publisher->store, &ending->last_id, take, ending) != ERR_OK)
         return ERR_AGAIN;
-    if (life_s > 0)
-        session_ends_forget(&ending->all, clock_wall_ms() / 1000 - life_s);
+    session_ends_forget(&ending->all, ending->oldest_s);
     return ERR_OK;
 }
 
-static enum err say(struct publisher *publisher, const struct session_ends *ends, bool all)
+static enum err say(struct publisher *publisher, const struct session_end *list, size_t count, bool first,
+                    bool last)
 {
-    enum err err = ERR_OK;
-    for (size_t at = 0; (at < ends->count || (all && at == 0)) && !err; at += ENDS_A_MESSAGE) {
-        struct strbuf body = {0};
-        size_t left = ends->count - at;
-        bool last = left <= ENDS_A_MESSAGE;
-        session_ends_write(ends->list + at, last ? left : ENDS_A_MESSAGE, all && at == 0, all && last, &body);
-        err = publisher_send_word(publisher, body.text, body.length);
-        strbuf_free(&body);
-    }
+    struct strbuf body = {0};
+    session_ends_write(list, count, first, last, &body);
+    enum err err = publisher_send_word(publisher, body.text, body.length);
+    strbuf_free(&body);
     return err;
+}
+
+static size_t piece_of(size_t left)
+{
+    return left < ENDS_A_MESSAGE ? left : ENDS_A_MESSAGE;
+}
+
+static enum err say_news(struct publisher *publisher)
+{
+    struct session_ends *news = &publisher->ending.news;
+    enum err err = ERR_OK;
+    for (size_t at = 0; at < news->count && !err; at += ENDS_A_MESSAGE)
+        err = say(publisher, news->list + at, piece_of(news->count - at), false, false);
+    if (!err)
+        session_ends_free(news);
+    return err;
+}
+
+/* Goes on where the last call had to stop: a long list does not fit into what may be unconfirmed at a time.
+ * It can change in between, so the place is a user. */
+static enum err say_all(struct publisher *publisher)
+{
+    struct ending *ending = &publisher->ending;
+    const struct session_ends *all = &ending->all;
+    size_t at = 0;
+    bool last = false;
+
+    while (at < all->count && all->list[at].user_id <= ending->told)
+        at++;
+    while (!last) {
+        size_t count = piece_of(all->count - at);
+        last = at + count == all->count;
+        enum err err = say(publisher, all->list + at, count, ending->told == 0, last);
+        if (err)
+            return err;
+        at += count;
+        ending->told = last ? 0 : all->list[at - 1].user_id;
+    }
+    return ERR_OK;
 }
 
 static int64_t pause_of(const struct session_ends *all)
@@ -53,30 +94,46 @@ static int64_t pause_of(const struct session_ends *all)
 void publisher_ends_begin(struct publisher *publisher)
 {
     publisher->ending.all_at = publisher->ending.look_at = 0;
+    publisher->ending.told = 0;
 }
 
-/* Ends that could not be sent are sent at once with the next whole list. */
+int64_t publisher_ends_time(const struct publisher *publisher)
+{
+    const struct link *link = &publisher->link;
+    return link->state == LINK_READY && !link->blocked ? publisher->ending.look_at : INT64_MAX;
+}
+
+static enum err read_and_say(struct publisher *publisher, bool all)
+{
+    struct ending *ending = &publisher->ending;
+    bool begins = all && ending->told == 0;
+    if (begins)
+        ending->last_id = 0; /* as in api/sessions.c: the whole table */
+    enum err err = read_ends(publisher);
+    if (begins)
+        session_ends_free(&ending->news); /* the list has them */
+    if (!err)
+        err = say_news(publisher);
+    return err || !all ? err : say_all(publisher);
+}
+
+/* New ends that could not be sent are sent at once with the next whole list. */
 enum err publisher_tell_ends(struct publisher *publisher)
 {
     struct ending *ending = &publisher->ending;
     int64_t counted = metrics_get(publisher->metrics, API_SESSIONS_ENDED), now = clock_monotonic_ms();
+    int64_t look_at = publisher_ends_time(publisher);
     bool all = now >= ending->all_at;
 
-    if (publisher->link.state != LINK_READY || publisher->link.blocked ||
-        (now < ending->look_at && (counted == ending->counted || ending->failed)))
+    if (look_at == INT64_MAX || (now < look_at && (counted == ending->counted || ending->failed)))
         return ERR_OK;
     ending->look_at = now + LOOK_MS;
-    if (all)
-        ending->last_id = 0; /* as in api/sessions.c: the whole table */
-    enum err err = read_ends(publisher);
-    if (!err)
-        err = say(publisher, all ? &ending->all : &ending->news, all);
+    enum err err = read_and_say(publisher, all);
     ending->failed = err != ERR_OK;
     if (err) {
         ending->all_at = 0;
         return err;
     }
-    session_ends_free(&ending->news);
     ending->counted = counted;
     if (all)
         ending->all_at = now + pause_of(&ending->all);

@@ -94,6 +94,8 @@ static enum heal_state probe(struct publisher *publisher)
         err = amqp_link_confirm(amqp);
     if (err)
         return lost(publisher, err);
+    if (!healing->marked)
+        sending->epoch[0] = '\0'; /* the probe came back, so a beacon must precede the first event */
     healing->probed = true;
     return HEAL_DONE;
 }
@@ -152,6 +154,11 @@ static enum heal_state look(struct publisher *publisher)
     enum err err = look_step(healing->look);
     if (err == ERR_AGAIN)
         return HEAL_WAITS;
+    if (err && !healing->look_failed) {
+        /* When the broker has gone, our own connection is lost before the next step. */
+        healing->look_failed = true;
+        return HEAL_WAITS;
+    }
     if (err)
         return all_goes_back(publisher, look_why(healing->look));
     int64_t taken_ms;
@@ -182,6 +189,8 @@ static enum heal_state put_back(struct publisher *publisher)
 static enum heal_state leave_marks(struct publisher *publisher)
 {
     bool noted = publisher->healing.noted;
+    if (publisher->healing.left_marks)
+        return HEAL_DONE;
     /* Also when the stream is marked: an operator may have unbound it. */
     enum err err = amqp_link_mark(publisher->link.amqp);
     if (!err && !noted)
@@ -191,6 +200,7 @@ static enum heal_state leave_marks(struct publisher *publisher)
     if (!noted)
         log_warn("broker: it does not let its life be noted, so each new connection heals again: %s",
                  amqp_link_note(publisher->link.amqp));
+    publisher->healing.left_marks = true;
     return HEAL_DONE;
 }
 

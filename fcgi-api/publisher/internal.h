@@ -78,8 +78,10 @@ struct healing {
     bool needed;               /* `refill` must be done */
     char probe[EVENT_ID_SIZE]; /* id of the message that asks whether the stream has our mark */
     bool looked;               /* the stream was read, or cannot be read */
+    bool look_failed;          /* perhaps because the broker has gone */
     struct look *look;         /* what was found; NULL: the stream was not read */
     struct outbox_refill refill;
+    bool left_marks;
 };
 
 /* What has been sent. */
@@ -128,7 +130,9 @@ struct ending {
     uint64_t last_id;
     int64_t counted; /* API_SESSIONS_ENDED at the last read */
     int64_t look_at, all_at;
-    bool failed; /* at the last attempt */
+    int64_t oldest_s; /* ends from before no longer matter */
+    uint32_t told;    /* of the whole list, which goes in pieces: up to this user; 0: none of it */
+    bool failed;      /* at the last attempt */
 };
 
 struct publisher {
@@ -232,6 +236,8 @@ bool publisher_idle(const struct publisher *publisher);
 
 /* ---- send.c -------------------------------------------------------------------------------------- */
 
+#define PUBLISHER_MESSAGE_EXTRA 300 /* bytes of a message without its body, about */
+
 /* Each sends one message. ERR_AGAIN: there is no room now. ERR_STALE: the event's epoch is not the database's
  * of now, so it must be read again. */
 MUST_CHECK enum err publisher_send_event(struct publisher *publisher, const struct outbox_event *event);
@@ -247,6 +253,8 @@ MUST_CHECK enum err publisher_send_word(struct publisher *publisher, const char 
 
 void publisher_ends_begin(struct publisher *publisher); /* a new connection: the whole list must be sent */
 MUST_CHECK enum err publisher_tell_ends(struct publisher *publisher);
+/* When it is time to do so; INT64_MAX: not now. */
+int64_t publisher_ends_time(const struct publisher *publisher);
 void publisher_ends_free(struct publisher *publisher);
 
 /* Notes why the connection is no good any more, and returns ERR_CLOSED. */

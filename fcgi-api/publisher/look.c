@@ -122,7 +122,8 @@ enum err look_step(struct look *look)
 {
     struct amqp_event event;
     for (int i = 0; i < SLICE; i++) {
-        enum err err = amqp_link_poll(look->amqp, WAIT_MS, &event);
+        /* Only for the first: messages that trickle in must not hold up the publisher's own connection. */
+        enum err err = amqp_link_poll(look->amqp, i == 0 ? WAIT_MS : 0, &event);
         if (err == ERR_AGAIN)
             break;
         err = err ? failed(look, amqp_link_why(look->amqp)) : take(look, &event);

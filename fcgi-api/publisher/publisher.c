@@ -176,6 +176,12 @@ static int64_t earlier(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+static int64_t later(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Every time in here is one that the loop moves on when it has come: otherwise it would not sleep at all. */
 static int64_t wake_time(const struct publisher *publisher, int64_t now)
 {
     int64_t wake = earlier(now + WAIT_MOST_MS, publisher->upkeep.sweep_at);
@@ -185,9 +191,9 @@ static int64_t wake_time(const struct publisher *publisher, int64_t now)
     wake = earlier(wake, now + publisher->config->amqp_heartbeat_s * 1000 / 3);
     if (publisher->link.state == LINK_UNHEALED)
         return earlier(wake, publisher->healing.next_at);
-    wake = earlier(wake, publisher->ending.look_at);
+    wake = earlier(wake, publisher_ends_time(publisher));
     if (publisher->sending.flight.landed_count > 0)
-        wake = earlier(wake, publisher->outgoing.take_out_at);
+        wake = earlier(wake, later(publisher->outgoing.take_out_at, publisher->db_retry_at));
     wake = earlier(wake, publisher_emitted_time(publisher));
     if (publisher_gathers(publisher))
         wake = earlier(wake, pace_next(&publisher->sending.pace));

@@ -7,8 +7,6 @@
 #include "common/clock.h"
 #include "fcgi-api/publisher/internal.h"
 
-#define MESSAGE_EXTRA 300 /* bytes of a message without its body, about */
-
 enum err publisher_lost(struct publisher *publisher, const char *format, ...)
 {
     va_list arguments;
@@ -37,7 +35,7 @@ enum err publisher_send_word(struct publisher *publisher, const char *body, size
     char epoch[sizeof sending->epoch], id[64];
     uint64_t tag;
 
-    if (!flight_has_room(&sending->flight, length + MESSAGE_EXTRA))
+    if (!flight_has_room(&sending->flight, length + PUBLISHER_MESSAGE_EXTRA))
         return ERR_AGAIN;
     if (store_epoch(publisher->store, epoch) != ERR_OK) {
         publisher->db_retry_at = clock_monotonic_ms() + DB_PAUSE_MS;
@@ -48,7 +46,7 @@ enum err publisher_send_word(struct publisher *publisher, const char *body, size
         amqp_link_publish_beacon(publisher->link.amqp, EVENT_BEACON_TYPE, id, epoch, body, length, &tag);
     if (err)
         return not_sent(publisher, err);
-    flight_sent(&sending->flight, tag, &control, clock_monotonic_ms(), length + MESSAGE_EXTRA);
+    flight_sent(&sending->flight, tag, &control, clock_monotonic_ms(), length + PUBLISHER_MESSAGE_EXTRA);
     memcpy(sending->epoch, epoch, sizeof epoch);
     return ERR_OK;
 }
@@ -100,16 +98,16 @@ static void note_span(struct publisher *publisher, const struct outgoing_meta *o
 enum err publisher_send_event(struct publisher *publisher, const struct outbox_event *event)
 {
     struct sending *sending = &publisher->sending;
-    size_t bytes = event->length + MESSAGE_EXTRA;
+    size_t bytes = event->length + PUBLISHER_MESSAGE_EXTRA;
     struct outgoing_meta out;
     uint64_t tag;
 
-    if (!flight_has_room(&sending->flight, bytes))
-        return ERR_AGAIN;
     amqp_link_gather(publisher->link.amqp);
     enum err err = announce(publisher, event->meta.epoch);
     if (err)
         return err;
+    if (!flight_has_room(&sending->flight, bytes)) /* after the beacon, which takes a place, too */
+        return ERR_AGAIN;
     trace_event(&out, event);
     err = amqp_link_publish(publisher->link.amqp, out.meta, event->payload, event->length, &tag);
     if (err)
@@ -124,7 +122,7 @@ enum err publisher_send_event(struct publisher *publisher, const struct outbox_e
 enum err publisher_send_straight(struct publisher *publisher, const struct outbox_event *event)
 {
     struct sending *sending = &publisher->sending;
-    size_t bytes = event->length + MESSAGE_EXTRA;
+    size_t bytes = event->length + PUBLISHER_MESSAGE_EXTRA;
     struct outgoing_meta out;
     uint64_t tag;
 

@@ -35,8 +35,7 @@ def podman(*arguments, check=True, timeout=60):
 def accepted(ask):
     """The answer of ask(), repeated while it is 503 or 504, as Retry-After asks clients to; a POST has its
     Idempotency-Key for that. After a start each worker makes a connection of its own, and Podman's name server may
-    keep
-    one waiting longer than a request may."""
+    keep one waiting longer than a request may."""
     answers = []
     eventually(lambda: answers.append(ask()) or answers[-1].status not in (503, 504), 60, "no more 503 or 504")
     return answers[-1]

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 import pika
 
+from .wait import patience
+
 # Leaving a stream while it still delivers makes the broker end the connection: that is fine.
 logging.getLogger("pika").setLevel(logging.CRITICAL)
 
@@ -75,7 +77,7 @@ class Stream:
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="stream", daemon=True)
         self._thread.start()
-        assert self._ready.wait(20), "the stream cannot be read"
+        assert self._ready.wait(patience(20)), "the stream cannot be read"
         assert self._error is None, self._error
 
     def _run(self):
@@ -118,6 +120,7 @@ class Stream:
             fence.set()
 
     def sync(self, timeout=60):
+        timeout = patience(timeout)
         name = f"test:{uuid.uuid4().hex}"
         fence = self._fences[name] = threading.Event()
         publisher = Publisher(self._url)
@@ -132,6 +135,7 @@ class Stream:
 
     def wait_for(self, user, seq, timeout=15):
         """The first appearance of one event."""
+        timeout = patience(timeout)
         end = time.monotonic() + timeout
         while time.monotonic() < end:
             for message in self.events(user):

@@ -31,7 +31,7 @@ class Http:
     """A client of one base address. Each call opens its own connection unless `keep` is set. For https, `trust`
     is the file of the CA; the server's name is verified. judge(method, path, response) sees each answer."""
 
-    def __init__(self, base, keep=False, timeout=15, trust=None, judge=None):
+    def __init__(self, base, keep=False, timeout=30, trust=None, judge=None):
         parts = urllib.parse.urlsplit(base)
         self.host, self.port, self.base = parts.hostname, parts.port or 80, base.rstrip("/")
         self.timeout, self.judge = timeout, judge

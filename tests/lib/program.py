@@ -11,7 +11,7 @@ import time
 
 from .http import Http
 from .stack import BUILD_DIR, REFUSAL
-from .wait import eventually
+from .wait import eventually, patience
 
 
 class Program:
@@ -59,7 +59,7 @@ class Program:
             input=body,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=90,
         )
         return int(re.match(r"Status: (\d+)", done.stdout)[1]), time.monotonic() - began
 
@@ -80,7 +80,7 @@ class Program:
     def end(self):
         self._process.terminate()
         try:
-            self._process.wait(15)
+            self._process.wait(patience(15))
         finally:
             self._process.kill()
             self._socket.close()

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import uuid
@@ -85,7 +86,7 @@ class Stack:
             raise
         return stack
 
-    def script(self, name, *arguments, check=True, timeout=120, **more):
+    def script(self, name, *arguments, check=True, timeout=300, **more):
         """Runs scripts/NAME for this stack; its output is in .stdout and .stderr as text."""
         if "input" not in more:
             more["stdin"] = subprocess.DEVNULL
@@ -107,10 +108,12 @@ class Stack:
             )
         return done
 
-    def run(self, *arguments, timeout=180):
+    def run(self, *arguments, timeout=420):
         done = self.script("run", "--detach", "--no-build", *arguments, timeout=timeout)
         self._endpoints = None
         self.said = done.stdout
+        pool = int(self.environment.get("API_WORKERS", 1))
+        eventually(lambda: len(self.workers()) >= pool, 20, "the pool is complete, which one worker's answer does not tell")
         return done
 
     def stop(self, keep=False):
@@ -118,7 +121,7 @@ class Stack:
         if not self.owned:
             return
         try:
-            self.script("stop", timeout=60, check=False)
+            self.script("stop", check=False)
         finally:
             if self._block:
                 self._block.release()
@@ -216,11 +219,14 @@ class Stack:
         os.kill(self.part(part).pid, sig)
 
     def ready(self, deadline=30, degraded=False):
-        """Waits until API and notifier are ready."""
-        client = Http(self.http, timeout=5)
+        """Waits until API and notifier are ready. A program may not have noticed yet that a broker was killed a moment
+        ago, so the broker is asked, too."""
+        client = Http(self.http, timeout=10)
 
         def check():
             try:
+                if not degraded:
+                    socket.create_connection(("127.0.0.1", self.port("AMQP_PORT")), 10).close()
                 api = client.get("/readyz")
                 notifier = client.get("/notifier/readyz")
             except OSError as error:

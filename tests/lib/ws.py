@@ -15,6 +15,7 @@ import urllib.parse
 
 import websockets
 
+from .wait import patience
 
 # From websockets 14 on its argument is called otherwise.
 ACCEPTED = inspect.signature(websockets.connect.__init__).parameters
@@ -28,7 +29,7 @@ class _Loop:
         self.loop = asyncio.new_event_loop()
         threading.Thread(target=self.loop.run_forever, name="websockets", daemon=True).start()
 
-    def run(self, coroutine, timeout=20):
+    def run(self, coroutine, timeout=60):
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(timeout)
 
 
@@ -49,7 +50,8 @@ class Closed(AssertionError):
 
 
 class WebSocket:
-    """Reads all the time; recv() hands out frames in order. `texts` holds every frame seen so far."""
+    """Reads all the time; recv() hands out frames in order. `texts` holds every frame seen so far. Each `timeout` is for
+    a quiet machine (lib/wait.py)."""
 
     def __init__(self, url, headers=None, judge=None, **options):
         """judge(text) sees each frame when it is received."""
@@ -60,7 +62,7 @@ class WebSocket:
         self._closed = threading.Event()
         options.setdefault("ping_interval", None)
         options.setdefault("max_size", None)
-        options.setdefault("open_timeout", 15)
+        options.setdefault("open_timeout", 45)
         options.setdefault("compression", None)
         if headers:
             options[HEADERS] = headers
@@ -87,11 +89,11 @@ class WebSocket:
             message = json.dumps(message, separators=(",", ":"))
         self._loop.run(self._socket.send(message))
 
-    def recv_text(self, timeout=10):
+    def _next(self, seconds):
         try:
-            frame = self._queue.get(timeout=timeout)
+            frame = self._queue.get(timeout=max(seconds, 0.01))
         except queue.Empty:
-            raise AssertionError(f"no frame within {timeout} s (so far: {self.texts[-5:]})") from None
+            raise AssertionError(f"no frame within {seconds:.3g} s (so far: {self.texts[-5:]})") from None
         if frame is None:
             self._queue.put(None)
             raise Closed(self._socket.close_code, self._socket.close_reason)
@@ -99,14 +101,17 @@ class WebSocket:
             self.judge(frame)
         return frame
 
+    def recv_text(self, timeout=10):
+        return self._next(patience(timeout))
+
     def recv(self, timeout=10):
         return json.loads(self.recv_text(timeout))
 
     def recv_until(self, wanted, timeout=10):
         """Skips frames until wanted(frame) is true."""
-        end = time.monotonic() + timeout
+        end = time.monotonic() + patience(timeout)
         while True:
-            frame = self.recv(max(end - time.monotonic(), 0.01))
+            frame = json.loads(self._next(end - time.monotonic()))
             if wanted(frame):
                 return frame
 
@@ -134,7 +139,7 @@ class WebSocket:
 
     def wait_closed(self, timeout=10):
         """(code, reason); 1006 when the connection just ended."""
-        assert self._closed.wait(timeout), f"still open after {timeout} s"
+        assert self._closed.wait(patience(timeout)), f"still open after {patience(timeout)} s"
         return self._socket.close_code, self._socket.close_reason
 
     def close(self):
@@ -155,7 +160,7 @@ OP_CONTINUE, OP_TEXT, OP_BINARY, OP_CLOSE, OP_PING, OP_PONG = 0, 1, 2, 8, 9, 10
 class RawWebSocket:
     """Speaks the protocol frame by frame on a blocking socket: answers no ping, and sends what it is told."""
 
-    def __init__(self, url, timeout=15, early=b""):
+    def __init__(self, url, timeout=60, early=b""):
         """`early` goes out with the handshake, without waiting for its answer."""
         parts = urllib.parse.urlsplit(url)
         self.socket = socket.create_connection((parts.hostname, parts.port or 80), timeout)
@@ -207,8 +212,8 @@ class RawWebSocket:
         data, self._buffer = self._buffer[:count], self._buffer[count:]
         return data
 
-    def recv_frame(self, timeout=15):
-        """(opcode, payload); EOFError at the end, TimeoutError when nothing comes."""
+    def recv_frame(self, timeout=60):
+        """(opcode, payload); EOFError at the end, TimeoutError when nothing comes for exactly so long."""
         self.socket.settimeout(timeout)
         first, second = self._take(2)
         length = second & 0x7F
@@ -221,7 +226,7 @@ class RawWebSocket:
     def recv_json(self, timeout=15):
         """The next text frame, past pings."""
         while True:
-            opcode, payload = self.recv_frame(timeout)
+            opcode, payload = self.recv_frame(patience(timeout))
             if opcode == OP_TEXT:
                 return json.loads(payload)
             if opcode == OP_CLOSE:
@@ -229,7 +234,7 @@ class RawWebSocket:
 
     def until_closed(self, timeout=15):
         """Reads on to the end: the close frame's code, or 1006 when there is none."""
-        end = time.monotonic() + timeout
+        end = time.monotonic() + patience(timeout)
         code = 1006
         try:
             while True:

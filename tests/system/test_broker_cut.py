@@ -202,6 +202,42 @@ def test_only_what_is_missing_goes_again(stack, http, data):
     assert kept_events(stack, users) >= 5
 
 
+def markers(http):
+    return total(scrape(http, "/notifier/metrics"), "carillon_notifier_marker_seconds", "_count")
+
+
+def test_offsets_that_a_notifier_has_read(stack, http, data, sockets):
+    """The stream lacks its end, which a notifier had read, but not the place from which the notifier goes on. What comes
+    next has the same offsets, and is delivered."""
+    [user] = stack.new_users(1)
+    [task] = stack.new_tasks([user])
+    socket = sockets()
+    socket.subscribe(user)
+    stack.outbox_empty(60)
+    data.settle()
+    before = markers(http)
+    eventually(lambda: markers(http) > before, 60, "a marker has come back", interval=0.05)
+    broker = stack.broker()
+    broker.kill(signal.SIGSTOP)
+    try:
+        data.copy()
+    finally:
+        broker.kill(signal.SIGCONT)
+    lost = [f"lost {n}" for n in range(200)]
+    publisher = stack.publisher()
+    try:
+        for message in lost:
+            publisher.publish(json.dumps({"message": message, "task": {"id": task, "user_id": user}}).encode())
+    finally:
+        publisher.close()
+    assert [socket.notification(60)["message"] for _ in lost] == lost
+    data.cut()
+    stack.ready(60)
+    for n in range(3):
+        assert http.patch(f"/tasks/{task}", {"content": f"n{n}"}).status == 200
+    assert [socket.notification(60)["task"]["content"] for _ in range(3)] == ["n0", "n1", "n2"]
+
+
 @pytest.fixture
 def no_reading(stack):
     """The API's account as it was before it might read the stream. A broker takes its accounts from the file at each start."""

@@ -3,7 +3,9 @@
 
 import hashlib
 import signal
+import threading
 
+import pymysql
 import pytest
 
 from lib.http import assert_problem
@@ -76,6 +78,38 @@ def test_what_waits_is_not_purged(stack, http, user, task):
         broker.kill(signal.SIGCONT)
     stack.ready()
     stack.outbox_empty()
+
+
+def as_the_api(stack):
+    password = (stack.run_dir / "secrets" / "db_api_password").read_text().strip()
+    place = str(stack.run_dir / "sock" / "mariadb.sock")
+    return pymysql.connect(unix_socket=place, user="carillon-api", password=password, database="carillon")
+
+
+def test_what_comes_back_meanwhile_is_not_purged(stack, user):
+    """An event is put back into the outbox after the purge has listed it: it stays, and the purge goes on."""
+    old = "UTC_TIMESTAMP(3) - INTERVAL 9 DAY"
+    stack.sql(f"INSERT INTO events (user_id, seq, type, task_id, payload, created_at) VALUES ({user}, 1, 'task.updated', 1, '{{}}', {old})")
+    healer, purger, counts = as_the_api(stack), as_the_api(stack), []
+    waits = f"SELECT COUNT(*) FROM information_schema.INNODB_TRX WHERE trx_mysql_thread_id = {purger.thread_id()} AND trx_state = 'LOCK WAIT'"
+
+    def purge():
+        with purger.cursor() as cursor:
+            cursor.execute("CALL purge_events(UTC_TIMESTAMP(3) - INTERVAL 7 DAY, 500)")
+            counts.append(cursor.fetchone()[0])
+
+    try:
+        with healer.cursor() as cursor:
+            cursor.execute("INSERT INTO outbox (user_id, seq, created_at) VALUES (%s, 1, UTC_TIMESTAMP(3))", (user,))
+        thread = threading.Thread(target=purge, daemon=True)
+        thread.start()
+        eventually(lambda: stack.sql_number(waits) == 1, 30, "the purge waits for the healer")
+        healer.commit()
+        thread.join(60)
+        assert len(counts) == 1 and counts[0] >= 0, counts
+    finally:
+        healer.close()
+        purger.close()
 
 
 def test_a_jump_of_the_clock_deletes_nothing_young(stack):

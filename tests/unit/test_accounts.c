@@ -61,6 +61,22 @@ static void test_a_clock_that_is_wrong(void **state)
     assert_true(accounts_believe(&accounts, "one"));
 }
 
+/* While events are kept, a publisher sends a beacon every 2 s; the others still send theirs every 300 s only.
+ */
+static void test_a_wrong_clock_with_many_beacons(void **state)
+{
+    (void)state;
+    (void)accounts_hear(&accounts, "one", 1000);
+    (void)accounts_hear(&accounts, "two", 1000);
+    for (int64_t s = 2; s < 300; s += 2) {
+        (void)accounts_hear(&accounts, "two", 87400 + s);
+        assert_true(accounts_believe(&accounts, "one"));
+    }
+    for (int64_t s = 300; s <= 1000; s += 2)
+        (void)accounts_hear(&accounts, "two", 87400 + s);
+    assert_false(accounts_believe(&accounts, "one")); /* it has gone */
+}
+
 static void test_more_than_there_is_room_for(void **state)
 {
     char name[8];
@@ -165,16 +181,36 @@ static void test_before_the_first_beacon(void **state)
     check_hears(&two, "{\"cursor\":\"k3f9a1c2:2\"}");
 }
 
+/* Two accounts write for one user, and history begins before the second one's beacon: that one's events are
+ * skipped, so nothing that came before is the user's newest for certain. */
+static void test_skipped_between_others(void **state)
+{
+    (void)state;
+    feed_connected(feed, false);
+    now_s -= 100;
+    beacon_of("one");
+    take_from("one", 6);
+    take_from("two", 7);
+    beacon_of("two");
+    now_s += 100;
+    feed_caught_up(feed, now_s);
+    subscribes(&one, "\"k3f9a1c2:6\"");
+    assert_non_null(
+        strstr(browser_hears(&one), "\"recovered\":false,\"replayed\":0,\"reason\":\"truncated\""));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_who_has_spoken, forget),
         cmocka_unit_test_setup(test_who_has_gone, forget),
         cmocka_unit_test_setup(test_a_clock_that_is_wrong, forget),
+        cmocka_unit_test_setup(test_a_wrong_clock_with_many_beacons, forget),
         cmocka_unit_test_setup(test_more_than_there_is_room_for, forget),
         WITH_AUDIENCE(test_a_forged_number),
         WITH_AUDIENCE(test_an_api_of_before),
         WITH_AUDIENCE(test_before_the_first_beacon),
+        WITH_AUDIENCE(test_skipped_between_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -46,6 +46,47 @@ static void test_waits_until_caught_up(void **state)
     check_hears(&one, "{\"cursor\":\"k3f9a1c2:3\"}");
 }
 
+/* A broker lost the end of the stream, which this notifier had read: what follows has the same offsets. */
+static void test_offsets_that_were_read_before(void **state)
+{
+    struct amqp_delivery foreign = delivery_of("", "{\"message\":\"Hi\",\"task\":{\"user_id\":1}}");
+    (void)state;
+    comes_back(2, "\"k3f9a1c2:2\"");
+    check_hears(&one, ANSWER("k3f9a1c2:2:%T", RECOVERED));
+    feed_disconnected(feed);
+    feed_connected(feed, true);
+    feed_takes = feed_take_again;
+    take_event(1, 2);
+    feed_take_again(feed, &foreign);
+    check_hears(&one, "");
+    take_event(1, 3);
+    check_hears(&one, "{\"cursor\":\"k3f9a1c2:3\"}");
+    take_event(1, 3);
+    feed_take(feed, &foreign);
+    check_hears(&one, "{\"type\":\"notification\",\"message\":\"Hi\",\"task\":{\"user_id\":1}}");
+    feed_caught_up(feed, now_s);
+    subscribes(&two, "\"k3f9a1c2:2\"");
+    check_hears(&two, ANSWER("k3f9a1c2:2", REPLAYED("1", "k3f9a1c2:3")));
+}
+
+/* A beacon of the epoch before is still there, at an offset that was read. */
+static void test_beacons_that_were_read_before(void **state)
+{
+    struct amqp_delivery before = delivery_of(EVENT_BEACON_TYPE, "{}");
+    (void)state;
+    catch_up();
+    take_beacon("k4000000");
+    subscribes(&one, "null");
+    check_hears(&one, ANSWER("k4000000:0:%T", RECOVERED));
+    before.author = AMQP_BY_API;
+    memcpy(before.meta.epoch, EPOCH, sizeof EPOCH);
+    feed_disconnected(feed);
+    feed_connected(feed, true);
+    feed_take_again(feed, &before);
+    check_hears(&one, "");
+    assert_string_equal(feed_epoch(feed), "k4000000");
+}
+
 static void test_waits_for_the_epoch(void **state)
 {
     (void)state;
@@ -295,6 +336,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_AUDIENCE(test_plain),
         WITH_AUDIENCE(test_waits_until_caught_up),
+        WITH_AUDIENCE(test_offsets_that_were_read_before),
+        WITH_AUDIENCE(test_beacons_that_were_read_before),
         WITH_AUDIENCE(test_waits_for_the_epoch),
         WITH_AUDIENCE(test_plain_while_reading_back),
         WITH_AUDIENCE(test_only_markers_by_their_way),

@@ -3,9 +3,58 @@
  * hole. */
 #include "tests/unit/unit.h"
 
+#include "common/amqp/link.h"
 #include "fcgi-api/publisher/look.h"
 
 static struct look *look;
+
+/* A stream in which a message comes every so many ms, on a connection that waits for it when told to. */
+static struct {
+    int every_ms, waited_ms;
+    unsigned messages;
+} stream;
+
+enum err amqp_link_poll(struct amqp_link *link, int timeout_ms, struct amqp_event *event)
+{
+    (void)link;
+    *event = (struct amqp_event){.kind = AMQP_DELIVERY};
+    event->delivery = (struct amqp_delivery){.type = "", .message_id = "", .account = ""};
+    stream.waited_ms += timeout_ms < stream.every_ms ? timeout_ms : stream.every_ms;
+    if (timeout_ms < stream.every_ms)
+        return ERR_AGAIN;
+    stream.messages++;
+    return ERR_OK;
+}
+
+enum err amqp_link_open(const struct config *config, enum amqp_side side, const char *name,
+                        struct amqp_link **out, char *why, size_t why_size)
+{
+    (void)config, (void)side, (void)name, (void)out, (void)why, (void)why_size;
+    return ERR_UNAVAILABLE;
+}
+
+enum err amqp_link_consume(struct amqp_link *link, int64_t since_s, int64_t from_offset, int prefetch)
+{
+    (void)link, (void)since_s, (void)from_offset, (void)prefetch;
+    return ERR_OK;
+}
+
+enum err amqp_link_ack(struct amqp_link *link, uint64_t tag)
+{
+    (void)link, (void)tag;
+    return ERR_OK;
+}
+
+const char *amqp_link_why(const struct amqp_link *link)
+{
+    (void)link;
+    return "";
+}
+
+void amqp_link_close(struct amqp_link **link)
+{
+    *link = NULL;
+}
 
 static int before(void **state)
 {
@@ -76,6 +125,20 @@ static void test_more_users_than_there_is_room_for(void **state)
     assert_false(look_found(look, LOOK_USERS_MAX + 1, 1, 1));
 }
 
+/* The publisher's own connection has heartbeats to send, and its process is to be seen. */
+static void test_a_step_waits_for_one_message_only(void **state)
+{
+    (void)state;
+    for (stream.every_ms = 0; stream.every_ms <= 60; stream.every_ms += 20) {
+        stream.waited_ms = 0;
+        stream.messages = 0;
+        assert_int_equal(look_step(look), ERR_AGAIN);
+        assert_in_range(stream.waited_ms, 0, 50);
+        assert_int_equal(stream.messages > 0, stream.every_ms <= 50);
+    }
+    stream.every_ms = 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -84,6 +147,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_repeats_change_nothing, before, after),
         cmocka_unit_test_setup_teardown(test_a_hole_ends_it, before, after),
         cmocka_unit_test_setup_teardown(test_more_users_than_there_is_room_for, before, after),
+        cmocka_unit_test_setup_teardown(test_a_step_waits_for_one_message_only, before, after),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

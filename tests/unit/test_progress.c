@@ -134,6 +134,25 @@ static void test_goes_on_at_its_place(void **state)
     assert_true(progress_take(&progress, 14, marker, now_ms).all_read);
 }
 
+/* The messages after our place are others than before. A marker of this link proves that what follows is new.
+ */
+static void test_a_stream_that_has_lost_its_end(void **state)
+{
+    (void)state;
+    send_marker();
+    progress_take(&progress, 10, marker, now_ms);
+    for (int64_t offset = 11; offset <= 200; offset++)
+        progress_take(&progress, offset, NULL, now_ms);
+    progress_begin(&progress, now_ms);
+    assert_true(progress_take(&progress, 10, marker, now_ms).proved);
+    assert_true(progress_take(&progress, 11, NULL, now_ms).known);
+    send_marker();
+    assert_true(progress_take(&progress, 12, NULL, now_ms).known);
+    assert_true(progress_take(&progress, 13, marker, now_ms).all_read);
+    assert_int_equal(progress.place, 13);
+    assert_false(progress_take(&progress, 14, NULL, now_ms).known);
+}
+
 static void check_other_stream(int64_t offset, const char *id)
 {
     send_marker();
@@ -231,6 +250,7 @@ int main(void)
         cmocka_unit_test_setup(test_asks_though_it_is_never_quiet, set_up),
         cmocka_unit_test_setup(test_markers_of_others, set_up),
         cmocka_unit_test_setup(test_goes_on_at_its_place, set_up),
+        cmocka_unit_test_setup(test_a_stream_that_has_lost_its_end, set_up),
         cmocka_unit_test_setup(test_other_message_at_its_place, set_up),
         cmocka_unit_test_setup(test_nothing_at_its_place, set_up),
         cmocka_unit_test_setup(test_silence, set_up),
