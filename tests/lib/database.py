@@ -64,7 +64,7 @@ class Database:
 
     def migrate(self, *arguments, check=True, **more):
         running = self.start_migrate(*arguments, **more)
-        said, complained = running.communicate(timeout=120)
+        said, complained = running.communicate(timeout=300)
         assert running.returncode == 0 or not check, f"{said}\n{complained}"
         return subprocess.CompletedProcess(running.args, running.returncode, said, complained)
 

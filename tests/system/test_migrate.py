@@ -96,7 +96,7 @@ def test_one_at_a_time_when_the_first_was_killed(migrated):
     """The script is gone and its client is not: it goes on to the end of its file, and the second waits for it."""
     put(migrated, NEXT, "CREATE TABLE slow (id INT);\nSELECT SLEEP(2);\nINSERT INTO slow VALUES (1);\n")
     first = migrated.start_migrate()
-    eventually(lambda: "slow" in tables(migrated), 20, "the first is under way")
+    eventually(lambda: "slow" in tables(migrated), 60, "the first is under way")
     first.kill()
     second = migrated.migrate()
     first.communicate()
@@ -146,7 +146,7 @@ def test_what_an_older_version_left_half_done(database):
 
 def test_two_at_once(database):
     both = [database.start_migrate("--demo") for _ in range(2)]
-    said = [one.communicate(timeout=60) for one in both]
+    said = [one.communicate(timeout=300) for one in both]
     assert [one.returncode for one in both] == [0, 0], said
     assert sorted("sql/001_schema.sql applied" in out for out, _ in said) == [False, True]
 

@@ -2,6 +2,7 @@
 """ops/: the alerts by Prometheus' own checks; then a Prometheus that reads a stack, whose panels all have data, and whose
 alerts fire when what they watch is broken."""
 
+import contextlib
 import json
 import re
 import shutil
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from conftest import PATIENT
 from lib.http import Http
 from lib.ports import Block
 from lib.stack import ROOT, Stack
@@ -26,7 +28,7 @@ QUERIES = [target["expr"] for panel in DASHBOARD["panels"] for target in panel.g
 
 
 def promtool(*arguments):
-    done = subprocess.run(["promtool", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["promtool", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -62,7 +64,10 @@ class Prometheus:
         self._folder = Path(tempfile.mkdtemp(prefix="carillon-prometheus-"))
         self._block = Block()
         rules = RULES.read_text()
-        for pattern, short in ((r"\[\d+m\]", "[10s]"), (r"for: \d+m", "for: 1s"), (r"oldest_seconds > 30", "oldest_seconds > 3")):
+        shorter = [(r"\[\d+m\]", "[10s]"), (r"for: \d+m", "for: 1s"), (r"oldest_seconds > 30", "oldest_seconds > 3")]
+        shorter += [(r"starts_total\[10s\]\) > 10", "starts_total[10s]) > 3")]
+        for pattern, short in shorter:
+            assert re.search(pattern, rules), pattern
             rules = re.sub(pattern, short, rules)
         (self._folder / "carillon.rules.yml").write_text(rules)
         configuration = (OPS / "prometheus" / "prometheus.yml").read_text().replace("_interval: 15s", "_interval: 500ms")
@@ -80,7 +85,7 @@ class Prometheus:
             stdout=self._log, stderr=self._log,
         )  # fmt: skip
         self._http = Http(f"http://{address}")
-        eventually(lambda: self.query("up") and all(value == 1 for value in self.query("up")), 20, "it reads both")
+        eventually(lambda: self.query("up") and all(value == 1 for value in self.query("up")), 120, "it reads both")
 
     def query(self, expression):
         """The values that it has now; none while it does not answer."""
@@ -92,12 +97,15 @@ class Prometheus:
         return [float(row["value"][1]) for row in answer.json()["data"]["result"]]
 
     def firing(self):
-        alerts = self._http.get("/api/v1/alerts").json()["data"]["alerts"]
+        try:
+            alerts = self._http.get("/api/v1/alerts").json()["data"]["alerts"]
+        except OSError as error:
+            raise AssertionError(repr(error)) from None
         return {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
 
     def stop(self):
         self._process.terminate()
-        self._process.wait(20)
+        self._process.wait(60)
         self._log.close()
         self._block.release()
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -106,7 +114,7 @@ class Prometheus:
 @pytest.fixture(scope="module")
 def watched():
     """A stack of its own, for it is broken in several places, with some traffic; and its Prometheus."""
-    stack = Stack.start(API_WORKERS=2, ADMINER_PORT="off", WS_MAX_CLIENTS=20, NOTIFIER_MEMORY_BYTES=67108864)
+    stack = Stack.start(API_WORKERS=2, ADMINER_PORT="off", WS_MAX_CLIENTS=20, NOTIFIER_MEMORY_BYTES=67108864, WS_SILENT_S=0, **PATIENT)
     try:
         prometheus = Prometheus(stack)
         try:
@@ -141,8 +149,9 @@ def test_every_panel_has_data(watched):
                 missing[query] = values
         return not missing
 
-    eventually(all_have, 40, missing, interval=0.5)
-    assert prometheus.firing() == set()
+    eventually(all_have, 120, missing, interval=0.5)
+    # With times this short a machine that stalls sets one off by itself; it ends by itself, too.
+    eventually(lambda: not prometheus.firing(), 60, "nothing fires")
 
 
 @pytest.mark.long
@@ -158,14 +167,20 @@ def test_alerts_fire_when_what_they_watch_is_broken(watched):
             assert not missing, f"{missing} do not fire; {prometheus.firing()} do"
             return True
 
-        eventually(all_fire, 60, interval=0.3)
+        eventually(all_fire, 180, interval=0.3)
 
     def kill_a_worker():
-        stack.workers()[0].kill(signal.SIGKILL)
+        workers = stack.workers()
+        if len(workers) == 2:  # else the one that is left tells Prometheus of it
+            with contextlib.suppress(ProcessLookupError):
+                workers[0].kill(signal.SIGKILL)
 
-    # Too many sockets, of which some are sent away; and workers that end.
+    def come_in_vain():
+        stack.socket().close()
+
+    # Too many sockets, of which some are sent away, again and again; and workers that end.
     opened = [stack.socket() for _ in range(25)]
-    fire({"CarillonSocketsRefused"})
+    fire({"CarillonSocketsRefused"}, come_in_vain)
     for socket in opened:
         socket.close()
     fire({"CarillonWorkersRestart"}, kill_a_worker)
