@@ -7,6 +7,7 @@ import time
 import pytest
 from websockets.exceptions import InvalidHandshake
 
+from conftest import PATIENT
 from lib.http import Http, assert_problem
 from lib.stack import Stack
 from lib.wait import eventually
@@ -19,7 +20,7 @@ RATE, BURST, CONNECTIONS = 5, 20, 6
 def limited():
     stack = Stack.prepare(
         RATE_LIMIT=RATE, RATE_BURST=BURST, CONNECTION_LIMIT=CONNECTIONS, CLIENT_HEADER_S=1, CLIENT_BODY_S=1, CLIENT_IDLE_S=1,
-        CLIENT_MAX_HEADER=2048, API_WORKERS=2, ADMINER_PORT="off",
+        CLIENT_MAX_HEADER=2048, API_WORKERS=2, ADMINER_PORT="off", WS_SILENT_S=0, **PATIENT,
     )  # fmt: skip
     try:
         stack.run()
@@ -33,23 +34,26 @@ def client(limited):
     """Once there is room for some requests again."""
     client = limited.client()
     room = lambda: [client.get("/index.html").status for _ in range(3)] == [200] * 3
-    eventually(room, 30, "the address may ask again", interval=1)
+    eventually(room, 60, "the address may ask again", interval=1)
     return client
 
 
 def at_once(client, path, count):
     """Statuses of so many requests that come as fast as can be: in one write."""
-    one = f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
-    with client.connect(timeout=10) as sock:
-        sock.sendall(one * count)
-        data = b""
-        while (found := data.count(b"HTTP/1.1 ")) < count or not data.endswith((b"}", b"}\n", b">", b">\n")):
-            piece = sock.recv(65536)
-            if not piece:
-                break
-            data += piece
-        assert found == count, (found, data[-300:])
-        return [int(part[:3]) for part in data.split(b"HTTP/1.1 ")[1:]], data
+    one, data, found = f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode(), b"", 0
+    for _ in range(5):
+        if data:
+            break
+        # nginx waits a second for the first: on a machine that stalls it closes before that comes.
+        with client.connect(timeout=30) as sock, contextlib.suppress(ConnectionError):
+            sock.sendall(one * count)
+            while (found := data.count(b"HTTP/1.1 ")) < count or not data.endswith((b"}", b"}\n", b">", b">\n")):
+                piece = sock.recv(65536)
+                if not piece:
+                    break
+                data += piece
+    assert found == count, (found, data[-300:])
+    return [int(part[:3]) for part in data.split(b"HTTP/1.1 ")[1:]], data
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/users/1"])
@@ -63,7 +67,7 @@ def test_requests_of_an_address(client, path):
         assert_problem(answer, 429, "too-many-requests")
         assert answer.header("Retry-After") == "1"
     assert b"Retry-After: 1\r\n" in data and b'"type":"/problems/too-many-requests"' in data
-    eventually(lambda: client.get(path).status == 200, 10, interval=1)
+    eventually(lambda: client.get(path).status == 200, 60, interval=1)
 
 
 def open_one(limited):
@@ -78,8 +82,8 @@ def test_connections_of_an_address(limited, client):
     sockets = []
     try:
         for _ in range(CONNECTIONS):
-            eventually(lambda: client.get("/index.html").status == 200, 10, interval=1)
-            sockets.append(eventually(lambda: open_one(limited), 10, interval=1))
+            eventually(lambda: client.get("/index.html").status == 200, 60, interval=1)
+            sockets.append(eventually(lambda: open_one(limited), 60, interval=1))
         for path in ("/index.html", "/tasks/1", "/events?user_id=1"):
             answer = client.get(path)
             assert_problem(answer, 429, "too-many-requests")
@@ -91,7 +95,7 @@ def test_connections_of_an_address(limited, client):
         with pytest.raises(AssertionError, match="429"):
             open_one(limited)
         sockets.pop().close()
-        eventually(lambda: client.get("/index.html").status == 200, 10, interval=1)
+        eventually(lambda: client.get("/index.html").status == 200, 60, interval=1)
     finally:
         for socket in sockets:
             socket.close()
@@ -105,7 +109,7 @@ def test_connections_of_an_address(limited, client):
 )  # fmt: skip
 def test_waiting_has_an_end(client, said):
     began = time.monotonic()
-    with client.connect(timeout=15) as sock:
+    with client.connect(timeout=30) as sock:
         sock.sendall(said)
         with contextlib.suppress(ConnectionResetError):  # nginx may close without an answer
             while sock.recv(65536):

@@ -119,3 +119,4 @@ def test_without_an_epoch_nothing_is_written(stack, http, task, damage):
         stack.sql(f"REPLACE INTO epoch (id, value) VALUES (1, '{known}')")
     assert http.get(f"/tasks?user_id={user}").json() == [task]
     assert len(stack.journal(user)) == 1
+    stack.ready()

@@ -24,12 +24,12 @@ def unstarted():
 
 
 def refused(stack, *, before="", name="run", arguments=("--detach", "--no-build"), root=ROOT, **settings):
-    """What a script says that ends with 1 and one line, soon; `before` is run first in a mount namespace of its own."""
+    """What a script says that ends with 1 and one line; `before` is run first in a mount namespace of its own."""
     command = ["bash", "-euc", f'{before}\nexec "$@"', "bash", str(root / "scripts" / name), *arguments]
     if before and os.geteuid() == 0:
         command = ["unshare", "--mount", *command]
     environment = {**stack.environment, **{key: str(value) for key, value in settings.items()}}
-    done = subprocess.run(command, cwd="/", env=environment, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(command, cwd="/", env=environment, capture_output=True, text=True, timeout=180)
     assert done.returncode == 1 and done.stderr.count("\n") == 1, (done.returncode, done.stdout, done.stderr)
     assert not list(stack.run_dir.glob("service/*")), "something was prepared already"
     return done.stderr
@@ -100,7 +100,7 @@ def small_group():
                 group.rmdir()
             continue
         yield group
-        eventually(lambda: not (group / "cgroup.procs").read_text(), 20, "the group is empty")
+        eventually(lambda: not (group / "cgroup.procs").read_text(), 60, "the group is empty")
         group.rmdir()
         return
     pytest.skip("no control group with a limit of memory can be made here")
@@ -114,7 +114,7 @@ def test_400_mb_are_enough(small_group):
         join = f'echo $$ >{small_group}/cgroup.procs; exec "$@"'
         subprocess.run(
             ["sh", "-euc", join, "sh", ROOT / "scripts/run", "--detach", "--no-build"], cwd=ROOT, env=stack.environment,
-            capture_output=True, text=True, timeout=180, check=True,
+            capture_output=True, text=True, timeout=400, check=True,
         )  # fmt: skip
         stack.ready()
         assert {part.restarts for part in stack.parts().values()} == {0}
@@ -136,7 +136,7 @@ def test_the_stack_of_another_user(stack, name):
         pytest.skip("the checkout cannot be read by another user")
     done = subprocess.run(
         [*nobody, ROOT / "scripts" / name, *(["1"] if name == "token" else [])], cwd="/",
-        env=stack.environment, capture_output=True, text=True, timeout=30,
+        env=stack.environment, capture_output=True, text=True, timeout=180,
     )  # fmt: skip
     assert done.returncode == 1 and "belongs to root" in done.stderr, (done.stdout, done.stderr)
     assert "nothing runs" not in done.stdout + done.stderr
@@ -152,7 +152,7 @@ def test_a_directory_that_cannot_be_looked_into(stack, tmp_path):
         parent.chmod(parent.stat().st_mode | 0o055)
     done = subprocess.run(
         ["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups", ROOT / "scripts" / "stop"], cwd="/",
-        env={**stack.environment, "RUN_DIR": str(hidden / "run")}, capture_output=True, text=True, timeout=30,
+        env={**stack.environment, "RUN_DIR": str(hidden / "run")}, capture_output=True, text=True, timeout=180,
     )  # fmt: skip
     assert done.returncode == 1 and f"may not look into {hidden}" in done.stderr, (done.stdout, done.stderr)
 
@@ -198,7 +198,7 @@ def started(stack, mode, tmp_path):
     config.write_text((stack.run_dir / "etc" / "mariadb.cnf").read_text())
     config.chmod(mode)
     environment = {**os.environ, "MARIADB_CONFIG": str(config), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    return subprocess.run([ROOT / "scripts/parts/mariadb/start"], env=environment, capture_output=True, text=True, timeout=30)
+    return subprocess.run([ROOT / "scripts/parts/mariadb/start"], env=environment, capture_output=True, text=True, timeout=180)
 
 
 def test_a_server_whose_configuration_is_ignored_is_not_started(stack, tmp_path):

@@ -174,7 +174,7 @@ def test_the_reason_is_in_the_log_and_no_token(stack, http):
     marks = stack.log_marks()
     line = b"Authorization: Bearer not-for-the-log\r\n"
     assert_problem(http.raw(b"GET /tasks HTTP/1.1\r\nHost: x\r\nX-Request-Id: twice-1\r\n" + line * 2 + b"\r\n"), 400)
-    eventually(lambda: "request_id=twice-1" in stack.logs_since(marks, "nginx"), 10, "the access log has it")
-    [logged] = [text for text in stack.logs_since(marks, "nginx").splitlines() if "twice-1" in text]
+    whole = lambda: [line for line in stack.logs_since(marks, "nginx").splitlines(True) if "request_id=twice-1" in line and line.endswith("\n")]
+    [logged] = eventually(whole, 30, "the access log has it")
     assert "reason=" in logged and "twice" in logged.partition("reason=")[2]
     assert "not-for-the-log" not in stack.logs_since(marks, "nginx")
