@@ -10,6 +10,7 @@ import pytest
 
 from lib.amqp import first_appearances
 from lib.load import Load
+from lib.power import BrokerData
 from lib.wait import eventually
 
 
@@ -21,7 +22,7 @@ def journal_heads(stack, users):
 
 
 def stream_keeps_the_rule(stack, users):
-    stack.outbox_empty(30)
+    stack.outbox_empty(120)
     heads = journal_heads(stack, users)
     reader = stack.stream()
     try:
@@ -66,7 +67,7 @@ def test_with_workers_killed_meanwhile(stack):
     load = Load(stack.http, mixed(tasks, 2000), rate=250, connections=12).start()
     for _ in range(6):
         goal = len(load.results) + 100
-        eventually(lambda: len(load.results) >= goal, 20)
+        eventually(lambda: len(load.results) >= goal, 90)
         stack.kill_a_worker()
     load.stop()
     assert len(load.failed) <= 6 * load.connections, "a killed worker takes what it has in hand, no more"
@@ -93,12 +94,12 @@ def test_with_the_publisher_killed_meanwhile(stack):
     seen = set()
     for _ in range(6):
         goal = len(load.results) + 100
-        eventually(lambda: len(load.results) >= goal, 20)
-        pid = eventually(lambda: publisher_pid(stack), 10, "somebody publishes")
+        eventually(lambda: len(load.results) >= goal, 90)
+        pid = eventually(lambda: publisher_pid(stack), 60, "a worker publishes")
         assert pid not in seen and pid in {worker.pid for worker in stack.workers()}
         os.kill(pid, signal.SIGKILL)
         seen.add(pid)
-        eventually(lambda: publisher_pid(stack) not in (None, pid), 10, "another one has taken over")
+        eventually(lambda: publisher_pid(stack) not in (None, pid), 60, "another one has taken over")
     load.stop()
     assert len(load.failed) <= 6 * load.connections, "a killed worker takes what it has in hand, no more"
     _, events = stream_keeps_the_rule(stack, users)
@@ -107,15 +108,17 @@ def test_with_the_publisher_killed_meanwhile(stack):
 
 @pytest.mark.long
 @pytest.mark.disturbs
-def test_with_the_broker_killed_meanwhile(stack):
+def test_with_the_broker_killed_meanwhile(stack, tmp_path):
     users = stack.new_users(5)
     tasks = stack.new_tasks(users * 3)
     load = Load(stack.http, mixed(tasks, 2000), rate=150, connections=12).start()
-    eventually(lambda: len(load.results) >= 100, 20)
+    eventually(lambda: len(load.results) >= 100, 90)
+    BrokerData(stack, tmp_path).settle()
     stack.broker().kill(signal.SIGKILL)
-    eventually(lambda: len(load.results) >= 600, 30)
+    goal = len(load.results) + 500
+    eventually(lambda: len(load.results) >= goal, 90)
     load.stop()
     load.assert_none_failed()
-    stack.ready(60)
+    stack.ready(180)
     _, events = stream_keeps_the_rule(stack, users)
     assert events == len(load.accepted)

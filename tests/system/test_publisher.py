@@ -39,9 +39,9 @@ def test_a_queue_of_another_service_that_refuses(stack, http, refusing, sockets,
     for number in range(25):
         for task in tasks:
             assert http.patch(f"/tasks/{task}", {"content": f"n{number}"}).status == 200
-    heard = Counter(socket.notification(20)["task"]["user_id"] for _ in range(50))
+    heard = Counter(socket.notification(60)["task"]["user_id"] for _ in range(50))
     assert heard == {user: 25 for user in users}
-    stack.outbox_empty(20)
+    stack.outbox_empty()
     published = Counter((message.user, message.seq) for message in stream.sync().events() if message.user in users)
     assert len(published) == 50 and max(published.values()) <= 3, published
     assert total(scrape(http), "carillon_api_broker_connects_total") == connects
@@ -63,27 +63,36 @@ def test_an_event_from_the_future(stack, http, stream):
             f" VALUES ({user}, 1, 'task.updated', 1, '{{}}', UTC_TIMESTAMP(3) + INTERVAL 10 MINUTE);"
             f"INSERT INTO outbox (user_id, seq, created_at) VALUES ({user}, 1, UTC_TIMESTAMP(3) + INTERVAL 10 MINUTE)"
         )
-        eventually(lambda: total(scrape(http), "carillon_api_outbox_oldest_seconds") > 0, 20, "its age shows")
+        eventually(lambda: total(scrape(http), "carillon_api_outbox_oldest_seconds") > 0, 60, "its age shows")
     finally:
         broker.kill(signal.SIGCONT)
-    stream.wait_for(user, 1, 20)
-    stack.outbox_empty(20)
+    stream.wait_for(user, 1)
+    stack.outbox_empty()
 
 
 def publishers(stack):
-    return [c for c in management(stack, "connections") if "publisher" in c.get("client_properties", {}).get("connection_name", "")]
+    try:
+        connections = management(stack, "connections")
+    except OSError as error:
+        raise AssertionError(repr(error)) from None
+    return [c for c in connections if "publisher" in c.get("client_properties", {}).get("connection_name", "")]
 
 
 @pytest.mark.disturbs
 def test_a_stand_in_goes_when_the_publisher_moves_again(stack, http):
     """Two publishers cost work, so not for longer than necessary."""
-    marks, pid = stack.log_marks(), publisher_pid(stack)
+    pid = eventually(lambda: publisher_pid(stack), 60, "a worker publishes")
+    alone = lambda: found if len(found := publishers(stack)) == 1 else None
+    [before] = eventually(alone, 60, "one is connected", interval=0.5)
+    marks = stack.log_marks()
     os.kill(pid, signal.SIGSTOP)
     try:
-        eventually(lambda: "publishing in its place" in stack.logs_since(marks, "fcgi-api"), 40, "another one stands in")
-        eventually(lambda: len(publishers(stack)) >= 2, 20, "two are connected", interval=0.5)
+        eventually(lambda: "publishing in its place" in stack.logs_since(marks, "fcgi-api"), 120, "another one stands in")
+        # The broker drops the one that says nothing any more.
+        another = lambda: [c for c in publishers(stack) if c["name"] != before["name"]]
+        eventually(another, 60, "the stand-in is connected", interval=0.5)
     finally:
         os.kill(pid, signal.SIGCONT)
-    eventually(lambda: "moves again" in stack.logs_since(marks, "fcgi-api"), 20, "the stand-in goes")
-    eventually(lambda: len(publishers(stack)) == 1, 20, "one is connected", interval=0.5)
+    eventually(lambda: "moves again" in stack.logs_since(marks, "fcgi-api"), 90, "the stand-in goes")
+    eventually(lambda: len(publishers(stack)) == 1, 90, "one is connected", interval=0.5)
     assert publisher_pid(stack) == pid
