@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -184,6 +185,16 @@ def _pids(stack):
     return pids
 
 
+def _takes_writes(stack):
+    """Each worker has a connection for writing; after the database was away it pauses for up to two seconds before it
+    connects again, and answers 503 meanwhile."""
+    client = stack.client()
+    with ThreadPoolExecutor(8) as pool:
+        statuses = set(pool.map(lambda _: client.patch("/tasks/2147483600", {"status": 1}).status, range(32)))
+    assert statuses == {404}, statuses
+    return True
+
+
 @pytest.fixture(autouse=True)
 def nobody_dies(request):
     """Fails a test during which a process ended that the test did not mean to disturb: supervisors restart a crashed
@@ -199,6 +210,7 @@ def nobody_dies(request):
         stack.ready(60)
         complete = len(before["workers"])
         eventually(lambda: len(stack.workers()) >= complete, 20, "the pool is complete, which one worker's answer does not tell")
+        eventually(lambda: _takes_writes(stack), 20, "every worker takes writes")
         return
 
     def same():

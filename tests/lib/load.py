@@ -50,7 +50,7 @@ class Load:
     byte of an answer on a connection that was kept idle is what the HTTP rules let a client repeat,
     but here it is not repeated: it counts as failed, so that every refusal shows."""
 
-    def __init__(self, base, request, rate, total=None, connections=16, timeout=20, keep_bodies=False):
+    def __init__(self, base, request, rate, total=None, connections=16, timeout=60, keep_bodies=False):
         parts = urllib.parse.urlsplit(base)
         self.host, self.port = parts.hostname, parts.port or 80
         self.request, self.rate, self.total, self.timeout = request, rate, total, timeout
@@ -122,7 +122,7 @@ class Load:
         self._stop.set()
         return self.finish()
 
-    def finish(self, timeout=180):
+    def finish(self, timeout=600):
         self._thread.join(timeout)
         assert not self._thread.is_alive(), "the load does not end"
         if self._error:
