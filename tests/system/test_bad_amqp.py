@@ -144,5 +144,5 @@ def test_many_bad_messages_do_not_hold_up_the_rest(stack, http, publisher, socke
 
 
 def test_the_notifier_still_reads(http):
-    assert http.get("/notifier/readyz").status == 200
-    assert "carillon_notifier_broker_up 1" in http.get("/notifier/metrics").text
+    eventually(lambda: http.get("/notifier/readyz").status == 200, 20, "it is ready")
+    eventually(lambda: "carillon_notifier_broker_up 1" in http.get("/notifier/metrics").text, 20, "it has its broker")

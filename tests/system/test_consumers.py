@@ -27,7 +27,8 @@ def account(stack):
     commands = block("sh", "put users/example").splitlines()
     assert commands[0].startswith("management=")
     commands[0] = f"management={stack.endpoints['management']} admin={stack.run_dir}/etc/rabbitmq/admin.curl password=try-it"
-    subprocess.run(["bash", "-euc", "\n".join(commands)], check=True, timeout=30)
+    eventually(lambda: management(stack, "whoami"), 30, "RabbitMQ's management, which comes up after all that the programs need")
+    subprocess.run(["bash", "-euc", "\n".join(commands)], check=True, timeout=120)
     yield f"amqp://example:try-it@127.0.0.1:{stack.port('AMQP_PORT')}/%2F"
     for place in ("queues/%2F/example", "users/example"):
         management(stack, place, "--request", "DELETE")
@@ -35,7 +36,8 @@ def account(stack):
 
 def management(stack, place, *options):
     admin, base = stack.run_dir / "etc" / "rabbitmq" / "admin.curl", stack.endpoints["management"]
-    done = subprocess.run(["curl", "-sS", "--config", admin, *options, f"{base}/api/{place}"], capture_output=True, text=True, check=True)
+    done = subprocess.run(["curl", "-sS", "--config", admin, *options, f"{base}/api/{place}"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     return json.loads(done.stdout or "null")
 
 
@@ -68,7 +70,7 @@ def consumer(account, tmp_path):
 
 
 def times(consumer, user):
-    with sqlite3.connect(consumer.database, timeout=10) as database:
+    with sqlite3.connect(consumer.database, timeout=60) as database:
         found = database.execute("SELECT times FROM completed WHERE user_id = ?", (user,)).fetchone()
     return found[0] if found else 0
 

