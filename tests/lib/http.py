@@ -8,6 +8,8 @@ import ssl
 import threading
 import urllib.parse
 
+from .wait import eventually
+
 
 class Response:
     def __init__(self, status, headers, body, version=11):
@@ -108,6 +110,19 @@ class Http:
                     pass
                 sender.join(timeout=5)
                 answer.close()
+
+
+def once_free(ask):
+    """The answer of ask(), repeated while it is 503, as Retry-After asks clients to: nothing has happened then. A request
+    that waits for another one's lock gets it when that one stands still for a second."""
+    answers = []
+
+    def free():
+        answers.append(ask())
+        return answers[-1].status != 503
+
+    eventually(free, 60, "no more 503", interval=0.2)
+    return answers[-1]
 
 
 def assert_problem(response, status, slug=None, field=None):

@@ -5,12 +5,13 @@ import json
 
 import pytest
 
+from conftest import PATIENT
 from lib.stack import Stack
 
 
 @pytest.fixture
 def own_stack():
-    stack = Stack.start(API_WORKERS=2)
+    stack = Stack.start(API_WORKERS=2, **PATIENT)
     yield stack
     stack.stop()
 
@@ -22,18 +23,18 @@ def test_the_first_event_of_another_epoch_is_announced(own_stack):
     socket.subscribe(user, since=None)
     plain.subscribe(user)
     for epoch in ("restored1", "restored2"):
-        http.patch(f"/tasks/{task}", {"content": "before"})
+        assert http.patch(f"/tasks/{task}", {"content": "before"}).status == 200
         assert socket.notification()["task"]["content"] == "before"
         own_stack.sql(f"UPDATE epoch SET value = '{epoch}'")
         texts = [f"{epoch} {number}" for number in range(10)]
         for text in texts:
             assert http.patch(f"/tasks/{task}", {"content": text}).status == 200
-        reset = socket.recv_until(lambda frame: frame["type"] != "heartbeat", 10)
+        reset = socket.recv_until(lambda frame: frame["type"] != "heartbeat")
         assert (reset["type"], reset["reason"]) == ("reset", "epoch")
         frames = [socket.notification() for _ in texts]
         assert [frame["task"]["content"] for frame in frames] == texts
         assert all(frame["cursor"].startswith(epoch + ":") for frame in frames)
-        heard = [plain.recv_until(lambda frame: frame.get("task"), 10)["task"]["content"] for _ in range(11)]
+        heard = [plain.recv_until(lambda frame: frame.get("task"))["task"]["content"] for _ in range(11)]
         assert heard == ["before", *texts]
 
 
@@ -50,7 +51,7 @@ def test_what_is_kept_speaks_of_the_epoch_of_now(stack, http, user, sockets):
         f"INSERT INTO outbox (user_id, seq, created_at) VALUES ({user}, 1, UTC_TIMESTAMP(3))"
     )
     cursor = f"{stack.epoch()}:1"
-    assert socket.notification(20)["cursor"] == cursor
+    assert socket.notification(60)["cursor"] == cursor
     [listed] = http.get(f"/users/{user}/events?since={stack.epoch()}:0").json()
     assert listed == {**json.loads(body), "cursor": cursor}
     assert http.get(f"/users/{user}/events?since={cursor}").status == 200

@@ -12,6 +12,7 @@ from base64 import b64encode
 
 import pytest
 
+from conftest import PATIENT
 from lib import proc
 from lib.http import Http
 from lib.stack import BUILD_DIR, ROOT, Stack
@@ -64,7 +65,7 @@ def test_help(stack, name):
 def bash(commands, **environment):
     """With what scripts/packages knows at hand."""
     text = f'. scripts/lib/common.sh; . scripts/lib/packages.sh; {commands}'
-    done = subprocess.run(["bash", "-euc", text], cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(["bash", "-euc", text], cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return done.stdout.split()
 
@@ -94,13 +95,13 @@ def test_units_that_packages_bring(tmp_path):
 
 @pytest.mark.parametrize("arguments", [["--nonsense"], ["--port"], ["--port", "abc"], ["--port", "99999"], ["--port", "-1"]])
 def test_run_refuses_nonsense(stack, arguments):
-    done = stack.script("run", "--detach", *arguments, check=False, timeout=30)
+    done = stack.script("run", "--detach", *arguments, check=False)
     assert done.returncode != 0 and (done.stdout + done.stderr).strip()
 
 
 def test_run_twice_says_so(stack):
     before = stack.parts()
-    done = stack.script("run", "--detach", check=False, timeout=60)
+    done = stack.script("run", "--detach", check=False)
     text = (done.stdout + done.stderr).lower()
     assert "running" in text or "runs" in text, text
     assert {n: p.pid for n, p in stack.parts().items()} == {n: p.pid for n, p in before.items()}
@@ -147,8 +148,11 @@ def test_two_stacks_side_by_side(stack, small_stack):
     for socket_ in (here, there):
         socket_.subscribe(1)
     assert small_stack.client().patch("/tasks/1", {"content": "over there"}).status == 200
-    assert there.notification()["task"]["content"] == "over there"
-    here.nothing_before_answer()
+    there.recv_until(lambda frame: frame.get("task", {}).get("content") == "over there")
+    # Another test's last event of this user may come meanwhile.
+    here.send({"type": "unsubscribe", "user_id": 2147483647})
+    here.recv_until(lambda frame: frame["type"] == "unsubscribe")
+    assert not [text for text in here.texts if "over there" in text]
     assert stack.client().get("/tasks/1").json()["content"] == "Acheter du pain"
     here.close()
     there.close()
@@ -164,11 +168,11 @@ def test_a_part_that_dies_is_started_again(stack):
 
         def back():
             now = stack.part(name)
-            assert now.restarts > before.restarts and now.pid and now.pid != before.pid, now
+            assert now.restarts > before.restarts and now.pid and now.pid != before.pid and now.state == "up", now
             return True
 
-        eventually(back, 15, f"{name} is started again")
-    eventually(lambda: answers(stack), 15)
+        eventually(back, 60, f"{name} is started again")
+    eventually(lambda: answers(stack), 60)
 
 
 def answers(stack):
@@ -184,18 +188,20 @@ def test_stop_start_reset(record_property):
     """One stack through its whole life: start, write, stop (no process left), start again (data kept),
     start anew with --reset, Ctrl-C in the foreground. Both starts' times are printed, not judged: they tell
     as much of the machine as of the stack."""
-    stack = Stack.prepare()
+    stack = Stack.prepare(**PATIENT)
     others = temporary_table_of_another_server(stack)
     try:
         began = time.monotonic()
         stack.run()
         first_start = time.monotonic() - began
-        made = stack.client().post("/tasks", {"user_id": 1, "content": "kept"}).json()
+        answer = stack.client().post("/tasks", {"user_id": 1, "content": "kept"})
+        assert answer.status == 201, answer
+        made = answer.json()
         epoch = stack.epoch()
         stack.outbox_empty()
         old_accounts(stack)
 
-        stack.script("stop", timeout=60)
+        stack.script("stop")
         nothing_left(stack)
         assert stack.script("stop", check=False).returncode == 0, "stopping what is stopped is no error"
         told = stack.script("status", "--json", check=False)
@@ -211,17 +217,18 @@ def test_stop_start_reset(record_property):
         assert "carillon" not in broker_users(stack)
         assert stack.sql_number("SELECT COUNT(*) FROM mysql.user WHERE user = 'carillon'") == 0
         reader = stack.stream()
-        reader.sync()
-        assert any(json.loads(m.body)["task"]["id"] == made["id"] for m in reader.events(1)), "the stream lost its events"
+        # A broker that was stopped just after its start may begin with an empty stream, into which the API puts them again.
+        kept = lambda: any(json.loads(m.body)["task"]["id"] == made["id"] for m in reader.events(1))
+        eventually(kept, 60, "the stream has its events")
         reader.close()
-        stack.script("stop", timeout=60)
+        stack.script("stop")
 
         interrupted(stack)
 
         without_adminer(stack, "--reset")
         assert stack.client().get(f"/tasks/{made['id']}").status == 404
         assert stack.epoch() != epoch
-        stack.script("stop", timeout=60)
+        stack.script("stop")
         nothing_left(stack)
         assert others.exists(), "a server that starts clears the directory it is given for temporary files"
     finally:
@@ -242,7 +249,7 @@ def management(stack, path, method="GET", body=None):
     password = (stack.run_dir / "secrets" / "amqp_admin_password").read_text().strip()
     request = urllib.request.Request(f"http://127.0.0.1:{stack.port('MANAGEMENT_PORT')}/api/{path}", body, method=method)
     request.add_header("Authorization", "Basic " + b64encode(f"admin:{password}".encode()).decode())
-    return urllib.request.urlopen(request, timeout=10).read()
+    return urllib.request.urlopen(request, timeout=60).read()
 
 
 def broker_users(stack):
@@ -273,11 +280,11 @@ def interrupted(stack):
             assert stack.client().patch("/tasks/1", {"status": 1}).status == 200
             return 'Message published to "tasks_completed"' in open(output.name).read()
 
-        eventually(followed, 20, "the log is followed", interval=0.3)
+        eventually(followed, 120, "the log is followed", interval=0.3)
         lines = [line for line in open(output.name).read().splitlines() if "Message published" in line]
         assert "fcgi-api" in lines[0].split("Message published")[0], lines[0]
         os.killpg(running.pid, signal.SIGINT)
-        assert running.wait(30) in (0, 130)
+        assert running.wait(180) in (0, 130)
     finally:
         if running.poll() is None:
             running.kill()
@@ -293,18 +300,23 @@ def without_adminer(stack, *arguments):
     (broken / "php").chmod(0o755)
     path = os.environ["PATH"]
     stack.environment["PATH"] = f"{broken}:{path}"
-    done = stack.script("run", "--detach", "--no-build", *arguments, timeout=180)
+    done = stack.script("run", "--detach", "--no-build", *arguments, timeout=400)
     stack.environment["PATH"] = path
     stack._endpoints = None
     assert "no plugins here" in done.stderr and "adminer is left out" in done.stderr, done.stderr[-3000:]
     assert "Adminer " not in done.stdout
-    states = {name: part["state"] for name, part in stack.status()["parts"].items()}
-    assert states == {name: "down" if name == "adminer" else "up" for name in states}
+
+    def the_others_are_up():
+        states = {name: part["state"] for name, part in stack.status()["parts"].items()}
+        assert states == {name: "down" if name == "adminer" else "up" for name in states}
+        return True
+
+    eventually(the_others_are_up, 60)
 
 
 def nothing_left(stack):
     """No process of the stack, epmd included, and no port in use."""
-    eventually(lambda: not proc.of_stack(stack.run_dir), 5, "no process is left")
+    eventually(lambda: not proc.of_stack(stack.run_dir), 30, "no process is left")
     first = stack.environment["PORT"]
     busy = [port for port in listening() if int(first) <= port <= int(first) + 20]
     assert not busy, f"still listening: {busy}"
@@ -314,7 +326,7 @@ def test_a_busy_port_is_a_clear_message():
     stack = Stack.prepare()
     try:
         with socket.create_server(("127.0.0.1", int(stack.environment["PORT"]))):
-            done = stack.script("run", "--detach", check=False, timeout=120)
+            done = stack.script("run", "--detach", check=False, timeout=400)
         assert done.returncode != 0
         assert stack.environment["PORT"] in done.stdout + done.stderr
         nothing_left(stack)
@@ -327,7 +339,7 @@ def test_a_part_that_cannot_start_is_named():
     """On failure: the part's name and the end of its log; and nothing is left running."""
     stack = Stack.prepare(RING_BYTES=1)
     try:
-        done = stack.script("run", "--detach", check=False, timeout=120)
+        done = stack.script("run", "--detach", check=False, timeout=400)
         text = done.stdout + done.stderr
         assert done.returncode != 0 and "ws-notifier" in text and "RING_BYTES" in text, text[-3000:]
         nothing_left(stack)

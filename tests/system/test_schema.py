@@ -156,7 +156,7 @@ def test_purging_takes_the_oldest_and_nothing_that_waits(database):
     database.sql(
         "INSERT IGNORE INTO users (id, name) VALUES (77, 'old');"
         f"{event} SELECT 77, seq, 'task.updated', 1, '{{}}', UTC_TIMESTAMP(3) - INTERVAL 100 - seq HOUR FROM seq_1_to_50;"
-        f"{event} VALUES (77, 51, 'task.updated', 1, '{{}}', UTC_TIMESTAMP(3) - INTERVAL 59 MINUTE);"
+        f"{event} VALUES (77, 51, 'task.updated', 1, '{{}}', UTC_TIMESTAMP(3) - INTERVAL 50 MINUTE);"
         "INSERT INTO outbox (user_id, seq, created_at) VALUES (77, 50, UTC_TIMESTAMP(3))"
     )
     purge = "CALL purge_events(UTC_TIMESTAMP(3) + INTERVAL 1 DAY, 20)"

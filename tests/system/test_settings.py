@@ -57,7 +57,7 @@ def start(program, **settings):
         if name in os.environ:
             environment[name] = os.environ[name]
     return subprocess.run(
-        [BUILD_DIR / program], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30
+        [BUILD_DIR / program], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120
     )
 
 
@@ -117,7 +117,7 @@ def test_secret_from_a_file(program, name, tmp_path):
 
 @pytest.mark.parametrize("program", TABLE)
 def test_help_names_every_setting(program):
-    done = subprocess.run([BUILD_DIR / program, "--help"], capture_output=True, text=True, timeout=10)
+    done = subprocess.run([BUILD_DIR / program, "--help"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0
     for _, name, *_ in TABLE[program]:
         assert name in done.stdout, name

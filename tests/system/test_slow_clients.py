@@ -9,6 +9,7 @@ import time
 import pika
 import pytest
 
+from conftest import PATIENT
 from lib.stack import Stack
 from lib.wait import eventually
 from lib.ws import OP_TEXT, RawWebSocket
@@ -62,7 +63,7 @@ def test_back_for_more_than_its_queue_holds(small_stack):
     api = Api(small_stack)
     api.publish(user, 1, 5000)
     api.close()
-    eventually(lambda: newest(small_stack, user) == 5000, 20, "all events are read")
+    eventually(lambda: newest(small_stack, user) == 5000, 60, "all events are read")
     resets = metric(small_stack, "resets_total")
     client = small_stack.socket()
     begin = time.monotonic()
@@ -80,9 +81,17 @@ def test_back_for_more_than_its_queue_holds(small_stack):
 @pytest.fixture(scope="module")
 def short_stack():
     """With little memory: less than the queues may hold together."""
-    stack = Stack.start(NOTIFIER_MEMORY_BYTES=MEMORY, WS_MAX_CLIENTS=500, WS_PING_S=60, API_WORKERS=2)
+    stack = Stack.start(NOTIFIER_MEMORY_BYTES=MEMORY, WS_MAX_CLIENTS=500, WS_PING_S=60, API_WORKERS=2, **PATIENT)
     yield stack
     stack.stop()
+
+
+def end_of(client):
+    """The code with which it was closed; None: it was not."""
+    try:
+        return client.until_closed(10)
+    except TimeoutError:
+        return None
 
 
 def test_memory_is_bounded(short_stack):
@@ -108,7 +117,7 @@ def test_memory_is_bounded(short_stack):
     print(f"after {sent} events of {BODY} bytes to 12 who do not read: {grown} KiB more")
     assert metric(stack, "memory_closed_total") >= 1
     assert metric(stack, "memory_events_total") >= 1
-    assert any(client.until_closed() in (4408, 1006) for client in slow)
+    assert any(end_of(client) in (4408, 1006) for client in slow)
     assert grown * 1024 < 4 * MEMORY, "what is counted is not what is taken"
     for client in slow:
         client.close()
@@ -121,21 +130,23 @@ def test_event_stream_that_is_closed_and_does_not_read(short_stack):
     """It has ten seconds to read the waiting frames, as a WebSocket has, not as long as TCP would wait (70 s here)."""
     stack, api = short_stack, Api(short_stack)
     [user] = stack.new_users(1)
-    before, slow = metric(stack, "clients"), metric(stack, 'closed_total{reason="slow"}')
+    eventually(lambda: metric(stack, "clients") == 0, 60, "the clients of the test before have left")
+    slow = metric(stack, 'closed_total{reason="slow"}')
     with socket.socket() as stream:
         stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         stream.connect(("127.0.0.1", stack.port("NOTIFIER_PORT")))
         stream.sendall(f"GET /events?user_id={user} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-        eventually(lambda: metric(stack, "clients") == before + 1, 10, "it listens")
+        eventually(lambda: metric(stack, "clients") == 1, 60, "it listens")
         sent = 0
         while sent < 100 and metric(stack, 'closed_total{reason="slow"}') == slow:
+            open_at = time.monotonic()
             sent += 1
             api.publish(user, sent, sent, BODY)
-            eventually(lambda: newest(stack, user) == sent, 10, "the event is there")
-        closed = time.monotonic()
-        assert metric(stack, "clients") == before + 1, "it was closed, and holds on"
-        eventually(lambda: metric(stack, "clients") == before, 20, "it is dropped")
-        assert 8 < time.monotonic() - closed < 14
+            eventually(lambda: newest(stack, user) == sent, 60, "the event is there")
+        closed_at = time.monotonic()
+        eventually(lambda: metric(stack, "clients") == 0, 60, "it is dropped")
+        assert time.monotonic() - open_at > 8, "it was dropped at once"
+        assert time.monotonic() - closed_at < 40, "it was dropped when TCP gave up"
     api.close()
 
 
@@ -146,7 +157,7 @@ def test_who_was_away_while_the_oldest_events_went(short_stack):
     api = Api(stack)
     api.publish(user, 1, 60, BODY)
     api.close()
-    eventually(lambda: newest(stack, user) == 60, 20, "all events are read")
+    eventually(lambda: newest(stack, user) == 60, 60, "all events are read")
     client = stack.socket()
     answer = client.subscribe(user, since=f"{stack.epoch()}:1")
     assert answer["recovered"] is False and answer["reason"] == "truncated"

@@ -30,7 +30,7 @@ def openssl(*arguments, **more):
 
 
 def curl(stack, *arguments):
-    command = ["curl", "--silent", "--show-error", "--max-time", "10", "--cacert", stack.endpoints["tls_ca"], *arguments]
+    command = ["curl", "--silent", "--show-error", "--max-time", "60", "--cacert", stack.endpoints["tls_ca"], *arguments]
     return subprocess.run(command, capture_output=True, text=True)
 
 
@@ -90,7 +90,7 @@ def test_a_body_without_a_length_by_http2(tls_stack, secure):
         input='{"content":"counted"}',
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
     )
     assert json.loads(done.stdout)["content"] == "counted"
 
@@ -172,7 +172,7 @@ def test_protocols_and_ciphers(tls_stack, limits, taken):
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
     )
     assert (done.returncode == 0) is taken, done.stdout[-1500:] + done.stderr[-1500:]
 
@@ -197,7 +197,7 @@ def test_plain_stack_has_none_of_it(stack):
 def test_a_port_for_tls_is_not_ignored():
     plain = Stack.prepare(TLS_PORT=1234)
     try:
-        refused = plain.script("run", "--detach", "--no-build", check=False, timeout=30)
+        refused = plain.script("run", "--detach", "--no-build", check=False)
         assert refused.returncode != 0 and "--tls" in refused.stderr
     finally:
         plain.stop()
@@ -212,7 +212,7 @@ def certificates(tmp_path):
 
     def make():
         script = f'set -eu; for lib in common clients tls; do . {ROOT}/scripts/lib/$lib.sh; done; TLS_DIR={tmp_path}; tls_configure'
-        subprocess.run(["bash", "-c", script], check=True, timeout=30)
+        subprocess.run(["bash", "-c", script], check=True, timeout=120)
         openssl("verify", "-CAfile", tmp_path / "ca.pem", tmp_path / "server.pem")
         return (tmp_path / "ca.pem").read_text(), (tmp_path / "server.pem").read_text()
 

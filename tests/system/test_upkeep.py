@@ -46,10 +46,11 @@ def test_purge(stack, http, user):
     load.start()
     try:
         stack.signal("fcgi-api", signal.SIGTERM)  # a new pool looks at once, not at the next minute
-        eventually(lambda: old_rows(stack, user) == 0, 40, "what is old is gone")
+        eventually(lambda: old_rows(stack, user) == 0, 120, "what is old is gone")
     finally:
         load.stop()
-    load.assert_none_failed()
+    # A request that waits for the new pool longer than it may is refused (test_drain.py): then nothing has happened.
+    assert {result.status for result in load.failed} <= {503}, load.failed[:3]
     stack.ready()
     stack.outbox_empty()
     epoch, last = stack.epoch(), OLD + len(load.accepted)
@@ -57,7 +58,7 @@ def test_purge(stack, http, user):
     assert [seq for seq, _, _ in stack.journal(user)] == list(range(OLD + 1, last + 1))
     assert http.get(f"/users/{user}/events?since={epoch}:{OLD}").status == 200
     assert_problem(http.get(f"/users/{user}/events?since={epoch}:1"), 410, "cursor-gone")
-    assert total(scrape(http), "carillon_api_rows_purged_total") >= 2 * OLD
+    eventually(lambda: total(scrape(http), "carillon_api_rows_purged_total") >= 2 * OLD, what="they are counted")
 
 
 def test_what_waits_is_not_purged(stack, http, user, task):
@@ -73,7 +74,7 @@ def test_what_waits_is_not_purged(stack, http, user, task):
         )
         stack.signal("fcgi-api", signal.SIGTERM)
         # Its first event, confirmed, goes; so the purge has been there.
-        eventually(lambda: [seq for seq, _, _ in stack.journal(user)] == [2], 40, "the purge has been there")
+        eventually(lambda: [seq for seq, _, _ in stack.journal(user)] == [2], 120, "the purge has been there")
     finally:
         broker.kill(signal.SIGCONT)
     stack.ready()
@@ -115,7 +116,7 @@ def test_what_comes_back_meanwhile_is_not_purged(stack, user):
 def test_a_jump_of_the_clock_deletes_nothing_young(stack):
     """Three days ahead of when the last purge was: what is past its time by then is not by the purge's own time, which
     comes after slowly (fcgi-api/publisher/retention.h)."""
-    eventually(lambda: stack.sql("SELECT 1 FROM notes WHERE name = 'purge_at'"), 40, "there is a note")
+    eventually(lambda: stack.sql("SELECT 1 FROM notes WHERE name = 'purge_at'"), 120, "there is a note")
     young, old = stack.new_users(2)
 
     def keys(name):
@@ -134,9 +135,9 @@ def test_a_jump_of_the_clock_deletes_nothing_young(stack):
                 f" VALUES (0, 'jump {age}', UNHEX('{hashlib.sha256(b'').hexdigest()}'), 201, 1, 1, '', UTC_TIMESTAMP(3) - INTERVAL {age} DAY)"
             )
         stack.signal("fcgi-api", signal.SIGTERM)
-        eventually(lambda: not stack.journal(old), 40, "the purge has been there")
+        eventually(lambda: not stack.journal(old), 120, "the purge has been there")
         assert len(stack.journal(young)) == 5
-        eventually(lambda: keys("jump 6") == 0, 40, "the old key is gone")
+        eventually(lambda: keys("jump 6") == 0, 120, "the old key is gone")
         assert keys("jump 2") == 1
     finally:
         stack.sql("UPDATE notes SET value = UNIX_TIMESTAMP() * 1000 WHERE name = 'purge_at'")
