@@ -13,7 +13,7 @@ from lib import proc
 
 from .plan import FREEZE, HANG, KILL, RESTART
 
-GIVE_UP_S = 90
+GIVE_UP_S = 240  # late is what the limits say (report.py); a broker that lost its stream is started again after a minute
 LEAVE_S = 5  # a process that is told to stop ends within
 LEAVING = ("api-worker", "api-pool", "notifier")  # our own programs
 

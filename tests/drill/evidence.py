@@ -38,9 +38,10 @@ class Evidence:
 
 
 class Database:
-    """As the API's own account; connects when asked."""
+    """As the API's own account; connects when asked. Waits so many seconds for an answer."""
 
-    def __init__(self, stack):
+    def __init__(self, stack, patience=60):
+        self.patience = patience
         self._socket = str(stack.run_dir / "sock" / "mariadb.sock")
         self._password = (stack.run_dir / "secrets" / "db_api_password").read_text().strip()
         self._connection = None
@@ -49,7 +50,7 @@ class Database:
         if self._connection is None:
             self._connection = pymysql.connect(
                 unix_socket=self._socket, user="carillon-api", password=self._password, database="carillon", charset="utf8mb4",
-                autocommit=True, connect_timeout=2, read_timeout=60, init_command="SET time_zone = '+00:00'",
+                autocommit=True, connect_timeout=self.patience, read_timeout=self.patience, init_command="SET time_zone = '+00:00'",
             )  # fmt: skip
         with self._connection.cursor() as cursor:
             cursor.execute(query, values or None)
@@ -57,8 +58,6 @@ class Database:
 
     def oldest_in_outbox(self):
         """Seconds since 1970, None when it is empty."""
-        if self._connection is not None:
-            self._connection._read_timeout = 2
         (oldest,) = self.rows("SELECT MIN(created_at) FROM outbox")[0]
         return oldest.replace(tzinfo=datetime.timezone.utc).timestamp() if oldest else None
 

@@ -40,6 +40,7 @@ class Probe:
     def __init__(self, stack, task, user, doors, http, database):
         self._task, self._user, self._doors, self._http = task, user, doors, http
         self._database = database
+        database.patience = 2  # it is struck, too
         self._changes = []
         self._oldest = []  # (when looked, creation time of the oldest row in the outbox or None)
         self._tasks = []

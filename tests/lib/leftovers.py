@@ -38,14 +38,14 @@ def _management(stack, path):
     request = urllib.request.Request(f"{stack.endpoints['management']}/api/{path}")
     word = base64.b64encode(f"{parts.username}:{parts.password}".encode()).decode()
     request.add_header("Authorization", "Basic " + word)
-    with urllib.request.urlopen(request, timeout=5) as answer:
+    with urllib.request.urlopen(request, timeout=30) as answer:
         return json.load(answer)
 
 
 def _ring_kb(ports):
     most = 0
     for port in ports:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
             found = re.search(r"^carillon_notifier_ring_bytes (\d+)", answer.read().decode(), re.M)
         most = max(most, int(found[1]) // 1024)
     return most
