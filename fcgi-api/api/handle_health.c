@@ -60,3 +60,13 @@ void handle_metrics(struct app *app, struct request *request, struct response *r
     response->content_type = "text/plain; version=0.0.4; charset=utf-8";
     metrics_render(app->service->metrics, &response->body);
 }
+
+/* The API judges who asks; nginx then asks the notifier with that number, or answers 404 where there is none
+ * (nginx/templates/include/admin.inc.template). */
+void handle_notifier_metrics(struct app *app, struct request *request, struct response *response)
+{
+    (void)app;
+    (void)request;
+    response->cache_control = NULL; /* nginx would add it to the notifier's own */
+    response_header(response, "X-Accel-Redirect", "@notifier_metrics");
+}

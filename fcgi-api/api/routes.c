@@ -22,6 +22,9 @@ static const struct route routes[] = {
     {METHOD_GET, "/healthz", handle_alive, IGNORES_QUERY},
     {METHOD_GET, "/readyz", handle_ready, IGNORES_QUERY},
     {METHOD_GET, "/metrics", handle_metrics, IGNORES_QUERY},
+    {METHOD_GET, "/admin/metrics", handle_metrics, NEEDS_IDENTITY | NEEDS_ADMIN | WITHOUT_DATABASE},
+    {METHOD_GET, "/admin/notifiers/{id}/metrics", handle_notifier_metrics,
+     NEEDS_IDENTITY | NEEDS_ADMIN | WITHOUT_DATABASE},
 };
 
 const struct route_table api_calls = {routes, sizeof routes / sizeof routes[0]};

@@ -81,8 +81,8 @@ static bool is_behind(struct sessions *sessions)
 }
 
 /* A worker whose list is behind the pool's reads it before it judges a token. A list that is merely old
- * serves while another thread reads, and while the database is away: every request needs the database, and
- * fails. */
+ * serves while another thread reads, and while the database is away: nearly every request needs the database,
+ * and fails. ERR_STALE lets the others go on. */
 static enum err keep_up(struct sessions *sessions)
 {
     enum err err = ERR_OK;
@@ -93,7 +93,7 @@ static enum err keep_up(struct sessions *sessions)
         pthread_mutex_unlock(&sessions->reading);
     } else if (clock_monotonic_ms() - atomic_load(&sessions->read_at) >= FRESH_MS &&
                pthread_mutex_trylock(&sessions->reading) == 0) {
-        err = read_again(sessions);
+        err = read_again(sessions) == ERR_OK ? ERR_OK : ERR_STALE;
         pthread_mutex_unlock(&sessions->reading);
     }
     return err;

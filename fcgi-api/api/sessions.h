@@ -16,8 +16,9 @@ struct sessions; /* opaque; any thread may ask */
 struct sessions *sessions_new(struct store *store, struct metrics *metrics);
 void sessions_free(struct sessions **sessions);
 
-/* Whether a token of this user that was issued then (-1: it does not say) is over. ERR_UNAVAILABLE: that is
- * not known, for the database cannot be read. */
+/* Whether a token of this user that was issued then (-1: it does not say) is over. ERR_STALE: *over is what
+ * was known when the database could last be read, and the pool has ended no session since. Any other error:
+ * it is not known, for the database cannot be read. */
 MUST_CHECK enum err sessions_judge(void *sessions, uint32_t user_id, int64_t issued_s, bool *over);
 
 #endif

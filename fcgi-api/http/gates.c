@@ -179,6 +179,8 @@ static bool session_lives(const struct http_service *service, const struct token
     if (service->session_is_over == NULL)
         return true;
     enum err err = service->session_is_over(service->sessions, token->grant.user_id, token->issued_s, &over);
+    if (err == ERR_STALE)
+        err = request->route->needs & WITHOUT_DATABASE ? ERR_OK : ERR_UNAVAILABLE;
     if (over)
         refuse_identity(request, response, TOKEN_SESSION_ENDED);
     else if (err != ERR_OK)

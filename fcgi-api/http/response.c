@@ -87,7 +87,8 @@ void response_render(const struct response *response, bool head, struct strbuf *
         add_header(out, "Content-Type", response->content_type);
         add_header(out, "Content-Length", number);
     }
-    add_header(out, "Cache-Control", response->cache_control);
+    if (response->cache_control != NULL)
+        add_header(out, "Cache-Control", response->cache_control);
     strbuf_add(out, response->headers.text, response->headers.length);
     strbuf_add(out, "\r\n", 2);
     if (!bodiless && !head)

@@ -11,7 +11,7 @@
 struct response {
     int status;
     const char *content_type;  /* static; of the body, when there is one */
-    const char *cache_control; /* static */
+    const char *cache_control; /* static; NULL: none */
     const char *problem;       /* slug of the problem it tells of, NULL when none; for the log */
     struct strbuf headers;     /* further ones, each with its line end */
     struct strbuf body;

@@ -24,6 +24,8 @@ enum route_needs {
     IGNORES_QUERY = 1 << 5,      /* for probes and scrapers */
     NEEDS_EVENTS_SCOPE = 1 << 7, /* with NEEDS_USER_ID: one who may write events, of any user */
     NEEDS_ADMIN = 1 << 6,        /* tasks:admin; while the service is open, nothing */
+    WITHOUT_DATABASE = 1 << 8,   /* answers while the database is away: a list of ended sessions that is
+                                    merely old judges the token then */
 };
 
 struct route { /* NOLINT(clang-analyzer-optin.performance.Padding): in the order the table is read */

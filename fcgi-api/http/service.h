@@ -25,7 +25,7 @@ struct http_service {
     struct metrics *metrics;
     struct token_keys *token_keys; /* NULL: the service is open */
     struct route_table calls;
-    /* Whether a token's session was ended since (api/sessions.h); NULL: none is. */
+    /* Whether a token's session was ended since (api/sessions.h, which has the errors); NULL: none is. */
     enum err (*session_is_over)(void *sessions, uint32_t user_id, int64_t issued_s, bool *over);
     void *sessions;
 };

@@ -3,7 +3,8 @@
 # nginx: renders nginx/templates, for the local stack into etc/nginx with the frame nginx/nginx.conf.template.
 
 # shellcheck disable=SC2016 # names for envsubst
-NGINX_VARIABLES='${HTTP_LISTEN} ${API_LISTEN} ${CLIENT_LISTEN} ${WS_LISTEN} ${FCGI_UPSTREAM} ${NOTIFIER_SERVERS}
+NGINX_VARIABLES='${HTTP_LISTEN} ${API_LISTEN} ${CLIENT_LISTEN} ${WS_LISTEN} ${FCGI_UPSTREAM}
+    ${NOTIFIER_SERVERS} ${NOTIFIER_UPSTREAMS} ${NOTIFIER_NUMBERS}
     ${SERVER_NAMES} ${ERROR_LOG} ${ALLOWED_ORIGINS} ${ALLOWED_HEADERS} ${BASE_PATH} ${FRONT} ${TLS_CERTIFICATE} ${TLS_KEY} ${TLS_ADDRESS} ${HSTS_MAX_AGE} ${ACME_ROOT}
     ${ACCESS_LOG} ${LOG_FORMAT} ${CLIENT_ROOT} ${CLIENT_PACKAGE} ${CLIENT_MAX_BODY} ${REQUEST_MAX_AGE_MS} ${RATE_LIMIT} ${RATE_BURST} ${CONNECTION_LIMIT}
     ${CLIENT_HEADER_S} ${CLIENT_BODY_S} ${CLIENT_SEND_S} ${CLIENT_IDLE_S} ${CLIENT_MAX_HEADER}
@@ -71,11 +72,10 @@ nginx_variables() {
     export RUN_DIR ACCESS_LOG=/dev/stdout SERVER_NAMES=_ ERROR_LOG="${ERROR_LOG:-stderr warn}"
     export CLIENT_ROOT=$ROOT/nginx/client CLIENT_PACKAGE=$ROOT/client
     export NGINX_WORKERS=${NGINX_WORKERS:-auto} OPEN_FILES=$files NGINX_CONNECTIONS=$files
-    export FCGI_UPSTREAM=unix:$FCGI_SOCKET NOTIFIER_SERVERS='' USER_LINE='# run by an ordinary user'
+    export FCGI_UPSTREAM=unix:$FCGI_SOCKET USER_LINE='# run by an ordinary user'
     # Workers of another user could not open RUN_DIR; this is the development stack.
     [ "$(id -u)" != 0 ] || USER_LINE='user root;'
-    local port
-    for port in "${NOTIFIER_PORTS[@]}"; do NOTIFIER_SERVERS+="server 127.0.0.1:$port max_fails=0; "; done
+    nginx_notifiers "${NOTIFIER_PORTS[@]/#/127.0.0.1:}"
     export HTTP_LISTEN API_LISTEN CLIENT_LISTEN WS_LISTEN
     HTTP_LISTEN=$(nginx_listen "$PORT")
     API_LISTEN=$(nginx_listen "$API_PORT")
@@ -88,6 +88,18 @@ nginx_variables() {
     export ACME_ROOT=$TLS_DIR/acme
     TLS_ADDRESS=${TLS_ADDRESS%:443}
     TLS_LISTEN=$(nginx_listen "$TLS_PORT" 'ssl ')
+}
+
+# nginx_notifiers ADDRESS...: all of them for browsers, and each by its number.
+nginx_notifiers() {
+    local address number=0
+    export NOTIFIER_SERVERS='' NOTIFIER_UPSTREAMS='' NOTIFIER_NUMBERS=''
+    for address in "$@"; do
+        number=$((number + 1))
+        NOTIFIER_SERVERS+="server $address max_fails=0; "
+        NOTIFIER_UPSTREAMS+="upstream ws_notifier_$number { server $address max_fails=0; } "
+        NOTIFIER_NUMBERS+="/admin/notifiers/$number/metrics ws_notifier_$number; "
+    done
 }
 
 # nginx_number NAME DEFAULT...: sets and exports each; what nginx would not understand is named here.

@@ -86,6 +86,9 @@ def test_each_answer_of_each_call_happens(stack, guarded_stack, user):
         ("GET", "/notifier/readyz", None, {}, 200),
         ("GET", "/metrics", None, {}, 200),
         ("GET", "/notifier/metrics", None, {}, 200),
+        ("GET", "/admin/metrics", None, {}, 200),
+        ("GET", "/admin/notifiers/1/metrics", None, {}, 200),
+        ("GET", "/admin/notifiers/2/metrics", None, {}, 404),
     ]:  # fmt: skip
         assert http.call(method, path, data, headers=headers).status == status, (method, path, status)
     assert guarded.get("/tasks").status == 401

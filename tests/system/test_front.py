@@ -25,7 +25,7 @@ def half_closed(client, request):
     return data
 
 
-@pytest.mark.parametrize("path", ["/tasks/{}", "/tasks?limit=1", "/healthz", "/readyz", "/metrics", "/notifier/readyz", "/notifier/metrics", "/index.html", "/nothing"])
+@pytest.mark.parametrize("path", ["/tasks/{}", "/tasks?limit=1", "/healthz", "/readyz", "/metrics", "/notifier/readyz", "/notifier/metrics", "/admin/notifiers/1/metrics", "/index.html", "/nothing"])
 def test_a_client_that_has_closed_its_side_is_answered(http, task, path):
     """As `printf ... | socat - TCP:...` does it; it got no answer, although its request was executed."""
     data = half_closed(http, f"GET {path.format(task['id'])} HTTP/1.0\r\n\r\n")

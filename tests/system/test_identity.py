@@ -127,6 +127,8 @@ TABLE = {
     "GET /healthz": (call("GET", "/healthz"), 200, 200, 200, 200, 200),
     "GET /readyz": (call("GET", "/readyz"), 200, 200, 200, 200, 200),
     "GET /metrics": (call("GET", "/metrics"), 200, 200, 200, 200, 200),
+    "GET /admin/metrics": (call("GET", "/admin/metrics"), 401, 403, 403, 403, 200),
+    "GET /admin/notifiers/{id}/metrics": (call("GET", "/admin/notifiers/1/metrics"), 401, 403, 403, 403, 200),
     "GET /notifier/readyz": (call("GET", "/notifier/readyz"), 200, 200, 200, 200, 200),
 }
 

@@ -238,7 +238,7 @@ def test_under_a_path(nginx, task):
     http, user = front.http, task["user_id"]
     led = http.get("/carillon?user_id=1")
     assert led.status == 308 and led.header("Location") == "/carillon/?user_id=1"
-    for path in ("/carillon/", "/carillon/index.html", "/carillon/js/main.js", "/carillon/client/feed.js", "/carillon/problems/validation", "/carillon/readyz", "/carillon/notifier/readyz"):
+    for path in ("/carillon/", "/carillon/index.html", "/carillon/js/main.js", "/carillon/client/feed.js", "/carillon/problems/validation", "/carillon/readyz", "/carillon/notifier/readyz", "/carillon/admin.html", "/carillon/admin/metrics", "/carillon/admin/notifiers/1/metrics"):
         assert http.get(path).status == 200, path
     assert "<html" in http.get("/carillon/").text
     assert "<a href='/carillon/'>" in http.get("/carillon/nothing", headers={"Accept": "text/html"}).text
@@ -260,6 +260,8 @@ def test_under_a_path(nginx, task):
     with http.connect() as sock:
         sock.sendall(f"GET /carillon/events?user_id={user} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         assert sock.makefile("rb").readline().split()[1] == b"200"
+    for path in ("/@notifier_metrics", "/admin/@notifier_metrics"):
+        assert_problem(http.get(f"/carillon{path}"), 404, "not-found")
     direct = http.post("/tasks", {"user_id": user, "content": "without it"})
     assert direct.status == 201 and direct.header("Location") == f"/tasks/{direct.json()['id']}"
 

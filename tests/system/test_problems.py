@@ -126,7 +126,7 @@ def test_too_much_header_is_a_page_for_a_person(http):
     assert "8192 bytes" in assert_problem(http.get("/tasks", headers={"Cookie": "a" * 9000}), 431, "headers-too-large")["detail"]
 
 
-@pytest.mark.parametrize("path", ["/tasks", "/tasks/1", "/users", "/users/1", "/users/1/events", "/healthz", "/events", "/ws", "/notifier/readyz"])
+@pytest.mark.parametrize("path", ["/tasks", "/tasks/1", "/users", "/users/1", "/users/1/events", "/healthz", "/events", "/ws", "/notifier/readyz", "/admin/metrics", "/admin/notifiers/1/metrics"])
 def test_trace_and_options_name_the_same_methods(http, path):
     """TRACE and what nginx does not know never reach the API."""
     allowed = http.call("OPTIONS", path)

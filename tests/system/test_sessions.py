@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """DELETE /users/{id}/sessions: tokens from before are refused, and the sockets they opened closed, on every notifier."""
 
+import re
+import signal
 import time
 
 import pytest
@@ -109,6 +111,28 @@ def test_sockets_are_closed_on_every_notifier(pair):
         assert socket.wait_closed() == (4401, "token not valid")
 
 
+def test_the_figures_of_each_notifier(pair):
+    """By their numbers behind nginx; /notifier/metrics is that of any of them."""
+    [user] = pair.new_users(1)
+    client, admin = pair.client(judge=contract.calls().judge), bearer(pair.issuer.admin())
+
+    def accepted(number):
+        answer = client.get(f"/admin/notifiers/{number}/metrics", headers=admin)
+        assert answer.status == 200 and answer.headers.get_all("Cache-Control") == ["no-store"], answer.headers.items()
+        return int(re.search(r"^carillon_notifier_connects_total (\d+)$", answer.text, re.M)[1])
+
+    before = [accepted(number) for number in (1, 2)]
+    socket, _ = listens(pair.notifiers[1], user, token(pair, user))
+    assert [accepted(number) for number in (1, 2)] == [before[0], before[1] + 1]
+    socket.close()
+    for number in ("3", "0", "01", "x", "1/metrics/1"):
+        answer = client.get(f"/admin/notifiers/{number}/metrics", headers=admin)
+        assert_problem(answer, 404, "not-found")
+        assert answer.headers.get_all("Cache-Control") == ["no-store"]
+    for number in ("3", "x"):
+        assert_problem(client.get(f"/admin/notifiers/{number}/metrics"), 401, "unauthenticated")
+
+
 def test_also_after_a_restart(pair):
     [user] = pair.new_users(1)
     old = token(pair, user)
@@ -209,3 +233,26 @@ def test_a_token_that_lives_too_long(pair):
     text = pair.issuer.token(user, ttl=40_000_000, iat=now())
     problem = assert_problem(pair.client().get("/tasks", headers=bearer(text)), 401, "unauthenticated")
     assert "JWT_MAX_LIFE_S" in problem["detail"]
+
+
+def test_an_administrator_reads_figures_while_the_database_is_away(pair):
+    """They are wanted most then. Whose session was ended before is not let in by that."""
+    [user] = pair.new_users(1)
+    client, admin, ended = pair.client(), bearer(pair.issuer.admin()), bearer(token(pair, user, scope="tasks:admin"))
+    assert client.get("/admin/metrics", headers=ended).status == 200
+    assert end(pair, user).status == 204
+    assert client.get("/admin/metrics", headers=ended).status == 401
+    database = pair.database()
+    database.kill(signal.SIGSTOP)
+    try:
+        eventually(lambda: client.get("/readyz").status == 503, 120, "the database is away")
+        for path in ("/admin/metrics", "/admin/notifiers/1/metrics"):
+            # A worker that has not looked since the end has to look first, and cannot.
+            eventually(lambda: client.get(path, headers=admin).status == 200, 120, path)
+            eventually(lambda: client.get(path, headers=ended).status == 401, 120, path)
+            assert {client.get(path, headers=ended).status for _ in range(5)} <= {401, 503}, path
+        assert client.get("/tasks", headers=admin).status == 503
+    finally:
+        database.kill(signal.SIGCONT)
+    pair.ready()
+    eventually(lambda: {client.get("/tasks", headers=admin).status for _ in range(20)} == {200}, 120, "each worker reads again")

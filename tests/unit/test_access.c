@@ -34,8 +34,10 @@ static const struct {
 static enum err session_is(void *sessions, uint32_t user_id, int64_t issued_s, bool *over)
 {
     const int *state = sessions;
-    assert_true(user_id == 1 && issued_s == -1);
-    *over = *state == 1;
+    assert_true((user_id == 1 || user_id == 9) && issued_s == -1);
+    *over = *state == 1 || *state == 4;
+    if (*state >= 3)
+        return ERR_STALE;
     return *state == 2 ? ERR_UNAVAILABLE : ERR_OK;
 }
 
@@ -51,6 +53,14 @@ static void test_sessions(void **state)
     assert_true(has("The token is of a session that was ended.") && has("invalid_token"));
     is = 2;
     assert_int_equal(send_with("GET", "/tasks", "", OWN), 503);
+    assert_int_equal(send_with("GET", "/admin/metrics", "", ADMIN), 503);
+    is = 3; /* the database is away, and the list of before serves what can do without it */
+    assert_int_equal(send_with("GET", "/tasks", "", OWN), 503);
+    assert_int_equal(send_with("GET", "/admin/metrics", "", ADMIN), 200);
+    assert_int_equal(send_with("GET", "/admin/notifiers/1/metrics", "", ADMIN), 200);
+    assert_int_equal(send_with("GET", "/admin/metrics", "", OWN), 403);
+    is = 4;
+    assert_int_equal(send_with("GET", "/admin/metrics", "", ADMIN), 401);
     service.session_is_over = NULL;
 }
 
@@ -136,10 +146,9 @@ static void test_what_is_for_administrators(void **state)
     static const struct {
         const char *method, *uri, *body;
         int status;
-    } asked[] = {{"POST", "/users", "{\"name\":\"a\"}", 201},
-                 {"PATCH", "/users/1", "{\"name\":\"a\"}", 200},
-                 {"DELETE", "/users/1/sessions", "", 204},
-                 {"GET", "/users?external_id=a", "", 200}};
+    } asked[] = {{"POST", "/users", "{\"name\":\"a\"}", 201}, {"PATCH", "/users/1", "{\"name\":\"a\"}", 200},
+                 {"DELETE", "/users/1/sessions", "", 204},    {"GET", "/users?external_id=a", "", 200},
+                 {"GET", "/admin/metrics", "", 200},          {"GET", "/admin/notifiers/1/metrics", "", 200}};
     (void)state;
     for (size_t i = 0; i < sizeof asked / sizeof asked[0]; i++) {
         assert_int_equal(send(asked[i].method, asked[i].uri, asked[i].body), 401);

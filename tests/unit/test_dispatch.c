@@ -596,6 +596,11 @@ static void test_counts(void **state)
     assert_int_equal(send("GET", "/metrics", ""), 200);
     assert_true(has("Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"));
     assert_true(has("carillon_api_requests_total{code=\"4xx\"}"));
+    assert_int_equal(send("GET", "/admin/metrics", ""), 200);
+    assert_true(has("carillon_api_requests_total{code=\"4xx\"}"));
+    assert_int_equal(send("GET", "/admin/notifiers/2/metrics", ""), 200);
+    assert_true(has("X-Accel-Redirect: @notifier_metrics\r\n"));
+    assert_false(has("Cache-Control"));
 }
 
 #define TEST(function) cmocka_unit_test_setup(function, reset)

@@ -22,6 +22,7 @@ static void test_finds(void **state)
     assert_ptr_equal(find(METHOD_GET, "/users/7/events")->handle, handle_event_list);
     assert_ptr_equal(find(METHOD_POST, "/users/7/events")->handle, handle_event_create);
     assert_ptr_equal(find(METHOD_GET, "/metrics")->handle, handle_metrics);
+    assert_ptr_equal(find(METHOD_GET, "/admin/notifiers/2/metrics")->handle, handle_notifier_metrics);
 }
 
 static void test_finds_the_id(void **state)

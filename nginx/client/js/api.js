@@ -33,7 +33,8 @@ export function identity() {
   return value ? { Authorization: `Bearer ${value}` } : {};
 }
 
-async function call(method, url, { body, headers, signal } = {}) {
+/** `data` is what the JSON says; with `plain` the text as it came. */
+async function call(method, url, { body, headers, signal, plain = false } = {}) {
   const limit = new AbortController();
   const timer = setTimeout(() => limit.abort(), TIMEOUT_MS);
   const abort = () => limit.abort();
@@ -53,6 +54,7 @@ async function call(method, url, { body, headers, signal } = {}) {
     });
     const text = await response.text();
     if (!response.ok) throw failure(response, text);
+    if (plain) return { data: text, headers: response.headers };
     return { data: text ? JSON.parse(text) : null, headers: response.headers };
   } catch (error) {
     throw error instanceof ApiError ? error : new ApiError('network', { cause: error });
@@ -100,6 +102,16 @@ async function everything(path, query, signal) {
     page = nextPage(headers.get('Link'));
   }
   return { rows, first: cursors[0], last: cursors.at(-1) };
+}
+
+/** A program's figures, as text. */
+export async function readText(address, signal) {
+  return (await call('GET', address, { signal, plain: true })).data;
+}
+
+/** How database, broker and events are; a 503 says it in its `problem`. */
+export async function readReadiness(signal) {
+  return (await call('GET', 'readyz', { signal })).data;
 }
 
 export async function listUsers(signal) {

@@ -4,6 +4,7 @@
 const en = {
   skip: 'Skip to the content',
   tagline: 'Tasks that ring when they change',
+  figures: 'Figures for administrators',
   user: 'User',
   chooseUser: 'Choose a user…',
   unknownUser: 'User {id}',
@@ -99,6 +100,7 @@ const en = {
 const fr = {
   skip: 'Aller au contenu',
   tagline: 'Des tâches qui sonnent quand elles changent',
+  figures: 'Mesures pour les administrateurs',
   user: 'Utilisateur',
   chooseUser: 'Choisir un utilisateur…',
   unknownUser: 'Utilisateur {id}',
@@ -215,10 +217,11 @@ function canonical(tag) {
 }
 
 export class Words {
-  constructor(locale) {
+  /** `from`: another page's catalogues, in the same languages. */
+  constructor(locale, from = catalogues) {
     this.locale = locale;
     this.language = locale.split('-')[0].toLowerCase();
-    this.catalogue = catalogues[this.language];
+    this.catalogue = from[this.language];
     this.plural = new Intl.PluralRules(locale);
     this.dateTime = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'short' });
     this.timeOnly = new Intl.DateTimeFormat(locale, { timeStyle: 'medium' });

@@ -7,7 +7,7 @@ import * as api from './api.js';
 import { Words, pickLocale } from './i18n.js';
 import { refusal } from './refusals.js';
 import { TaskList } from './tasks.js';
-import { Token } from './token.js';
+import { Token, tabStorage, takeFromAddress } from './token.js';
 import { View } from './view.js';
 
 const CONTENT_LIMIT = 1000; // code points, as the API counts them
@@ -15,7 +15,7 @@ const USERS_RETRY_MS = 5_000;
 
 const token = new Token(tabStorage());
 api.useToken(() => token.value);
-takeToken();
+takeFromAddress(token);
 
 // performance.now() cannot be set, and may stand still while the machine sleeps; the feed looks at both.
 const clock = {
@@ -217,28 +217,11 @@ function randomKey() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
-// --- the token ---
-
-/** Takes a token that came with the address, which must not keep it: it would be in the history. */
-function takeToken() {
-  const rest = token.take(location.href);
-  if (rest !== null) history.replaceState(history.state, '', rest);
-  return rest !== null;
-}
-
-function tabStorage() {
-  try {
-    return sessionStorage;
-  } catch {
-    return null;
-  }
-}
-
 // --- begin ---
 
 addEventListener('popstate', () => chosenUser() === (list?.userId ?? null) || show(chosenUser())); // not for #anchors
 addEventListener('hashchange', () => {
-  if (!takeToken()) return;
+  if (!takeFromAddress(token)) return;
   loadUsers();
   feed?.renew();
 });

@@ -22,21 +22,41 @@ export class Token {
     return this.#value;
   }
 
-  /** Takes the token out of an address; returns the address without it, null when there was none. */
+  /** Takes the token out of an address; returns the address without it, null when there was none. `#token=` forgets it. */
   take(href) {
     const url = new URL(href);
     const parts = new URLSearchParams(url.hash.slice(1));
     const value = parts.get('token');
     if (value === null) return null;
-    this.#value = value || null; // `#token=` forgets it
+    this.set(value);
+    parts.delete('token');
+    url.hash = parts.toString();
+    return url.href;
+  }
+
+  /** An empty text forgets it. */
+  set(value) {
+    this.#value = value || null;
     try {
       if (this.#value) this.#storage?.setItem(KEY, this.#value);
       else this.#storage?.removeItem(KEY);
     } catch {
       // Full or forbidden: it lives with the page.
     }
-    parts.delete('token');
-    url.hash = parts.toString();
-    return url.href;
+  }
+}
+
+/** Takes a token that came with the page's address, which must not keep it: it would be in the history. True: one came. */
+export function takeFromAddress(token) {
+  const rest = token.take(location.href);
+  if (rest !== null) history.replaceState(history.state, '', rest);
+  return rest !== null;
+}
+
+export function tabStorage() {
+  try {
+    return sessionStorage;
+  } catch {
+    return null;
   }
 }
