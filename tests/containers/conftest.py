@@ -26,7 +26,7 @@ def settings_of(path):
     return dict(re.findall(r"^([A-Z_0-9]+)=(.*)$", path.read_text(), re.M))
 
 
-def podman(*arguments, check=True, timeout=60):
+def podman(*arguments, check=True, timeout=180):
     done = subprocess.run(["podman", *arguments], capture_output=True, text=True, timeout=timeout)
     assert not check or done.returncode == 0, f"podman {' '.join(arguments)}: {done.stderr.strip()}"
     return done.stdout.strip()
@@ -57,7 +57,7 @@ class Compose:
             *(word for file in self.files for word in ("-f", file)),
         ]
 
-    def compose(self, *arguments, timeout=90):
+    def compose(self, *arguments, timeout=400):
         """podman-compose goes on after a failure and ends with 0, so its output is checked."""
         done = subprocess.run(
             [*self.command(), *arguments], cwd=self.tree, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout
@@ -100,10 +100,10 @@ class Compose:
     def healthy(self, service):
         """Runs the health check of compose.yml or of the image, as Docker would every few seconds."""
         name = self.container(service)
-        done = subprocess.run(["podman", "healthcheck", "run", name], capture_output=True, text=True, timeout=60)
+        done = subprocess.run(["podman", "healthcheck", "run", name], capture_output=True, text=True, timeout=180)
         return done.returncode == 0
 
-    def wait_healthy(self, *services, deadline=60):
+    def wait_healthy(self, *services, deadline=180):
         for service in services or self.SERVICES:
             eventually(lambda: self.healthy(service), deadline, f"{service} is healthy", interval=0.3)
 
