@@ -60,7 +60,7 @@ class Front:
         nginx = shutil.which("nginx") or "/usr/sbin/nginx"
         command = [nginx, "-p", self._directory, "-c", configuration, "-e", self._directory / "error.log"]
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
-        eventually(self._answers, 10, "the nginx in front")
+        eventually(self._answers, 60, "the nginx in front")
 
     def _answers(self):
         try:
@@ -70,6 +70,6 @@ class Front:
 
     def stop(self):
         self._process.terminate()
-        self._process.wait(10)
+        self._process.wait(60)
         self._block.release()
         shutil.rmtree(self._directory, ignore_errors=True)

@@ -54,7 +54,8 @@ class Browser:
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
         service = Service(shutil.which("chromedriver") or "/usr/bin/chromedriver")
         self.driver = webdriver.Chrome(service=service, options=options)
-        self.driver.set_page_load_timeout(30)
+        self.driver.set_page_load_timeout(100)
+        self.driver.set_script_timeout(100)
         self._first = self.driver.current_window_handle
 
     def open(self, address, **look):
@@ -161,7 +162,7 @@ class Tab:
     def state(self):
         return self.run("return document.getElementById('connection').dataset.state")
 
-    def live(self, deadline=30):
+    def live(self, deadline=60):
         eventually(lambda: self.state == "live", deadline, "the page is live")
         return self
 
@@ -200,23 +201,32 @@ class Tab:
 
     # -- what can be done
 
+    def idle(self):
+        """While its request is under way a row, or the form, takes no other one. An event may be here before the answer is."""
+        eventually(lambda: not self.every('[aria-busy="true"]'), 60, "the answers are here")
+        return self
+
     def write(self, content):
         """Types a new task and presses Enter. (Typing letter by letter is slow and fails beyond the BMP.)"""
+        self.idle()
         field = self.one("#content")
         self.run("arguments[0].value = arguments[1]", field, content)
         field.send_keys(Keys.ENTER)
 
     def write_over(self, task, content):
         """Changes a task's text, and presses Enter."""
+        self.idle()
         self.one(f'[data-task="{task}"] .change').click()
         field = self.one(f'[data-task="{task}"] textarea')
         self.run("arguments[0].value = arguments[1]", field, content)
         field.send_keys(Keys.ENTER)
 
     def tick(self, task):
+        self.idle()
         self.one(f'[data-task="{task}"] .tick').click()
 
     def delete(self, task):
+        self.idle()
         self.one(f'[data-task="{task}"] .delete').click()
         self.one('#confirm [value="delete"]').click()
 
@@ -236,7 +246,7 @@ def kinds(tab):
     return [kind for kind, _ in tab.notifications()]
 
 
-def seen_once(tab, expected, deadline=15):
+def seen_once(tab, expected, deadline=60):
     """The notifications, oldest first, are exactly these (kind, subject)."""
 
     def check():
@@ -255,7 +265,7 @@ def away(stack, part):
 
     def control(switch):
         for folder in folders:
-            subprocess.run(["s6-svc", switch, folder], check=True, timeout=10)
+            subprocess.run(["s6-svc", switch, folder], check=True, timeout=60)
 
     def is_up():
         says = [subprocess.check_output(["s6-svstat", "-o", "up", folder], text=True) for folder in folders]
@@ -263,11 +273,11 @@ def away(stack, part):
 
     control("-d")
     try:
-        eventually(lambda: not any(is_up()), 15, f"{part} is down")
+        eventually(lambda: not any(is_up()), 60, f"{part} is down")
         yield
     finally:
         control("-u")
-        eventually(lambda: all(is_up()), 15, f"{part} is up")
+        eventually(lambda: all(is_up()), 60, f"{part} is up")
 
 def picture(stack, name):
     """Where a screenshot goes when it is not for the README."""

@@ -21,10 +21,10 @@ def test_scenario(stack, browser, visit):
     assert (1, "Acheter du pain") in [(number, content) for number, content, _ in tab.tasks()]
 
     request = urllib.request.Request(f"{stack.http}/tasks/1", data=b'{"status":1}', method="PATCH")
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         assert answer.status == 200
 
-    eventually(lambda: kinds(tab) == ["task.completed"], 10, "the notification is in the page")
+    eventually(lambda: kinds(tab) == ["task.completed"], 60, "the notification is in the page")
     assert tab.notifications() == [("task.completed", "Acheter du pain")]
     assert tab.is_done(1) is True
     assert tab.one('[data-task="1"] .when').text.startswith("Done ")
@@ -34,8 +34,14 @@ def test_scenario(stack, browser, visit):
     assert logged == json.loads(stack.journal(1)[-1][2]), "what was logged is the message itself"
     assert logged["message"].startswith("task 1 has been completed at ")
     assert logged["type"] == "notification" and logged["task"]["id"] == 1
-    logs = [text for level, text in browser().console() if level == "INFO" and text.endswith("Object")]
-    assert len(logs) == 1, "the browser's own console has it"
+    logs = []
+
+    def in_the_console():
+        logs.extend(text for level, text in browser().console() if level == "INFO" and text.endswith("Object"))
+        return logs
+
+    eventually(in_the_console, what="the browser's own console has it")
+    assert len(logs) == 1, logs
     assert tab.one("#connection").text.startswith("Live")
 
 
@@ -59,25 +65,25 @@ def test_choosing_a_user(stack, visit, user, task):
     tab = visit(None, path="/")
     assert tab.one("#welcome").is_displayed()
     assert not tab.one("#tasks").is_displayed()
-    option = eventually(lambda: tab.every(f'#user option[value="{user}"]'), 10, "the list of users")[0]
+    option = eventually(lambda: tab.every(f'#user option[value="{user}"]'), 60, "the list of users")[0]
     name = option.text
     option.click()
     tab.live()
     assert tab.driver.current_url.endswith(f"/?user_id={user}")
-    eventually(lambda: [number for number, _, _ in tab.tasks()] == [task["id"]], 10, "his tasks")
+    eventually(lambda: [number for number, _, _ in tab.tasks()] == [task["id"]], 60, "his tasks")
     assert tab.driver.title == f"{name} · Carillon"
     tab.driver.back()
-    eventually(lambda: tab.one("#welcome").is_displayed(), 5, "nobody is chosen again")
+    eventually(lambda: tab.one("#welcome").is_displayed(), 60, "nobody is chosen again")
     assert not tab.one("#tasks").is_displayed()
     tab.driver.forward()
     tab.live()
-    eventually(lambda: len(tab.tasks()) == 1, 10, "his tasks again")
+    eventually(lambda: len(tab.tasks()) == 1, 60, "his tasks again")
 
 
 @pytest.mark.parametrize("odd", ["abc", "0", "-1", "1.5", "", "99999999999999999999", "1%3Cscript%3E"])
 def test_an_odd_user_in_the_address_is_nobody(visit, odd):
     tab = visit(odd, live=False)
-    eventually(lambda: len(tab.every("#user option")) > 1, 10, "the list of users")
+    eventually(lambda: len(tab.every("#user option")) > 1, 60, "the list of users")
     assert tab.one("#welcome").is_displayed()
     assert tab.one("#user").get_attribute("value") == ""
 
@@ -85,37 +91,39 @@ def test_an_odd_user_in_the_address_is_nobody(visit, odd):
 def test_a_user_that_does_not_exist(visit):
     """The page says so, instead of showing an empty live list; another user can be chosen."""
     tab = visit(2000000000, live=False)
-    eventually(lambda: tab.text("#page-error") == "There is no user 2000000000. Choose another one.", 5, "a word about it")
+    eventually(lambda: tab.text("#page-error") == "There is no user 2000000000. Choose another one.", 60, "a word about it")
     for place in ("#tasks", "#notifications", "#connection"):
         assert not tab.one(place).is_displayed()
     assert tab.one("#welcome").is_displayed()
-    eventually(lambda: tab.every('#welcome-users [data-user="1"]'), 10, "the others")[0].click()
+    eventually(lambda: tab.every('#welcome-users [data-user="1"]'), 60, "the others")[0].click()
     tab.live()
     assert tab.driver.current_url.endswith("?user_id=1")
     assert tab.errors() == []
     french = visit(2000000000, language="fr-FR", live=False)
-    eventually(lambda: french.text("#page-error").startswith("Il n’y a pas d’utilisateur 2000000000."), 5, "in French")
+    eventually(lambda: french.text("#page-error").startswith("Il n’y a pas d’utilisateur 2000000000."), 60, "in French")
 
 
 def test_the_list_of_users_by_keyboard(browser, visit, user):
     """Each arrow key changes the user; the browser's history gets one entry for all of them, and only where they rest
     is asked for."""
     tab = visit(user)
-    eventually(lambda: len(tab.every("#user option")) > 4, 10, "the list of users")
+    eventually(lambda: len(tab.every("#user option")) > 4, 60, "the list of users")
     before = tab.run("return history.length")
     browser().requests()
+    # The page waits 300 ms for the next key. Between two of them the machine may stand still.
+    tab.run("const real = setTimeout; window.setTimeout = (work, ms, ...more) => real(work, ms === 300 ? 6000 : ms, ...more);")
     select = tab.one("#user")
     select.send_keys(Keys.HOME)
     select.send_keys(Keys.ARROW_DOWN, Keys.ARROW_DOWN, Keys.ARROW_DOWN)
-    eventually(lambda: tab.driver.current_url.endswith("?user_id=3"), 5, "where the arrows rest")
+    eventually(lambda: tab.driver.current_url.endswith("?user_id=3"), 60, "where the arrows rest")
     tab.live()
     select.send_keys(Keys.ARROW_UP)
-    eventually(lambda: tab.driver.current_url.endswith("?user_id=2"), 5, "and on")
+    eventually(lambda: tab.driver.current_url.endswith("?user_id=2"), 60, "and on")
     tab.live()
     assert tab.run("return history.length") == before + 1
     assert not [address for address in browser().requests() if "user_id=1&" in address], "not on the way"
     tab.driver.back()
-    eventually(lambda: tab.one("#user").get_attribute("value") == str(user), 5, "back where it began")
+    eventually(lambda: tab.one("#user").get_attribute("value") == str(user), 60, "back where it began")
 
 
 # --- several at once ---
@@ -148,7 +156,7 @@ def test_changing_the_user_changes_the_feed(stack, visit, http):
     tab = visit(one)
     http.post("/tasks", {"user_id": one, "content": "before"})
     seen_once(tab, [("task.created", "before")])
-    eventually(lambda: tab.every(f'#user option[value="{other}"]'), 10, "the list of users")[0].click()
+    eventually(lambda: tab.every(f'#user option[value="{other}"]'), 60, "the list of users")[0].click()
     tab.live()
     assert tab.notifications() == [], "the other one's notifications are gone"
     http.post("/tasks", {"user_id": one, "content": "not for him"})
@@ -163,9 +171,9 @@ def test_changing_the_user_changes_the_feed(stack, visit, http):
 def test_create_tick_delete(stack, visit, user):
     tab = visit(user)
     tab.write("Acheter des œufs 🥚")
-    (number, content, done) = eventually(lambda: tab.tasks(), 10, "the new task")[0]
+    (number, content, done) = eventually(lambda: tab.tasks(), 60, "the new task")[0]
     assert (content, done) == ("Acheter des œufs 🥚", False)
-    assert tab.one("#content").get_attribute("value") == "", "room for the next one"
+    assert tab.idle().one("#content").get_attribute("value") == "", "room for the next one"
     assert stack.sql(f"SELECT user_id, status, content FROM tasks WHERE id = {number}") == [(str(user), "0", content)]
     seen_once(tab, [("task.created", content)])
     assert tab.text("#task-count") == "0 of 1 done"
@@ -181,7 +189,7 @@ def test_create_tick_delete(stack, visit, user):
     tab.one('#confirm [value="cancel"]').click()
     assert len(tab.tasks()) == 1, "kept"
     tab.delete(number)
-    eventually(lambda: tab.tasks() == [], 10, "it is gone")
+    eventually(lambda: tab.tasks() == [], 60, "it is gone")
     seen_once(tab, [("task.created", content), ("task.completed", content), ("task.deleted", content)])
     assert stack.sql(f"SELECT id FROM tasks WHERE id = {number}") == []
     assert tab.text("#tasks-empty")
@@ -191,15 +199,15 @@ def test_create_tick_delete(stack, visit, user):
 def test_others_create_change_and_delete(visit, http, user):
     tab = visit(user)
     made = http.post("/tasks", {"user_id": user, "content": "first"}).json()["id"]
-    eventually(lambda: tab.tasks() == [(made, "first", False)], 10, "created")
+    eventually(lambda: tab.tasks() == [(made, "first", False)], 60, "created")
     http.patch(f"/tasks/{made}", {"content": "second"})
-    eventually(lambda: tab.tasks() == [(made, "second", False)], 10, "changed")
+    eventually(lambda: tab.tasks() == [(made, "second", False)], 60, "changed")
     http.patch(f"/tasks/{made}", {"status": 1})
-    eventually(lambda: tab.tasks() == [(made, "second", True)], 10, "completed")
+    eventually(lambda: tab.tasks() == [(made, "second", True)], 60, "completed")
     http.patch(f"/tasks/{made}", {"status": 0})
-    eventually(lambda: tab.tasks() == [(made, "second", False)], 10, "reopened")
+    eventually(lambda: tab.tasks() == [(made, "second", False)], 60, "reopened")
     http.delete(f"/tasks/{made}")
-    eventually(lambda: tab.tasks() == [], 10, "deleted")
+    eventually(lambda: tab.tasks() == [], 60, "deleted")
     assert kinds(tab) == [f"task.{kind}" for kind in ("deleted", "reopened", "completed", "updated", "created")]
     assert tab.text("#notification-list li:first-child .verb") == "Deleted:"
 
@@ -207,7 +215,7 @@ def test_others_create_change_and_delete(visit, http, user):
 def test_edit(stack, visit, http, user, task):
     tab = visit(user)
     tab.write_over(task["id"], "Acheter du lait")
-    eventually(lambda: tab.tasks() == [(task["id"], "Acheter du lait", False)], 10, "the new text")
+    eventually(lambda: tab.tasks() == [(task["id"], "Acheter du lait", False)], 60, "the new text")
     seen_once(tab, [("task.updated", "Acheter du lait")])
     assert stack.sql(f"SELECT content FROM tasks WHERE id = {task['id']}") == [("Acheter du lait",)]
     tab.write_over(task["id"], " ")
@@ -216,7 +224,7 @@ def test_edit(stack, visit, http, user, task):
     tab.one('.task [type="reset"]').click()
     assert tab.errors() == [] and tab.one(".task .tick").is_displayed()
     tab.write_over(task["id"], "Acheter du lait")
-    eventually(lambda: tab.one(".task .tick").is_displayed(), 5, "nothing to save")
+    eventually(lambda: tab.one(".task .tick").is_displayed(), 60, "nothing to save")
     assert len(tab.notifications()) == 1
 
 
@@ -229,11 +237,11 @@ def test_an_edit_does_not_overwrite_what_it_has_not_seen(visit, http, user, task
     seen_once(tab, [("task.updated", "theirs")])
     assert field.get_attribute("value") == "mine", "what is being typed stays"
     field.send_keys(Keys.ENTER)
-    eventually(lambda: tab.text(".task .error"), 10, "a word about it")
+    eventually(lambda: tab.text(".task .error"), 60, "a word about it")
     assert tab.text(".task .error") == "The task was not changed. It says “theirs” now. Save again to replace that."
     assert http.get(f"/tasks/{task['id']}").json()["content"] == "theirs"
     field.send_keys(Keys.ENTER)
-    eventually(lambda: tab.tasks() == [(task["id"], "mine", False)], 10, "now it is known, and replaced")
+    eventually(lambda: tab.tasks() == [(task["id"], "mine", False)], 60, "now it is known, and replaced")
     assert tab.errors() == []
 
 
@@ -242,7 +250,7 @@ def test_an_edit_whose_task_is_deleted_loses_no_text(visit, http, user, task):
     tab.one(".task .change").click()
     tab.run("arguments[0].value = 'half written'", tab.one(".task textarea"))
     http.delete(f"/tasks/{task['id']}")
-    eventually(lambda: tab.tasks() == [], 10, "it is gone")
+    eventually(lambda: tab.tasks() == [], 60, "it is gone")
     assert tab.one("#content").get_attribute("value") == "half written"
     assert tab.text("#create-error").startswith("The task you were changing has been deleted.")
 
@@ -262,18 +270,18 @@ def test_filter(stack, visit, http):
     assert choose("all") == [second, first]
     choose("open")
     tab.tick(second)
-    eventually(lambda: tab.tasks() == [], 10, "what is done leaves")
+    eventually(lambda: tab.tasks() == [], 60, "what is done leaves")
     assert tab.text("#tasks-empty") == "Nothing left to do."
     assert tab.text("#task-count") == "2 of 2 done"
     http.patch(f"/tasks/{first}", {"status": 0})
-    eventually(lambda: [number for number, _, _ in tab.tasks()] == [first], 10, "what is open again comes")
+    eventually(lambda: [number for number, _, _ in tab.tasks()] == [first], 60, "what is open again comes")
 
 
 def test_content_is_text(visit, http, user):
     content = "<img src=x onerror=\"document.title='broken'\"> <b>&amp; '\" \\u003c"
     tab = visit(user)
     tab.write(content)
-    eventually(lambda: [shown for _, shown, _ in tab.tasks()] == [content], 10, "the text as it is")
+    eventually(lambda: [shown for _, shown, _ in tab.tasks()] == [content], 60, "the text as it is")
     seen_once(tab, [("task.created", content)])
     assert tab.every("main img") == [] and tab.every(".content b") == []
     assert "broken" not in tab.driver.title
@@ -306,7 +314,7 @@ def test_an_event_that_another_program_emitted(stack, visit, http, user, task):
     assert verbs == ["nothing.said", "door.opened", "invoice.paid"]
     assert tab.tasks() == [(task["id"], "Acheter du pain", False)]
     http.patch(f"/tasks/{task['id']}", {"content": "and on"})
-    eventually(lambda: kinds(tab)[0] == "task.updated", 10, "the feed goes on")
+    eventually(lambda: kinds(tab)[0] == "task.updated", 60, "the feed goes on")
 
 
 def test_odd_messages_of_other_programs(stack, visit, http, publisher, user, task):
@@ -328,7 +336,7 @@ def test_odd_messages_of_other_programs(stack, visit, http, publisher, user, tas
     assert tab.tasks() == [(task["id"], "no dates", True)]
     assert tab.text(".task .when") == "Done"
     http.patch(f"/tasks/{task['id']}", {"content": "and on"})
-    eventually(lambda: kinds(tab)[0] == "task.updated", 10, "the feed goes on")
+    eventually(lambda: kinds(tab)[0] == "task.updated", 60, "the feed goes on")
 
 
 def test_any_date_the_database_takes(stack, visit, user):
@@ -364,7 +372,7 @@ def test_odd_rows(stack, visit, user):
            };""",
         odd, user,
     )
-    eventually(lambda: tab.every(f'#user option[value="{user}"]'), 10, "the list of users")[0].click()
+    eventually(lambda: tab.every(f'#user option[value="{user}"]'), 60, "the list of users")[0].click()
     tab.live()
     assert [(number, content) for number, content, _ in tab.tasks()] == [
         (5, "what status?"), (3, "old"), (2, "no day"), (1, "done, but when?")

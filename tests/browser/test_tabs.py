@@ -32,7 +32,7 @@ def listening(stack, browser, user):
         tab = browser().open(f"{stack.http}/problems/validation")
         said = tab.here().driver.execute_async_script(LISTEN, user, share, crashes)
         assert said is True, said
-        eventually(lambda: tab.run("return window.state") == "live", 30, "the tab is live")
+        eventually(lambda: tab.run("return window.state") == "live", 60, "the tab is live")
         return tab
 
     return open_one
@@ -46,15 +46,19 @@ def sockets(stack):
     raise AssertionError("no carillon_notifier_clients")
 
 
+def nobody_listens(stack):
+    eventually(lambda: sockets(stack) == 0, 60, "the sockets of tests before are closed")
+
+
 def heard(tab, contents):
-    eventually(lambda: tab.run("return window.heard") == contents, 30, f"{contents} in each tab")
+    eventually(lambda: tab.run("return window.heard") == contents, 60, f"{contents} in each tab")
 
 
 @pytest.mark.disturbs
 def test_one_socket_for_all_tabs(stack, http, user, listening):
-    before = sockets(stack)
+    nobody_listens(stack)
     first, second, third = listening(), listening(), listening(crashes=True)
-    assert sockets(stack) == before + 1
+    assert sockets(stack) == 1
     assert first.violations() == []
 
     def say(content):
@@ -70,16 +74,16 @@ def test_one_socket_for_all_tabs(stack, http, user, listening):
     say("three")
     for tab in (second, third):
         heard(tab, ["one", "two", "three"])
-    assert sockets(stack) == 1
+    eventually(lambda: sockets(stack) == 1, 60, "one socket again")
     second.run("window.feed.stop()")
     third.close()
-    eventually(lambda: sockets(stack) == 0, 10, "the last tab takes the socket with it, though it could not say so")
+    eventually(lambda: sockets(stack) == 0, 60, "the last tab takes the socket with it, though it could not say so")
 
 
 def test_without_a_worker_each_has_its_own(stack, http, user, listening):
-    before = sockets(stack)
+    nobody_listens(stack)
     tabs = [listening(share=False) for _ in range(2)]
-    assert sockets(stack) == before + 2
+    assert sockets(stack) == 2
     http.post("/tasks", {"user_id": user, "content": "one"})
     for tab in tabs:
         heard(tab, ["one"])

@@ -2,6 +2,7 @@
 """Networks that block WebSockets, dead sockets, and refusals: what the page does and shows."""
 
 import signal
+import time
 
 import pytest
 
@@ -30,9 +31,9 @@ def test_under_a_path_and_without_websockets(stack, browser, front, http, user, 
     tab = browser().open(f"{base}index.html?user_id={user}").live()
     assert tab.run("return window.witness.sockets.length") == 2, "two handshakes have failed"
     http.patch(f"/tasks/{task['id']}", {"status": 1})
-    seen_once(tab, [("task.completed", "Acheter du pain")], deadline=5)
+    seen_once(tab, [("task.completed", "Acheter du pain")])
     tab.write("typed here")
-    seen_once(tab, [("task.completed", "Acheter du pain"), ("task.created", "typed here")], deadline=5)
+    seen_once(tab, [("task.completed", "Acheter du pain"), ("task.created", "typed here")])
     asked = [url for url in browser().requests() if url.startswith(("http", "ws"))]
     assert [url for url in asked if not url.split("://")[1].startswith(base.split("://")[1])] == []
     assert any("/plain/events?" in url for url in asked)
@@ -42,16 +43,16 @@ def test_under_a_path_and_without_websockets(stack, browser, front, http, user, 
 def test_neither_websockets_nor_streams(stack, browser, front, http, user, task):
     """Then the journal is read every few seconds, and at once when the user asks for it."""
     tab = browser().open(f"{front(stack).http}/deaf/index.html?user_id={user}")
-    eventually(lambda: tab.state == "delayed", 20, "the page finds its way")
+    eventually(lambda: tab.state == "delayed", 60, "the page finds its way")
     assert tab.text("#connection").startswith("Delayed.")
     http.patch(f"/tasks/{task['id']}", {"content": "by itself"})
-    seen_once(tab, [("task.updated", "by itself")], deadline=20)
+    seen_once(tab, [("task.updated", "by itself")], deadline=60)
     assert tab.tasks() == [(task["id"], "by itself", False)]
     stack.sql(f"UPDATE tasks SET content = 'past the API' WHERE id = {task['id']}")
     http.post("/tasks", {"user_id": user, "content": "asked for"})
     tab.run("document.getElementById('retry').click()")
-    seen_once(tab, [("task.updated", "by itself"), ("task.created", "asked for")], deadline=5)
-    assert [content for _, content, _ in tab.tasks()] == ["asked for", "past the API"], "the list itself was read"
+    seen_once(tab, [("task.updated", "by itself"), ("task.created", "asked for")])
+    eventually(lambda: [content for _, content, _ in tab.tasks()] == ["asked for", "past the API"], 60, "the list itself is read")
 
 
 def test_a_proxy_that_changes_the_host(guarded_stack, browser, front):
@@ -61,7 +62,7 @@ def test_a_proxy_that_changes_the_host(guarded_stack, browser, front):
     token = guarded_stack.issuer.token(user)
     tab = browser().open(f"{base}/renamed/index.html?user_id={user}#token={token}")
     said = f"The service does not know this page’s address, {base}."
-    eventually(lambda: tab.text("#page-error").startswith(said), 15, "what is wrong")
+    eventually(lambda: tab.text("#page-error").startswith(said), 60, "what is wrong")
     assert tab.state == "offline"
 
 
@@ -70,7 +71,7 @@ def test_a_name_that_is_not_the_services(stack, browser, front, user):
     base = front(stack).http
     tab = browser().open(f"{base}/foreign/index.html?user_id={user}")
     said = f"The service does not know this page’s address, {base}."
-    eventually(lambda: tab.text("#page-error").startswith(said), 15, "what is wrong")
+    eventually(lambda: tab.text("#page-error").startswith(said), 60, "what is wrong")
 
 
 @pytest.mark.disturbs
@@ -82,9 +83,11 @@ def test_a_dead_socket_is_noticed(stack, visit, user, task):
     stack.notifier().kill(signal.SIGSTOP)
     try:
         tab.run("window.dispatchEvent(new Event('online'))")
-        eventually(lambda: tab.state != "live", 10, "it is no longer live")
+        began = time.monotonic()
+        eventually(lambda: tab.state != "live", 60, "it is no longer live")
+        assert time.monotonic() - began < 25, "5 s after the question; without one it takes more than 30 s"
         seconds = "return Number(document.getElementById('connection-countdown').innerText.match(/\\d+/) ?? 0)"
-        eventually(lambda: 0 < tab.run(seconds) <= 30, 30, "the countdown is a sane one")
+        eventually(lambda: 0 < tab.run(seconds) <= 30, 60, "the countdown is a sane one")
     finally:
         stack.notifier().kill(signal.SIGCONT)
     tab.run("document.getElementById('retry').click()")
@@ -121,7 +124,7 @@ def test_who_comes_back_to_the_page_asks(visit, user):
     ]
     for number, sign in enumerate(signs, 1):
         tab.run(sign)
-        eventually(lambda: tab.run("return [window.asked, window.answered]") == [number, number], 5, sign)
+        eventually(lambda: tab.run("return [window.asked, window.answered]") == [number, number], 60, sign)
     assert tab.state == "live"
     assert tab.run("return window.witness.sockets.length") == 1
 
