@@ -9,7 +9,7 @@ import time
 from lib.http import Http
 from lib.wait import eventually
 
-RATE, TIMEOUT_S, CLIENTS = 20, 20, 4
+RATE, TIMEOUT_S, CLIENTS = 20, 30, 4
 
 
 class Bystanders:
@@ -68,7 +68,7 @@ class Bystanders:
         for thread in self._threads:
             thread.join(TIMEOUT_S + 5)
         if kind is None:
-            eventually(lambda: self._heard() >= self.written, 20, f"the bystander hears of all {self.written} writes")
+            eventually(lambda: self._heard() >= self.written, 60, f"the bystander hears of all {self.written} writes")
         self.socket.close()
 
     def quantile(self, share):

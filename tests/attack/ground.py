@@ -11,7 +11,8 @@ from lib.stack import Stack
 
 FIRST_TASK, FIRST_USER = 1_500_000_000, 1_400_000_000
 FLOCK = 100
-SETTINGS = {"ADMINER_PORT": "off", "API_WORKERS": 8}
+# The database may keep a statement waiting for longer than the API would wait: a busy machine is no finding.
+SETTINGS = {"ADMINER_PORT": "off", "API_WORKERS": 8, "DB_TIMEOUT_MS": 8000}
 
 
 class Ground:

@@ -5,6 +5,7 @@ import json
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
+from lib.http import once_free
 from lib.ws import Closed
 
 from . import seeds
@@ -21,8 +22,9 @@ class Users:
         self.headers["admin"] = ground.bearer(2147483647, scope="tasks:admin")
 
     def post(self, who, user, content, key):
+        """Sent again while the answer is 503: its twin is being written."""
         headers = {**self.headers[who], "Idempotency-Key": key}
-        return self.client.post("/tasks", {"user_id": user, "content": content}, headers=headers)
+        return once_free(lambda: self.client.post("/tasks", {"user_id": user, "content": content}, headers=headers))
 
 
 def keys(ground, judge):
@@ -63,11 +65,11 @@ def keys(ground, judge):
 
 
 def judge_created(judge, key, who, answer):
-    """201, and the user's own task; 503 while the twin is being written."""
+    """201, and the user's own task."""
     if answer.status == 201:
         judge.check(answer.json()["user_id"] == who, f"{key}: user {who} was given {answer}")
         return True
-    judge.check(answer.status == 503 and answer.header("Retry-After"), f"{key}: {answer}")
+    judge.find(f"{key}: {answer}")
     return False
 
 

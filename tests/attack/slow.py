@@ -32,7 +32,7 @@ def one(ground, judge, way, arguments, path, connections, seconds):
 
 
 def run(ground, judge):
-    connections, seconds = (200, LOOKS_S + 2) if ground.short else (4000, 45)
+    connections, seconds = (200, 2 * LOOKS_S + 2) if ground.short else (4000, 45)
     user, _ = ground.prey()
     ground.stack.new_tasks([user] * 300)
     paths = {"slow headers": "/index.html", "slow body": "/tasks", "slow read": f"/tasks?user_id={user}&limit=200"}

@@ -26,7 +26,7 @@ def told(stack):
 
     def say(count):
         for _ in range(count):
-            http.post("/tasks", {"user_id": user, "content": contents[said[0]]})
+            assert http.post("/tasks", {"user_id": user, "content": contents[said[0]]}).status == 201
             said[0] += 1
 
     def heard_all(client):
@@ -34,25 +34,25 @@ def told(stack):
 
     said = [0]
     try:
-        all_of_them("subscribes", 20, lambda client: client.seen("subscribe"))
+        all_of_them("subscribes", 90, lambda client: client.seen("subscribe"))
         say(2)
-        all_of_them("hears", 20, heard_all)
+        all_of_them("hears", 60, heard_all)
 
         stack.notifier().kill(signal.SIGKILL)
         say(3)
-        all_of_them("comes back after a kill", 60, heard_all)
+        all_of_them("comes back after a kill", 120, heard_all)
 
         service = stack.run_dir / "service" / "ws-notifier"
-        subprocess.run(["s6-svc", "-wD", "-T", "20000", "-d", service], check=True)
+        subprocess.run(["s6-svc", "-wD", "-T", "60000", "-d", service], check=True)
         try:
             say(2)
-            all_of_them("is told to wait", 60, lambda client: client.seen("told"))
+            all_of_them("is told to wait", 120, lambda client: client.seen("told"))
             say(2)
         finally:
             subprocess.run(["s6-svc", "-u", service], check=True)
-        all_of_them("comes back after an outage", 60, heard_all)
+        all_of_them("comes back after an outage", 120, heard_all)
         say(3)
-        all_of_them("goes on", 20, heard_all)
+        all_of_them("goes on", 60, heard_all)
     finally:
         for client in clients.values():
             client.stop()

@@ -122,6 +122,7 @@ def once_free(ask):
         return answers[-1].status != 503
 
     eventually(free, 60, "no more 503", interval=0.2)
+    assert all(answer.header("Retry-After") for answer in answers[:-1]), answers
     return answers[-1]
 
 
