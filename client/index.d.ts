@@ -9,6 +9,8 @@ export interface CarillonEvent<Task = CarillonTask> {
   message: string | null;
   task?: Task;
   data?: unknown;
+  /** Whose it is, where another program made it; a task has its own. */
+  user_id?: number;
   /** W3C Trace Context, of the request that caused it: the parent of your own span. Absent where that was not traced. */
   traceparent?: string;
 }

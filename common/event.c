@@ -92,8 +92,8 @@ char *event_format_other(const struct event_new *event, const char *cursor, size
     struct strbuf body = {0};
 
     strbuf_printf(&body,
-                  "{\"type\":\"notification\",\"event\":\"%s\",\"cursor\":\"%s\",\"message\":", event->type,
-                  cursor);
+                  "{\"type\":\"notification\",\"event\":\"%s\",\"cursor\":\"%s\",\"user_id\":%u,\"message\":",
+                  event->type, cursor, event->user_id);
     if (event->message)
         strbuf_add_json_string(&body, event->message, strlen(event->message));
     else

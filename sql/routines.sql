@@ -81,7 +81,7 @@ BEGIN
     SET STATEMENT innodb_snapshot_isolation = OFF FOR UPDATE users SET event_seq = number WHERE id = for_user;
     INSERT INTO events (user_id, seq, type, payload, created_at) VALUES (for_user, number, of_type,
         CONCAT('{"type":"notification","event":"', of_type, '","cursor":"', life, ':', number,
-            '","message":', IF(said IS NULL, 'null', JSON_QUOTE(said)), ',"data":', COALESCE(json, 'null'), '}'), now);
+            '","user_id":', for_user, ',"message":', IF(said IS NULL, 'null', JSON_QUOTE(said)), ',"data":', COALESCE(json, 'null'), '}'), now);
     INSERT INTO outbox (user_id, seq, created_at) VALUES (for_user, number, now);
     INSERT INTO emitted (user_id, seq) VALUES (for_user, number);
     RETURN number;

@@ -120,7 +120,7 @@ class Listener:
     def _take(self, text):
         self.frames += 1
         frame = json.loads(text)
-        user = (frame.get("task") or frame.get("data") or frame).get("user_id")
+        user = (frame.get("task") or frame).get("user_id")
         if user in self.readers:
             self.readers[user].take(text)
         else:

@@ -41,7 +41,7 @@ def statements(order):
     for user, key in zip(order["users"], keys):
         yield "INSERT INTO deeds (writer, number, place, user_id) VALUES (%s, %s, %s, %s)", (*key, user)
     for user, key in zip(order["users"], keys):
-        data = dict(zip(("writer", "number", "place", "user_id"), (*key, user)))  # the user: a frame has no other place for it
+        data = dict(zip(("writer", "number", "place"), key))
         yield "CALL carillon.carillon_emit(%s, %s, %s, %s)", (user, TYPE, f"fait, {key[2]}", json.dumps(data))
 
 

@@ -78,7 +78,7 @@ def test_everybody_hears_the_same(stack, http, emitter, ws, stream, user):
     emit(emitter, user, "invoice.paid", 'Invoice "7" is\npaid é', data)
     text = ws.recv_text()
     epoch = stack.epoch()
-    assert text == f'{{"type":"notification","event":"invoice.paid","cursor":"{epoch}:1","message":"Invoice \\"7\\" is\\npaid é","data":{data}}}'
+    assert text == f'{{"type":"notification","event":"invoice.paid","cursor":"{epoch}:1","user_id":{user},"message":"Invoice \\"7\\" is\\npaid é","data":{data}}}'
     heard = events.event()
     events.close()
     assert heard["data"] == text and heard["id"] == f"{epoch}:1" and "event" not in heard
@@ -93,7 +93,7 @@ def test_nothing_need_be_said(emitter, ws, user):
     ws.subscribe(user)
     emit(emitter, user, "session.ended")
     frame = ws.notification()
-    assert list(frame) == ["type", "event", "cursor", "message", "data"]
+    assert list(frame) == ["type", "event", "cursor", "user_id", "message", "data"]
     assert frame["message"] is None and frame["data"] is None
 
 
@@ -318,7 +318,7 @@ def test_by_post(stack, http, ws, user):
     cursor = f"{stack.epoch()}:1"
     assert answer.status == 201 and answer.text == f'{{"cursor":"{cursor}"}}', answer
     text = ws.recv_text()
-    assert text == f'{{"type":"notification","event":"invoice.paid","cursor":"{cursor}","message":"Invoice \\"7\\"\\né","data":{data}}}'
+    assert text == f'{{"type":"notification","event":"invoice.paid","cursor":"{cursor}","user_id":{user},"message":"Invoice \\"7\\"\\né","data":{data}}}'
     assert stack.journal(user) == [(1, "invoice.paid", text)]
     assert stack.sql(f"SELECT request_id, task_id FROM events WHERE user_id = {user}") == [("mine-1", "0")]
     assert http.post(f"/users/{user}/events", {"event": "a.b", "message": None, "data": None}).json() == {"cursor": f"{stack.epoch()}:2"}

@@ -37,13 +37,13 @@ static void test_body_of_another_program(void **state)
     char *body = event_format_other(&event, "k3f9a1c2:42", &length);
     assert_string_equal(body,
                         "{\"type\":\"notification\",\"event\":\"invoice.paid\",\"cursor\":\"k3f9a1c2:42\","
-                        "\"message\":\"a \\\"b\\\"\\n\",\"data\":{\"c\": 1}}");
+                        "\"user_id\":1,\"message\":\"a \\\"b\\\"\\n\",\"data\":{\"c\": 1}}");
     assert_int_equal(length, strlen(body));
     free(body);
     event = (struct event_new){.user_id = 1, .type = "a.b"};
     body = event_format_other(&event, "k3f9a1c2:43", &length);
     assert_string_equal(body, "{\"type\":\"notification\",\"event\":\"a.b\",\"cursor\":\"k3f9a1c2:43\","
-                              "\"message\":null,\"data\":null}");
+                              "\"user_id\":1,\"message\":null,\"data\":null}");
     assert_int_equal(length, strlen(body));
     free(body);
 }
@@ -59,7 +59,7 @@ static void test_a_body_of_a_traced_request(void **state)
     assert_int_equal(length, strlen(body));
     body = event_with_trace(body, &length, "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
     assert_string_equal(body, "{\"type\":\"notification\",\"event\":\"a.b\",\"cursor\":\"k3f9a1c2:43\","
-                              "\"message\":null,\"data\":null,"
+                              "\"user_id\":1,\"message\":null,\"data\":null,"
                               "\"traceparent\":\"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\"}");
     assert_int_equal(length, strlen(body));
     free(body);
