@@ -17,6 +17,7 @@ from lib.ws import OP_PING, OP_PONG, RawWebSocket, WebSocket
 
 ELSEWHERE = "127.0.0.2"
 NEVER = "timeout:30 attempts:2"  # a look-up ends after a minute
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture
