@@ -193,7 +193,8 @@ static void flush(int wait_ms)
 static void add_fields(struct strbuf *out, const struct log_field *fields, size_t count)
 {
     bool json = settings.format == LOG_JSON;
-    for (const struct log_field *field = fields; field < fields + count; field++) {
+    for (size_t i = 0; i < count; i++) {
+        const struct log_field *field = &fields[i];
         strbuf_printf(out, json ? ",\"%s\":" : " %s=", field->name);
         if (!field->text)
             strbuf_printf(out, "%" PRId64, field->number);
