@@ -215,7 +215,7 @@ def test_a_database_that_dies_leaves_no_answer_wrong(stack, first):
 def test_a_deadline_that_passes_while_waiting(stack, first):
     """Changes behind a group that hangs for longer than they may wait are refused and never made. Were their time to begin
     only with their own group, it would end after 16 s, and nginx answers 504 after 14 s."""
-    own = Stack.start(API_WORKERS=1, API_THREADS=8, REQUEST_MAX_AGE_MS=14000, ADMINER_PORT="off", **PATIENT)
+    own = Stack.start(API_WORKERS=1, API_THREADS=8, ADMINER_PORT="off", **{**PATIENT, "REQUEST_MAX_AGE_MS": 14000})
     try:
         [user] = own.new_users(1)
         [task] = own.new_tasks([user])
