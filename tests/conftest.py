@@ -82,6 +82,7 @@ def small_stack():
         MARKER_INTERVAL_S=1,
         HEAL_WINDOW_S=3,
         API_WORKERS=4,
+        API_THREADS=16,
         **PATIENT,
     )
     yield second
@@ -101,6 +102,7 @@ def guarded_stack(tmp_path_factory):
         JWT_LEEWAY_S=0,
         ALLOWED_ORIGINS="https://app.example http://localhost:1234",
         API_WORKERS=4,
+        API_THREADS=16,
         **PATIENT,
     )
     third.issuer = issuer.Issuer(third.run_dir / "secrets" / "jwt_secret", keys)
@@ -111,7 +113,7 @@ def guarded_stack(tmp_path_factory):
 @pytest.fixture(scope="session")
 def tls_stack():
     """A stack behind https, with certificates of its own making; its logs are JSON."""
-    fifth = Stack.start(TLS=1, LOG_FORMAT="json", HSTS_MAX_AGE=300, API_WORKERS=4, ADMINER_PORT="off", **PATIENT)
+    fifth = Stack.start(TLS=1, LOG_FORMAT="json", HSTS_MAX_AGE=300, API_WORKERS=4, API_THREADS=16, ADMINER_PORT="off", **PATIENT)
     yield fifth
     finish(fifth, "tls")
 
@@ -119,7 +121,7 @@ def tls_stack():
 @pytest.fixture(scope="module")
 def pair():
     """Two notifiers with a small ring, for the tests that are about their number."""
-    fourth = Stack.prepare(RING_BYTES=4_000_000, WS_HEARTBEAT_S=2, API_WORKERS=4, ADMINER_PORT="off", **PATIENT)
+    fourth = Stack.prepare(RING_BYTES=4_000_000, WS_HEARTBEAT_S=2, API_WORKERS=4, API_THREADS=16, ADMINER_PORT="off", **PATIENT)
     fourth.run("--notifiers", "2")
     fourth.ready()
     yield fourth
