@@ -61,8 +61,8 @@ void handle_metrics(struct app *app, struct request *request, struct response *r
     metrics_render(app->service->metrics, &response->body);
 }
 
-/* The API judges who asks; nginx then asks the notifier with that number, or answers 404 where there is none
- * (nginx/templates/include/admin.inc.template). */
+/* The API has checked the token by now. nginx then asks the notifier with that number, or answers 404 where
+ * there is none (nginx/templates/include/admin.inc.template). */
 void handle_notifier_metrics(struct app *app, struct request *request, struct response *response)
 {
     (void)app;

@@ -54,8 +54,8 @@ static void begin_span(struct request *request)
     request->traceparent = request->span.traceparent;
 }
 
-/* Its address may hold secrets and its method anything, so the line has those of its route. A probe or a
- * scrape that nobody traces would only fill the log. */
+/* A request's address may hold secrets, and its method any text, so the line has the route's pattern and a
+ * method that is known. Probes and scrapes without a traceparent get no line: they would fill the log. */
 static void end_span(const struct request *request, int status)
 {
     const struct span *span = &request->span;

@@ -76,7 +76,8 @@ static enum err say_all(struct publisher *publisher)
     while (!last) {
         size_t count = piece_of(all->count - at);
         last = at + count == all->count;
-        enum err err = say(publisher, all->list + at, count, ending->told == 0, last);
+        const struct session_end *piece = count > 0 ? all->list + at : NULL;
+        enum err err = say(publisher, piece, count, ending->told == 0, last);
         if (err)
             return err;
         at += count;

@@ -70,14 +70,14 @@ def test_choosing_a_user(stack, visit, user, task):
     option.click()
     tab.live()
     assert tab.driver.current_url.endswith(f"/?user_id={user}")
-    eventually(lambda: [number for number, _, _ in tab.tasks()] == [task["id"]], 60, "his tasks")
+    eventually(lambda: [number for number, _, _ in tab.tasks()] == [task["id"]], 60, "the tasks of that user")
     assert tab.driver.title == f"{name} · Carillon"
     tab.driver.back()
-    eventually(lambda: tab.one("#welcome").is_displayed(), 60, "nobody is chosen again")
+    eventually(lambda: tab.one("#welcome").is_displayed(), 60, "no user is chosen again")
     assert not tab.one("#tasks").is_displayed()
     tab.driver.forward()
     tab.live()
-    eventually(lambda: len(tab.tasks()) == 1, 60, "his tasks again")
+    eventually(lambda: len(tab.tasks()) == 1, 60, "the tasks of that user again")
 
 
 @pytest.mark.parametrize("odd", ["abc", "0", "-1", "1.5", "", "99999999999999999999", "1%3Cscript%3E"])

@@ -46,7 +46,7 @@ def sockets(stack):
     raise AssertionError("no carillon_notifier_clients")
 
 
-def nobody_listens(stack):
+def no_socket_is_left(stack):
     eventually(lambda: sockets(stack) == 0, 60, "the sockets of tests before are closed")
 
 
@@ -56,7 +56,7 @@ def heard(tab, contents):
 
 @pytest.mark.disturbs
 def test_one_socket_for_all_tabs(stack, http, user, listening):
-    nobody_listens(stack)
+    no_socket_is_left(stack)
     first, second, third = listening(), listening(), listening(crashes=True)
     assert sockets(stack) == 1
     assert first.violations() == []
@@ -81,7 +81,7 @@ def test_one_socket_for_all_tabs(stack, http, user, listening):
 
 
 def test_without_a_worker_each_has_its_own(stack, http, user, listening):
-    nobody_listens(stack)
+    no_socket_is_left(stack)
     tabs = [listening(share=False) for _ in range(2)]
     assert sockets(stack) == 2
     http.post("/tasks", {"user_id": user, "content": "one"})
