@@ -61,7 +61,7 @@ static void tell(int call)
     if (call < 0 || call >= KNOWN_CALLS || atomic_exchange(&told[call], true))
         return;
     char *name = seccomp_syscall_resolve_num_arch(seccomp_arch_native(), call);
-    log_error("refused a system call this program never makes: %s (%d); is somebody inside?",
+    log_error("refused a system call this program never makes: %s (%d); is an attacker inside?",
               name ? name : "unknown", call);
     free(name);
 }

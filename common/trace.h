@@ -5,7 +5,7 @@
  *   api      a request                                             (http/dispatch.c)
  *   commit   a change waits for its group, and for COMMIT          (store/tasks.c)
  *   publish  its event, from the outbox to the broker's confirm    (publisher/send.c, drain.c)
- *   deliver  a notifier takes it from the stream, for its sockets  (ws-notifier/feed.c)
+ *   deliver  a notifier takes it from the stream, for its sockets  (ws-notifier/delivery.c)
  *
  * Each is the child of the one before, wherever that ran. What is carried from one to the next is always a
  * traceparent: in the request, in the event's row, in the message's header. With TRACES=off a caller's own

@@ -109,9 +109,9 @@ int main(int count, char **arguments)
         return give_up(why);
     }
 
-    snprintf(target, sizeof target, "%s|%s|%d|%s|%s|%d|%s|%s|%s", config.db_socket, config.db_host,
+    snprintf(target, sizeof target, "%s|%s|%d|%s|%s|%d|%s|%s|%s%s%s", config.db_socket, config.db_host,
              (int)config.db_port, config.db_name, config.amqp_host, (int)config.amqp_port, config.amqp_vhost,
-             config.amqp_exchange, config.amqp_queue);
+             config.amqp_exchange, config.amqp_queue, config.node[0] ? "|" : "", config.node);
     if (pool_open(config.stats_file, target, &pool) != ERR_OK) {
         snprintf(why, sizeof why, "no publisher's lock and pipe beside API_STATS_FILE: %s", strerror(errno));
         return give_up(why);
@@ -138,7 +138,7 @@ int main(int count, char **arguments)
     service.sessions = sessions;
     if (metrics_count(service.metrics, API_WORKER_STARTS) == 1 &&
         service.token_keys == NULL) /* once a pool */
-        log_warn("no key for tokens is set: everybody who reaches this service may do everything");
+        log_warn("no key for tokens is set: every client that reaches this service may do everything");
 
     if (fcgi_server_start(&service, &app, (int)config.api_threads, &server) != ERR_OK)
         return give_up("no threads for requests");

@@ -143,7 +143,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         shim_say(shim, clients[i], text);
         hear(clients[i], NULL);
     }
-    shim_control(shim, EVENT_MARKER_TYPE, "", 1700000000);
+    shim_control(shim, 0, EVENT_MARKER_TYPE, "", 1700000000);
 
     enum err err;
     while ((err = amqp_link_poll(&link, 0, &event)) == ERR_OK && events++ < EVENTS_MAX) {

@@ -28,6 +28,7 @@ static struct world {
     struct shim *shim;
     struct client *clients[CLIENTS];
     uint64_t last_seq[USERS];       /* of the stream */
+    int64_t next_offset;            /* in it */
     uint64_t heard[CLIENTS][USERS]; /* the last that each heard */
     char epoch[CURSOR_EPOCH_MAX + 1];
     bool guarded;
@@ -119,13 +120,18 @@ static void event(uint64_t user, uint64_t lost)
     world.last_seq[user] += 1 + lost;
     snprintf(body, sizeof body, "{\"fuzz_user\":%d,\"fuzz_seq\":%llu}", (int)user,
              (unsigned long long)world.last_seq[user]);
-    shim_event(world.shim, world.epoch, (uint32_t)user, world.last_seq[user], now_ms, body);
+    shim_event(world.shim, world.next_offset++, world.epoch, (uint32_t)user, world.last_seq[user], now_ms,
+               body);
 }
 
 static void foreign(const char *text, size_t length)
 {
-    struct amqp_delivery delivery = {
-        .offset = 7, .type = "", .message_id = "", .account = "", .body = text, .body_length = length};
+    struct amqp_delivery delivery = {.offset = world.next_offset++,
+                                     .type = "",
+                                     .message_id = "",
+                                     .account = "",
+                                     .body = text,
+                                     .body_length = length};
     feed_take(world.shim->feed, &delivery);
 }
 
@@ -138,7 +144,7 @@ static void change_epoch(const char *text)
         hear(i);
     snprintf(world.epoch, sizeof world.epoch, "%.*s", (int)length, text);
     memset(world.last_seq, 0, sizeof world.last_seq);
-    shim_control(world.shim, EVENT_BEACON_TYPE, world.epoch, now_ms / 1000);
+    shim_control(world.shim, world.next_offset++, EVENT_BEACON_TYPE, world.epoch, now_ms / 1000);
 }
 
 /* A client that may hear this user has the user's token, or an administrator's. */
@@ -186,7 +192,7 @@ static void step(const char *line, size_t length)
         reception_take_word(world.shim->reception, rest, rest_length);
         break;
     case 'm':
-        shim_control(world.shim, EVENT_MARKER_TYPE, "", now_ms / 1000);
+        shim_control(world.shim, world.next_offset++, EVENT_MARKER_TYPE, "", now_ms / 1000);
         break;
     case 'j':
         judge(rest);

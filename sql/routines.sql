@@ -56,6 +56,17 @@ BEGIN
     SELECT removed;
 END//
 
+-- Another epoch in place of the one that is named, once, whoever calls it for that one: when the database has come back without
+-- commits whose events were published (fcgi-api/publisher/compare.c). The API's account can do that, and not choose the name.
+CREATE OR REPLACE PROCEDURE epoch_renew(IN of_epoch VARCHAR(16) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin)
+    MODIFIES SQL DATA SQL SECURITY DEFINER
+BEGIN
+    DECLARE made INT;
+    UPDATE epoch SET value = LOWER(HEX(RANDOM_BYTES(4))) WHERE id = 1 AND value = of_epoch;
+    SET made = ROW_COUNT();
+    SELECT made, value FROM epoch WHERE id = 1;
+END//
+
 -- The event itself, with arguments that have been checked. A function, because it is one statement then: all of it happens or
 -- nothing does, with autocommit as well, and when the caller goes on after an error. The counter's row is held from here to
 -- the caller's COMMIT; the time is taken while it is. What another transaction has committed since the caller's snapshot is
@@ -68,7 +79,10 @@ BEGIN
     DECLARE life VARCHAR(16) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin DEFAULT (SELECT value FROM epoch WHERE id = 1);
     DECLARE now DATETIME(3);
     DECLARE why VARCHAR(128);
-    IF NOT EXISTS (SELECT 1 FROM notes WHERE name = 'emits') THEN
+    DECLARE notes_of_emits INT;
+    -- SELECT, not EXISTS: that would lock the notes, which publishers write, until the caller's COMMIT.
+    SELECT COUNT(*) INTO notes_of_emits FROM notes WHERE name = 'emits';
+    IF notes_of_emits = 0 THEN
         SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'carillon_emit: not yet; the workers of Carillon are older than its tables, or have not met the broker';
     END IF;
     SET STATEMENT innodb_snapshot_isolation = OFF FOR
@@ -82,8 +96,10 @@ BEGIN
     INSERT INTO events (user_id, seq, type, payload, created_at) VALUES (for_user, number, of_type,
         CONCAT('{"type":"notification","event":"', of_type, '","cursor":"', life, ':', number,
             '","user_id":', for_user, ',"message":', IF(said IS NULL, 'null', JSON_QUOTE(said)), ',"data":', COALESCE(json, 'null'), '}'), now);
-    INSERT INTO outbox (user_id, seq, created_at) VALUES (for_user, number, now);
-    INSERT INTO emitted (user_id, seq) VALUES (for_user, number);
+    -- For each node's publisher: those that are registered now, whatever the caller's snapshot says.
+    SET STATEMENT innodb_snapshot_isolation = OFF FOR
+        INSERT INTO outbox (node, user_id, seq, created_at) SELECT id, for_user, number, now FROM nodes;
+    SET STATEMENT innodb_snapshot_isolation = OFF FOR INSERT INTO emitted (node, user_id, seq) SELECT id, for_user, number FROM nodes;
     RETURN number;
 END//
 
@@ -139,6 +155,76 @@ BEGIN
     ELSEIF NEW.name NOT IN ('epoch', 'settled') THEN
         INSERT INTO notes (name, value) VALUES (NEW.name, NEW.value) ON DUPLICATE KEY UPDATE value = NEW.value;
     END IF;
+END//
+
+-- The list of nodes that changes read. Returns when no transaction is under way that has read it as it was before, and may yet
+-- write rows for those nodes alone. Changing a table waits for each transaction that has read it, and those that come meanwhile wait, too: a second, then
+-- they have some time. With Galera such a change is a moment in the order of all commits, the same on every node: transactions that
+-- have read the list are ended there with 1213 (which means "not done") if they are still at work, and by the second table, to which they
+-- write, if they were just being committed.
+CREATE OR REPLACE PROCEDURE nodes_settle(IN said VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin)
+    MODIFIES SQL DATA SQL SECURITY DEFINER
+BEGIN
+    DECLARE attempts INT DEFAULT 0;
+    DECLARE waits BOOLEAN DEFAULT TRUE;
+    SET STATEMENT innodb_lock_wait_timeout = 1 FOR
+        UPDATE epoch SET nodes = (SELECT GROUP_CONCAT(id ORDER BY id) FROM nodes) WHERE id = 1;
+    COMMIT;
+    WHILE waits DO
+        IF attempts = 30 THEN
+            SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'nodes: a transaction has been under way for a minute; end it, and call this again';
+        END IF;
+        IF attempts > 0 THEN DO SLEEP(1); END IF;
+        SET attempts = attempts + 1, waits = FALSE;
+        BEGIN
+            DECLARE EXIT HANDLER FOR 1205, 1213 SET waits = TRUE;
+            EXECUTE IMMEDIATE CONCAT('ALTER TABLE epoch WAIT 1 COMMENT = ', QUOTE(said));
+            EXECUTE IMMEDIATE CONCAT('ALTER TABLE outbox WAIT 1 COMMENT = ', QUOTE(said));
+        END;
+    END WHILE;
+END//
+
+-- For scripts/cluster, as the next one; after 1205 or 1213 call them again. From its return on each event has a row for this node too, so the node's programs may start: what was
+-- committed before is in the journal, all of which goes into a new broker. A name that is there already is no error.
+CREATE OR REPLACE PROCEDURE node_register(IN of_name VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin)
+    MODIFIES SQL DATA SQL SECURITY DEFINER
+BEGIN
+    IF (SELECT COUNT(*) FROM nodes WHERE name <> of_name) >= 15 THEN -- BATCH_NODES_MAX
+        SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'nodes: there are 15 already, which is the most';
+    END IF;
+    START TRANSACTION; -- ends in nodes_settle
+    -- Ids one after the other, also where Galera counts in larger steps.
+    SET STATEMENT innodb_lock_wait_timeout = 1, auto_increment_increment = 1, auto_increment_offset = 1 FOR
+        INSERT INTO nodes (name) SELECT of_name FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM nodes WHERE name = of_name);
+    CALL nodes_settle(CONCAT('registered last: ', LEFT(of_name, 40)));
+    SELECT id FROM nodes WHERE name = of_name;
+END//
+
+-- Removes the node, and what is left of any that has been. Its rows of the outbox keep events from being purged until then.
+CREATE OR REPLACE PROCEDURE node_forget(IN of_name VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin)
+    MODIFIES SQL DATA SQL SECURITY DEFINER
+BEGIN
+    DECLARE gone TINYINT UNSIGNED;
+    IF NOT EXISTS (SELECT 1 FROM nodes WHERE name <> of_name) THEN
+        SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'nodes: this is the last one, without which no event would be published';
+    END IF;
+    START TRANSACTION;
+    SET STATEMENT innodb_lock_wait_timeout = 1 FOR DELETE FROM nodes WHERE name = of_name;
+    CALL nodes_settle(CONCAT('forgotten last: ', LEFT(of_name, 40)));
+    forgetting: LOOP
+        -- SELECT, not SET: that would lock each row that it reads, wait for writers, and lose to each commit of another node (1213).
+        SELECT MIN(node) INTO gone FROM (SELECT DISTINCT node FROM outbox UNION SELECT DISTINCT node FROM emitted
+            UNION SELECT node FROM confirmed UNION SELECT node FROM notes UNION SELECT node FROM settled UNION SELECT id FROM broker) used
+            WHERE node NOT IN (SELECT id FROM nodes);
+        IF gone IS NULL THEN LEAVE forgetting; END IF;
+        -- In pieces: a transaction of a million rows holds up the others, and Galera takes none.
+        REPEAT DELETE FROM outbox WHERE node = gone LIMIT 1000; UNTIL ROW_COUNT() < 1000 END REPEAT;
+        REPEAT DELETE FROM emitted WHERE node = gone LIMIT 1000; UNTIL ROW_COUNT() < 1000 END REPEAT;
+        REPEAT DELETE FROM confirmed WHERE node = gone LIMIT 1000; UNTIL ROW_COUNT() < 1000 END REPEAT;
+        DELETE FROM notes WHERE node = gone;
+        DELETE FROM settled WHERE node = gone;
+        DELETE FROM broker WHERE id = gone;
+    END LOOP;
 END//
 
 DELIMITER ;

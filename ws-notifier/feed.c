@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Makes events of the stream's messages.
+/* Tells the stream's messages apart, and decides which are believed.
  *
  * While history is read back at the start, events only fill the ring. Once the end of the stream has been
  * reached, they are news. Only then are they logged, and other programs' messages delivered: these have no
@@ -12,44 +12,33 @@
 
 #include "common/clock.h"
 #include "common/log.h"
-#include "common/session_ends.h"
 #include "common/utf8.h"
 #include "ws-notifier/accounts.h"
-#include "ws-notifier/held.h"
+#include "ws-notifier/delivery.h"
+#include "ws-notifier/horizon.h"
 #include "ws-notifier/notifier_metrics.h"
 #include "ws-notifier/protocol.h"
+#include "ws-notifier/reach.h"
 
 #define EPOCHS_LEFT 16
-#define HELD_SHARE  16 /* events that wait for their predecessor may take 1/16 of the ring's memory */
-
-/* The least history that is read back: it must contain a beacon, without which no event is believed. */
-#define HISTORY_LEAST_S 30
-
-/* The most by which a clock is expected to be set back. A message further ahead of the clock has a wrong
- * time. */
-#define SET_BACK_S 3600
 
 struct feed {
-    const struct config *config;
     struct hub *hub;
     struct metrics *metrics;
-    struct ring *ring;
-    struct held *held;
+    struct delivery *out;
     void (*grown)(void *context);
     void *grown_context;
-    char epoch[CURSOR_EPOCH_MAX + 1]; /* "": not known yet */
     bool broker_up;
     bool caught_up;
-    bool guarded; /* tokens are wanted */
-    bool news;    /* events that come now are not history */
+    bool news; /* events that come now are not history */
     bool ever_caught_up;
-    int64_t marker_s;      /* everything before it has been read */
-    int64_t stream_time_s; /* the latest time seen on a message that is stamped when it is sent */
-    int64_t latest_s;      /* the latest time that was given to an event or a cursor: see feed_now_s() */
+    int64_t marker_s;                             /* everything before it has been read */
     char left[EPOCHS_LEFT][CURSOR_EPOCH_MAX + 1]; /* epochs that have ended, in a ring */
     unsigned left_count;
     struct accounts accounts; /* the accounts whose events are believed */
     bool passed_over;         /* some events were not believed */
+    struct reach reach;
+    struct horizon horizon;
 };
 
 struct feed *feed_new(const struct config *config, struct hub *hub, struct metrics *metrics)
@@ -57,11 +46,11 @@ struct feed *feed_new(const struct config *config, struct hub *hub, struct metri
     struct feed *feed = calloc(1, sizeof *feed);
     if (!feed)
         abort();
-    feed->config = config;
     feed->hub = hub;
     feed->metrics = metrics;
-    feed->ring = ring_new((size_t)config->ring_bytes, config->ring_age_s, INT64_MIN);
-    feed->held = held_new(config->hole_wait_s * 1000, (size_t)config->ring_bytes / HELD_SHARE, metrics);
+    feed->horizon.limit_ms = config->ws_stale_s * 1000;
+    feed->out = delivery_new(config, hub, metrics);
+    feed->reach = (struct reach){.config = config, .out = feed->out};
     return feed;
 }
 
@@ -69,8 +58,7 @@ void feed_free(struct feed **feed)
 {
     if (!*feed)
         return;
-    held_free(&(*feed)->held);
-    ring_free(&(*feed)->ring);
+    delivery_free(&(*feed)->out);
     free(*feed);
     *feed = NULL;
 }
@@ -85,40 +73,19 @@ void feed_on_growth(struct feed *feed, void (*grown)(void *context), void *conte
 
 int64_t feed_now_s(const struct feed *feed)
 {
-    int64_t clock_s = clock_wall_ms() / 1000;
-    return clock_s > feed->latest_s ? clock_s : feed->latest_s;
-}
-
-/* This time is given to a client: no later one may be earlier. */
-static void note_time(struct feed *feed, int64_t time_s)
-{
-    if (time_s > feed->latest_s)
-        feed->latest_s = time_s;
-}
-
-/* The same for a time found in the stream: a notifier before this one may have given it to a client. */
-static void note_stream_time(struct feed *feed, int64_t time_s)
-{
-    if (time_s > feed->stream_time_s)
-        feed->stream_time_s = time_s;
-    if (time_s <= clock_wall_ms() / 1000 + SET_BACK_S)
-        note_time(feed, time_s);
+    return delivery_now_s(feed->out);
 }
 
 /* ---- where the stream is being read -------------------------------------------------------------- */
 
 void feed_guard(struct feed *feed)
 {
-    feed->guarded = true;
+    feed->reach.guarded = true;
 }
 
 int64_t feed_history_s(const struct feed *feed)
 {
-    const struct config *config = feed->config;
-    int64_t history_s = config->ring_age_s > HISTORY_LEAST_S ? config->ring_age_s : HISTORY_LEAST_S;
-    if (feed->guarded && history_s < ENDS_HISTORY_S)
-        history_s = ENDS_HISTORY_S;
-    return history_s < config->stream_max_age_s ? history_s : config->stream_max_age_s;
+    return reach_history_s(&feed->reach);
 }
 
 void feed_connected(struct feed *feed, bool resumed)
@@ -127,13 +94,8 @@ void feed_connected(struct feed *feed, bool resumed)
     metrics_set(feed->metrics, NOTIFIER_BROKER_UP, 1);
     metrics_add(feed->metrics, NOTIFIER_BROKER_CONNECTS, 1);
     feed->news = resumed;
-    if (!resumed) {
-        /* At first the ring will hold all that is read back. Later, events since the last connection may have
-         * been in a stream that is gone. */
-        int64_t now_s = feed_now_s(feed);
-        ring_begin(feed->ring, feed->ever_caught_up ? now_s : now_s - feed_history_s(feed));
-        feed->stream_time_s = 0;
-    }
+    if (!resumed)
+        reach_begin(&feed->reach, feed->ever_caught_up);
 }
 
 void feed_disconnected(struct feed *feed)
@@ -146,81 +108,38 @@ void feed_disconnected(struct feed *feed)
 void feed_caught_up(struct feed *feed, int64_t marker_s)
 {
     feed->news = true;
-    note_time(feed, marker_s);
+    delivery_note_time(feed->out, marker_s);
     if (marker_s > feed->marker_s)
         feed->marker_s = marker_s;
     if (feed->caught_up)
         return;
     feed->caught_up = feed->ever_caught_up = true;
     metrics_set(feed->metrics, NOTIFIER_CAUGHT_UP, 1);
-    log_info("caught up with the stream: %zu recent events of %zu users, epoch %s", ring_count(feed->ring),
-             ring_users(feed->ring), feed->epoch[0] ? feed->epoch : "not known yet");
+    log_info("caught up with the stream: %zu recent events of %zu users, epoch %s",
+             ring_count(feed_ring(feed)), ring_users(feed_ring(feed)),
+             feed_epoch(feed)[0] ? feed_epoch(feed) : "not known yet");
 }
 
-/* When the event reached the stream, as ring_add() wants it. For a live event that is now. The broker does
- * not tell it for history; but the event came after every message stamped before it, and after its own
- * creation. */
+/* When the event reached the stream, as ring_add() wants it: a live one now. */
 static int64_t reached_s(const struct feed *feed, int64_t created_at_ms)
 {
-    int64_t now = feed_now_s(feed), time_s = created_at_ms / 1000;
-    if (feed->news)
-        return now;
-    if (feed->stream_time_s > time_s)
-        time_s = feed->stream_time_s;
-    return time_s < now ? time_s : now;
+    return feed->news ? feed_now_s(feed) : reach_time_s(&feed->reach, created_at_ms);
 }
 
 /* ---- epochs -------------------------------------------------------------------------------------- */
 
-/* A reset carries the cursor that its client has already. A client that comes back with it is reset again,
- * because of the epoch, or because the events after the number are not there. The cursor has no time, which
- * would claim more. */
-static struct cursor where_it_is(const char *epoch, uint64_t last_seq)
-{
-    struct cursor cursor = {.seq = last_seq};
-    snprintf(cursor.epoch, sizeof cursor.epoch, "%s", epoch);
-    return cursor;
-}
-
-struct epoch_change {
-    struct feed *feed;
-    char before[CURSOR_EPOCH_MAX + 1];
-};
-
-static void send_reset(void *context, struct subscription *subscription)
-{
-    const struct epoch_change *change = context;
-    struct feed *feed = change->feed;
-    struct strbuf text = {0};
-    struct cursor cursor = where_it_is(change->before, subscription->last_seq);
-
-    hub_cancel_replay(feed->hub, subscription);
-    subscription->last_seq = 0;
-    if (!feed->ever_caught_up)
-        return; /* this is history, of which clients have heard nothing */
-    protocol_reset(&text, subscription_user(subscription), &cursor, "epoch");
-    struct frame *frame = frame_new(text.text, text.length);
-    client_send(subscription->client, frame);
-    frame_unref(&frame);
-    strbuf_free(&text);
-    metrics_add(feed->metrics, NOTIFIER_RESETS, 1);
-}
-
-/* Another life of the data begins: numbers start anew, and those from before mean nothing. */
+/* Another life of the data begins: numbers start anew, and those from before mean nothing. Until the stream
+ * has been read once this is history, of which clients have heard nothing. */
 static void change_epoch(struct feed *feed, const char *epoch)
 {
-    struct epoch_change change = {.feed = feed};
-    memcpy(change.before, feed->epoch, sizeof change.before);
-    snprintf(feed->epoch, sizeof feed->epoch, "%s", epoch);
-    if (!change.before[0]) {
+    const char *before = feed_epoch(feed);
+    if (before[0]) {
+        log_warn("the epoch was %s and is %s: the database was restored", before, epoch);
+        memcpy(feed->left[feed->left_count++ % EPOCHS_LEFT], before, sizeof feed->left[0]);
+    } else {
         log_info("the epoch is %s", epoch);
-        return;
     }
-    log_warn("the epoch was %s and is %s: the database was restored", change.before, epoch);
-    memcpy(feed->left[feed->left_count++ % EPOCHS_LEFT], change.before, sizeof change.before);
-    ring_clear(feed->ring);
-    held_clear(feed->held);
-    hub_each(feed->hub, send_reset, &change);
+    delivery_begin_epoch(feed->out, epoch, feed->ever_caught_up);
 }
 
 static bool has_left(const struct feed *feed, const char *epoch)
@@ -238,8 +157,7 @@ static void note_account(struct feed *feed, const struct amqp_delivery *delivery
 {
     if (!accounts_hear(&feed->accounts, delivery->account, delivery->timestamp_s) || !feed->passed_over)
         return;
-    ring_clear(feed->ring);
-    ring_begin(feed->ring, reached_s(feed, delivery->timestamp_s * 1000));
+    delivery_begin_anew(feed->out, reached_s(feed, delivery->timestamp_s * 1000));
 }
 
 /* A beacon: the API sends one before the first event of an epoch. History that is read a second time contains
@@ -248,7 +166,10 @@ static void take_beacon(struct feed *feed, const struct amqp_delivery *delivery)
 {
     const char *epoch = delivery->meta.epoch;
     note_account(feed, delivery);
-    if (!epoch[0] || strcmp(epoch, feed->epoch) == 0 ||
+    horizon_hear(&feed->horizon, delivery->tells_complete ? delivery->complete_ms : -1);
+    if (delivery->tells_complete)
+        reach_note_time(&feed->reach, delivery->complete_ms / 1000);
+    if (!epoch[0] || strcmp(epoch, feed_epoch(feed)) == 0 ||
         (feed->ever_caught_up && !feed->news && has_left(feed, epoch)))
         return;
     change_epoch(feed, epoch);
@@ -271,18 +192,6 @@ static bool could_be_object(const struct amqp_delivery *delivery)
            utf8_valid(body, length);
 }
 
-static struct frame *lost_events_frame(void *context, uint32_t user_id, uint64_t last_seq)
-{
-    const struct feed *feed = context;
-    struct strbuf text = {0};
-    struct cursor cursor = where_it_is(feed->epoch, last_seq);
-
-    protocol_reset(&text, user_id, &cursor, "lost");
-    struct frame *frame = frame_new(text.text, text.length);
-    strbuf_free(&text);
-    return frame;
-}
-
 static void announce(struct feed *feed, const struct amqp_delivery *delivery)
 {
     log_set_request_id(delivery->meta.request_id);
@@ -292,76 +201,6 @@ static void announce(struct feed *feed, const struct amqp_delivery *delivery)
         int64_t lag_ms = clock_wall_ms() - delivery->meta.created_at_ms;
         metrics_observe_us(feed->metrics, NOTIFIER_EVENT_LAG, lag_ms > 0 ? lag_ms * 1000 : 0);
     }
-}
-
-/* Puts the event into the ring and delivers it to subscriptions. False: it was known. */
-static bool deliver_event(struct feed *feed, const struct held_event *event, int64_t time_s)
-{
-    struct hub_event heard = {event->user_id, event->seq, event->created_at_ms, event->frame};
-
-    note_time(feed, time_s);
-    switch (ring_add(feed->ring, event->user_id, event->seq, time_s, event->frame)) {
-    case RING_DUPLICATE:
-        metrics_add(feed->metrics, NOTIFIER_DUPLICATES, 1);
-        return false;
-    case RING_AFTER_HOLE:
-        metrics_add(feed->metrics, NOTIFIER_HOLES, 1);
-        log_warn("user %u: the stream lacks what came before event %llu", (unsigned)event->user_id,
-                 (unsigned long long)event->seq);
-        break;
-    case RING_NEW:
-        break;
-    }
-    metrics_add(feed->metrics, NOTIFIER_EVENTS, 1);
-    int64_t sockets = hub_deliver(feed->hub, &heard, lost_events_frame, feed);
-    span_end(&event->span, "deliver", &(struct log_field){"sockets", NULL, sockets}, 1);
-    return true;
-}
-
-/* Delivers this user's held events that no longer have to wait. */
-static void deliver_held(struct feed *feed, uint32_t user_id, uint64_t upto)
-{
-    struct held_event event;
-    while (held_take(feed->held, user_id, upto, &event)) {
-        (void)deliver_event(feed, &event, feed_now_s(feed));
-        frame_unref(&event.frame);
-        if (upto != UINT64_MAX)
-            upto = event.seq + 1;
-    }
-}
-
-/* The user's newest known event; 0: none. */
-static uint64_t known_seq(const struct feed *feed, uint32_t user_id)
-{
-    uint64_t seq = ring_last_seq(feed->ring, user_id);
-    return seq ? seq : hub_last_seq(feed->hub, user_id);
-}
-
-static void give_up_waiting(struct feed *feed)
-{
-    uint32_t user_id;
-    while ((user_id = held_overdue(feed->held, clock_monotonic_ms())) != 0)
-        deliver_held(feed, user_id, UINT64_MAX);
-}
-
-/* False: the event was known. */
-static bool deliver_in_order(struct feed *feed, const struct held_event *event)
-{
-    if (!held_is_on(feed->held))
-        return deliver_event(feed, event, reached_s(feed, event->created_at_ms));
-    uint64_t known = known_seq(feed, event->user_id);
-    if (known != 0 && event->seq > known + 1) {
-        bool new = held_add(feed->held, event, clock_monotonic_ms(), feed_now_s(feed));
-        give_up_waiting(feed); /* memory is short */
-        return new;
-    }
-    bool new = deliver_event(feed, event, reached_s(feed, event->created_at_ms));
-    if (held_has(feed->held, event->user_id, NULL)) {
-        deliver_held(feed, event->user_id, known_seq(feed, event->user_id) + 1);
-        if (!held_has(feed->held, event->user_id, NULL))
-            metrics_add(feed->metrics, NOTIFIER_HOLES_FILLED, 1);
-    }
-    return new;
 }
 
 /* Whether it is one of our types, or one that another program may choose. */
@@ -396,9 +235,9 @@ static void take_event(struct feed *feed, const struct amqp_delivery *delivery)
         skip(feed, delivery, "is not a JSON object");
         return;
     }
-    if (!feed->epoch[0])
+    if (!feed_epoch(feed)[0])
         change_epoch(feed, meta->epoch); /* the stream is read from its middle: the next beacon confirms it */
-    if (strcmp(meta->epoch, feed->epoch) != 0) {
+    if (strcmp(meta->epoch, feed_epoch(feed)) != 0) {
         metrics_add(feed->metrics, NOTIFIER_STALE, 1);
         return;
     }
@@ -408,7 +247,7 @@ static void take_event(struct feed *feed, const struct amqp_delivery *delivery)
                                .span.traceparent = ""};
     if (feed->news && trace_wants(meta->traceparent))
         span_begin(&event.span, meta->traceparent, 0);
-    if (deliver_in_order(feed, &event) && feed->news)
+    if (delivery_event(feed->out, &event, reached_s(feed, event.created_at_ms)) && feed->news)
         announce(feed, delivery);
     frame_unref(&frame);
     if (feed->grown)
@@ -444,7 +283,7 @@ static void take_control(struct feed *feed, const struct amqp_delivery *delivery
                                              : "came the way that is for markers only");
         return;
     }
-    note_stream_time(feed, delivery->timestamp_s);
+    reach_note_stamp(&feed->reach, delivery->timestamp_s);
     if (delivery->author == AMQP_BY_API)
         take_beacon(feed, delivery);
 }
@@ -456,6 +295,7 @@ static bool is_control(const struct amqp_delivery *delivery)
 
 void feed_take(struct feed *feed, const struct amqp_delivery *delivery)
 {
+    reach_note_offset(&feed->reach, delivery->offset);
     if (delivery->author == AMQP_BY_NOTIFIER)
         take_control(feed, delivery, EVENT_MARKER_TYPE);
     else if (delivery->author == AMQP_BY_API && !(delivery->has_meta && !is_control(delivery)))
@@ -493,44 +333,59 @@ bool feed_is_caught_up(const struct feed *feed)
 
 const char *feed_epoch(const struct feed *feed)
 {
-    return feed->epoch;
+    return delivery_epoch(feed->out);
 }
 
 bool feed_ready(const struct feed *feed)
 {
-    return feed->caught_up && feed->epoch[0];
+    return feed->caught_up && feed_epoch(feed)[0] && !horizon_is_unknown(&feed->horizon);
+}
+
+/* The cursor is good at every node when it claims no more than what is in every stream. */
+static int64_t cursor_time_s(const struct feed *feed)
+{
+    return feed->horizon.told ? feed->horizon.time_ms / 1000 : feed->marker_s;
 }
 
 struct cursor feed_cursor(const struct feed *feed, uint32_t user_id, uint64_t seq)
 {
-    struct cursor cursor = {.seq = seq, .time_s = feed->marker_s};
+    struct cursor cursor = {.seq = seq, .time_s = cursor_time_s(feed)};
     int64_t since_s;
     /* Held events have reached the stream, and the cursor's owner lacks them. */
-    if (held_has(feed->held, user_id, &since_s) && since_s < cursor.time_s)
+    if (delivery_holds(feed->out, user_id, &since_s) && since_s < cursor.time_s)
         cursor.time_s = since_s;
-    memcpy(cursor.epoch, feed->epoch, sizeof cursor.epoch);
+    memcpy(cursor.epoch, feed_epoch(feed), sizeof cursor.epoch);
     return cursor;
+}
+
+bool feed_is_stale(const struct feed *feed)
+{
+    return horizon_is_stale(&feed->horizon, clock_wall_ms());
+}
+
+int64_t feed_behind_ms(const struct feed *feed)
+{
+    return horizon_age_ms(&feed->horizon, clock_wall_ms());
+}
+
+bool feed_sends_away(struct feed *feed)
+{
+    return horizon_sends_away(&feed->horizon, clock_wall_ms(), clock_monotonic_ms());
 }
 
 const struct ring *feed_ring(const struct feed *feed)
 {
-    return feed->ring;
+    return delivery_ring(feed->out);
 }
 
 bool feed_forget_oldest(struct feed *feed)
 {
-    if (ring_count(feed->ring) == 0)
-        return false;
-    ring_drop_oldest(feed->ring);
-    return true;
+    return delivery_forget_oldest(feed->out);
 }
 
 void feed_tick(struct feed *feed)
 {
-    note_time(feed, feed_now_s(feed));
-    ring_age(feed->ring, feed_now_s(feed));
-    give_up_waiting(feed);
-    metrics_set(feed->metrics, NOTIFIER_RING_EVENTS, (int64_t)ring_count(feed->ring));
-    metrics_set(feed->metrics, NOTIFIER_RING_BYTES, (int64_t)ring_bytes(feed->ring));
-    metrics_set(feed->metrics, NOTIFIER_RING_USERS, (int64_t)ring_users(feed->ring));
+    delivery_tick(feed->out);
+    int64_t behind_ms = feed_behind_ms(feed);
+    metrics_set(feed->metrics, NOTIFIER_COMPLETE_AGE_MS, behind_ms > 0 ? behind_ms : 0);
 }

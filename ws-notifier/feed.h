@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Turns the stream's messages into what browsers get: tells the kinds of messages apart (event, another
- * program's, marker, beacon, invalid), puts events into the ring and gives them to the hub. Knows the epoch,
- * how far the stream has been read, and which cursors can be judged because of it.
+ * program's, marker, beacon, invalid), decides which events are believed, and has them delivered
+ * (delivery.h). Knows how far the stream has been read, and which cursors can be judged because of it.
  *
  * The consumer feeds it; the reception asks it. No I/O here. */
 #ifndef CARILLON_FEED_H
@@ -26,12 +26,13 @@ void feed_free(struct feed **feed);
 /* From now on tokens are wanted. */
 void feed_guard(struct feed *feed);
 
-/* How far back the stream must be read, in seconds: to fill the ring, and, where tokens are wanted, to get
- * all of the API's messages about ended sessions. */
+/* How far back the stream must be read, in seconds: to fill the ring and to know from when on it is full,
+ * and, where tokens are wanted, to get all of the API's messages about ended sessions. */
 int64_t feed_history_s(const struct feed *feed);
 
 /* The stream is read from now on: right after the place where reading ended (`resumed`), or from
- * feed_history_s() back. In the second case it may be another stream, or one that lost its end. */
+ * feed_history_s() back. In the second case it may be another stream, or one that lost its end, or one whose
+ * beginning the broker has dropped: the ring then claims only what follows. */
 void feed_connected(struct feed *feed, bool resumed);
 void feed_disconnected(struct feed *feed);
 
@@ -53,7 +54,8 @@ bool feed_broker_up(const struct feed *feed);
 bool feed_is_caught_up(const struct feed *feed);
 const char *feed_epoch(const struct feed *feed); /* "" while unknown */
 
-/* Whether cursors can be judged: caught up, and the epoch is known. */
+/* Whether cursors can be judged, and given: caught up, and the epoch and the time that they carry are known.
+ */
 bool feed_ready(const struct feed *feed);
 
 /* The stream's time, in seconds, by which events, the ring and cursors are compared. It is the wall clock,
@@ -62,6 +64,14 @@ int64_t feed_now_s(const struct feed *feed);
 
 /* The cursor of a client that has everything of this user up to seq, as of now. */
 struct cursor feed_cursor(const struct feed *feed, uint32_t user_id, uint64_t seq);
+
+/* Where several nodes share the journal: the stream lacks too much of what is in it (WS_STALE_S), and clients
+ * had better go to another node. */
+bool feed_is_stale(const struct feed *feed);
+/* For how long it lacks what was committed; -1: that is not told, or not known. */
+int64_t feed_behind_ms(const struct feed *feed);
+/* Whether all clients are to be sent away because of it now. Ask about once a second. */
+bool feed_sends_away(struct feed *feed);
 
 const struct ring *feed_ring(const struct feed *feed);
 

@@ -336,6 +336,7 @@ void hub_each(struct hub *hub, hub_visitor *visit, void *context)
     struct subscription *subscription;
     HASH_ITER(hh, hub->audiences, audience, next)
     {
+        // cppcheck-suppress uninitvar ; HASH_ITER sets it
         DL_FOREACH2(audience->subscriptions, subscription, audience_next)
         {
             if (subscription->live)

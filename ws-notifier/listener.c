@@ -120,7 +120,7 @@ static void on_readable(uv_poll_t *watch, int status, int events)
         if (fd < 0) {
             if (errno == EMFILE || errno == ENFILE) {
                 if (!listener->told)
-                    log_warn("out of descriptors: those who knock have to wait");
+                    log_warn("out of descriptors: new connections wait until one is free");
                 listener->told = true;
                 pause_accepting(listener);
             }

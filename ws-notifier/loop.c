@@ -89,7 +89,13 @@ static void on_beat(uv_timer_t *timer)
 
 static void on_feed_tick(uv_timer_t *timer)
 {
-    feed_tick(((struct loop *)timer->data)->feed);
+    struct loop *loop = timer->data;
+    feed_tick(loop->feed);
+    if (loop->leaving || !feed_sends_away(loop->feed))
+        return;
+    log_warn("this node's stream is behind those of other nodes: clients are sent away, to connect to "
+             "another node");
+    server_send_away(loop->server);
 }
 
 static void start_timer(struct loop *loop, uv_timer_t *timer, uv_timer_cb callback, uint64_t every_ms)
@@ -144,7 +150,7 @@ static enum err start(struct loop *loop)
         return err;
     }
     if (!loop->keys)
-        log_warn("no key for tokens is set: everybody who reaches this service may hear everybody");
+        log_warn("no key for tokens is set: every client that reaches this service may hear every user");
     reception_use_keys(loop->reception, loop->keys);
     if (loop->keys)
         feed_guard(loop->feed);

@@ -23,20 +23,23 @@ static void make_alive(struct page *page, const struct sources *from)
 }
 
 /* The notifier is ready when it has read all of the stream: before that it can promise nothing to clients
- * that come back. */
+ * that come back. And not when the stream itself is far behind those of other nodes. */
 static void make_ready(struct page *page, const struct sources *from)
 {
-    bool ready = feed_is_caught_up(from->feed);
+    bool caught_up = feed_is_caught_up(from->feed), ready = caught_up && !feed_is_stale(from->feed);
+    int64_t behind_ms = feed_behind_ms(from->feed);
     const char *epoch = feed_epoch(from->feed);
 
     *page = (struct page){.status = ready ? 200 : 503, .content_type = JSON};
     strbuf_printf(&page->body, "{\"status\":\"%s\",\"broker\":\"%s\",\"caught_up\":%s,\"epoch\":",
                   ready ? "ok" : "unavailable", feed_broker_up(from->feed) ? "up" : "down",
-                  ready ? "true" : "false");
+                  caught_up ? "true" : "false");
     if (epoch[0])
         strbuf_add_json_string(&page->body, epoch, strlen(epoch));
     else
         strbuf_add_text(&page->body, "null");
+    if (behind_ms >= 0)
+        strbuf_printf(&page->body, ",\"behind_s\":%lld", (long long)behind_ms / 1000);
     strbuf_add_text(&page->body, "}\n");
 }
 

@@ -24,7 +24,8 @@ struct reception {
     const struct token_keys *keys; /* NULL: open */
     struct quota *quota;           /* NULL: none */
     struct session_ends ends;
-    bool ends_begun, ends_known; /* a whole list of them is being heard, and was */
+    bool ends_begun, ends_known;          /* a whole list of them is being heard, and was */
+    char ends_list[SESSION_LIST_MAX + 1]; /* the name of the one that began last */
     void (*ended)(void *context);
     void *ended_context;
     struct strbuf text; /* what is being said, used again and again */
@@ -103,9 +104,13 @@ void reception_take_word(struct reception *reception, const char *body, size_t l
         log_warn("skipped a beacon's word: it is none about ended sessions");
         return;
     }
-    reception->ends_begun |= message.first;
+    if (message.first) {
+        reception->ends_begun = true;
+        memcpy(reception->ends_list, message.list, sizeof reception->ends_list);
+    }
+    bool whole = message.last && reception->ends_begun && strcmp(message.list, reception->ends_list) == 0;
     /* A publisher of before this says nothing of them; then there are none. */
-    reception->ends_known |= !message.told || (message.last && reception->ends_begun);
+    reception->ends_known |= !message.told || whole;
     if (changed && reception->ended)
         reception->ended(reception->ended_context);
 }

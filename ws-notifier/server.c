@@ -25,9 +25,6 @@ static_assert(FRAME_HEADROOM >= LWS_PRE, "frames need more room before their tex
 #define PAUSE_MS          1000       /* a tick that is so late came after a pause */
 #define WATCH_MS          1000
 #define BUSY_SHARE        20 /* a twentieth of a processor */
-#define DRAIN_SPREAD_MS   2000
-#define DRAIN_ANSWER_MS   500 /* after the last was told; a slower client finds the socket closed */
-#define DRAIN_LIMIT_MS    4000
 
 /* ---- the library's callbacks --------------------------------------------------------------------- */
 
@@ -93,12 +90,6 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
 
 /* ---- time ---------------------------------------------------------------------------------------- */
 
-static struct session *session_of(struct wheel_entry *entry)
-{
-    static_assert(offsetof(struct session, turn) == 0, "its entry comes first");
-    return (struct session *)(void *)entry;
-}
-
 static int64_t look(void *context, struct wheel_entry *entry, int64_t now_ms)
 {
     return session_check(context, session_of(entry), now_ms);
@@ -113,31 +104,6 @@ int64_t server_now(struct server *server)
     }
     server->seen_ms = now_ms;
     return now_ms - server->paused_ms;
-}
-
-static bool tell_to_leave(void *context, struct wheel_entry *entry)
-{
-    struct server *server = context;
-    struct session *session = session_of(entry);
-    if (client_closing(session->client))
-        return true;
-    client_close(session->client, CLOSE_RESTART);
-    return --server->drain_left > 0;
-}
-
-static void drain_some(struct server *server, int64_t now_ms)
-{
-    server->drain_left = server->drain_step;
-    wheel_each(&server->wheel, tell_to_leave, server);
-    if (server->drain_left < server->drain_step)
-        server->told_ms = now_ms;
-    if (server->clients > 0 && now_ms - server->told_ms < DRAIN_ANSWER_MS &&
-        now_ms - server->drain_ms < DRAIN_LIMIT_MS)
-        return;
-    void (*drained)(void *context) = server->drained;
-    server->drained = NULL;
-    if (drained)
-        drained(server->drained_context);
 }
 
 static bool weigh(void *context, struct wheel_entry *entry)
@@ -176,8 +142,7 @@ static void on_tick(uv_timer_t *timer)
         listener_resume(server->listener);
     memory_relieve(server->memory);
     quota_tick(server->quota, now_ms);
-    if (server->drain_ms)
-        drain_some(server, (int64_t)uv_now(server->loop));
+    leave_tick(server);
 }
 
 static void on_idle(uv_idle_t *idle)
@@ -358,16 +323,6 @@ enum err server_open(uv_loop_t *loop, const struct config *config, struct recept
 }
 
 /* ---- closing ------------------------------------------------------------------------------------- */
-
-void server_drain(struct server *server, void (*done)(void *context), void *context)
-{
-    listener_close(&server->listener);
-    server->drained = done;
-    server->drained_context = context;
-    server->drain_ms = server->told_ms = (int64_t)uv_now(server->loop);
-    server->drain_step = server->clients * WHEEL_TICK_MS / DRAIN_SPREAD_MS + 50;
-    drain_some(server, server->drain_ms);
-}
 
 void server_stop(struct server *server)
 {

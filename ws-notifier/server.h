@@ -24,6 +24,9 @@ MUST_CHECK enum err server_open(uv_loop_t *loop, const struct config *config, st
  * that they do not all reconnect at once. `done` is called when all have gone, or time is up. */
 void server_drain(struct server *server, void (*done)(void *context), void *context);
 
+/* Tells all clients to leave in the same way; others may come. */
+void server_send_away(struct server *server);
+
 /* Closes everything; the loop must run on until it is empty, then server_free(). */
 void server_stop(struct server *server);
 void server_free(struct server **server);

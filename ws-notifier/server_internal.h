@@ -2,6 +2,7 @@
 /* What the files behind server.h share, and the only place that includes libwebsockets.
  *
  *   server.c          listening, callbacks, time, turns of the loop, closing
+ *   server_leave.c    clients are told to leave
  *   server_http.c     plain requests, and the feed as Server-Sent Events
  *   server_session.c  one WebSocket: opening, reading, pings, closing
  *   server_write.c    what is sent to a WebSocket, and how much at a time
@@ -16,6 +17,7 @@
 #define SESSION_AUTHORIZATION_SIZE (TOKEN_MAX + 64)
 #define HEADERS_MAX                16384 /* of one request */
 
+#include <assert.h>
 #include <libwebsockets.h>
 
 #include "common/origin.h"
@@ -91,6 +93,7 @@ struct server {
     int64_t drain_ms; /* since when; 0: not */
     int64_t told_ms;  /* the last one was told of it */
     size_t drain_step, drain_left;
+    size_t away_left; /* clients that are still to be told to leave, though we stay */
     void (*drained)(void *context);
     void *drained_context;
 };
@@ -98,6 +101,16 @@ struct server {
 /* Milliseconds that the notifier has lived: while the whole process was stopped (SIGSTOP, a machine that was
  * suspended or had no time for it) no peer could be heard, so that time does not count against any. */
 int64_t server_now(struct server *server);
+
+/* Of a place in the wheel. */
+static inline struct session *session_of(struct wheel_entry *entry)
+{
+    static_assert(offsetof(struct session, turn) == 0, "its entry comes first");
+    return (struct session *)(void *)entry;
+}
+
+/* At each turn of the wheel: goes on with telling them to leave. */
+void leave_tick(struct server *server);
 
 /* The functions that return int return what a callback of the library does: -1 closes. */
 

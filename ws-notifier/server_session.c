@@ -53,7 +53,7 @@ static enum close_code enter(struct server *server, struct lws *wsi, struct sess
 {
     struct sockaddr_storage peer = {0};
     char forwarded[SESSION_FORWARDED_SIZE];
-    struct address address;
+    struct address address = {0};
     socklen_t size = sizeof peer;
 
     if (server->clients > server->max_clients)

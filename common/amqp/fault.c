@@ -45,6 +45,14 @@ void amqp_describe_reply(const amqp_rpc_reply_t *reply, char *text, size_t size)
         snprintf(text, size, "%s", amqp_error_string2(reply->library_error));
 }
 
+bool amqp_closed_the_channel(const amqp_rpc_reply_t *reply, uint16_t code)
+{
+    if (reply->reply_type != AMQP_RESPONSE_SERVER_EXCEPTION || reply->reply.id != AMQP_CHANNEL_CLOSE_METHOD)
+        return false;
+    const amqp_channel_close_t *close = reply->reply.decoded;
+    return close->reply_code == code;
+}
+
 /* What every opening call ends with: ERR_OK, or the link is dead and says which call failed. */
 enum err amqp_link_check_reply(struct amqp_link *link, const char *doing, amqp_rpc_reply_t reply)
 {

@@ -34,6 +34,7 @@ static void message_begin(struct amqp_link *link, bool returned, uint64_t tag, a
     message->tag = tag;
     message->offset = -1;
     message->timestamp_s = 0;
+    message->complete_ms = -1;
     message->has_meta = false;
     memset(&message->meta, 0, sizeof message->meta);
     message->type[0] = message->message_id[0] = message->account[0] = '\0';
@@ -75,6 +76,8 @@ static enum err message_finish(struct amqp_link *link, struct amqp_event *event)
         .message_id = message->message_id,
         .account = message->account,
         .timestamp_s = message->timestamp_s,
+        .tells_complete = message->complete_ms >= 0,
+        .complete_ms = message->complete_ms,
         .body = message->too_large ? NULL : message->body,
         .body_length = message->too_large ? 0 : (size_t)message->body_size,
         .too_large = message->too_large,
@@ -96,11 +99,20 @@ static void copy_request_id(char id[EVENT_REQUEST_ID_MAX + 1], amqp_bytes_t byte
     amqp_copy_text(id, EVENT_REQUEST_ID_MAX + 1, bytes);
 }
 
+static void read_headers(struct amqp_message *message, const amqp_table_t *table)
+{
+    struct amqp_headers headers = {.meta = &message->meta};
+    amqp_headers_read(table, &headers);
+    message->has_meta = headers.has_meta;
+    message->offset = headers.offset;
+    message->complete_ms = headers.complete_ms;
+}
+
 static void read_properties(struct amqp_message *message, const amqp_basic_properties_t *properties)
 {
     amqp_flags_t flags = properties->_flags;
     if (flags & AMQP_BASIC_HEADERS_FLAG)
-        amqp_headers_read(&properties->headers, &message->meta, &message->has_meta, &message->offset);
+        read_headers(message, &properties->headers);
     if (flags & AMQP_BASIC_TYPE_FLAG) {
         amqp_copy_text(message->type, sizeof message->type, properties->type);
         if (properties->type.len <= EVENT_TYPE_KEY_MAX)
@@ -230,6 +242,20 @@ static enum err on_frame(struct amqp_link *link, const amqp_frame_t *frame, stru
     if (frame->frame_type == AMQP_FRAME_METHOD && frame->payload.method.id == AMQP_CHANNEL_CLOSE_METHOD)
         return on_close(link, &frame->payload.method);
     return amqp_link_die(link, "frame type %d where none may be", frame->frame_type);
+}
+
+/* A call that waits for its answer lets the library keep the frames that come before it. */
+bool amqp_link_was_blocked(struct amqp_link *link)
+{
+    const struct timeval now = {0};
+    struct amqp_event event;
+    amqp_frame_t frame;
+
+    while (amqp_frames_enqueued(link->state) &&
+           amqp_simple_wait_frame_noblock(link->state, &frame, &now) == AMQP_STATUS_OK)
+        if (frame.channel == 0)
+            (void)on_frame(link, &frame, &event);
+    return link->blocked;
 }
 
 enum err amqp_link_poll(struct amqp_link *link, int timeout_ms, struct amqp_event *event)

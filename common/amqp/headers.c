@@ -93,14 +93,15 @@ static bool key_is(const amqp_table_entry_t *entry, const char *key)
     return entry->key.len == strlen(key) && memcmp(entry->key.bytes, key, entry->key.len) == 0;
 }
 
-void amqp_headers_read(const amqp_table_t *headers, struct event_meta *meta, bool *has_meta, int64_t *offset)
+void amqp_headers_read(const amqp_table_t *table, struct amqp_headers *headers)
 {
+    struct event_meta *meta = headers->meta;
     bool has_user = false, has_seq = false, has_epoch = false;
     int64_t user_id = 0, seq = 0;
 
-    *offset = -1;
-    for (int i = 0; i < headers->num_entries; i++) {
-        const amqp_table_entry_t *entry = &headers->entries[i];
+    headers->offset = headers->complete_ms = -1;
+    for (int i = 0; i < table->num_entries; i++) {
+        const amqp_table_entry_t *entry = &table->entries[i];
         if (key_is(entry, "user_id"))
             has_user = number_within(&entry->value, 1, EVENT_ID_MAX, &user_id);
         else if (key_is(entry, "seq"))
@@ -110,9 +111,11 @@ void amqp_headers_read(const amqp_table_t *headers, struct event_meta *meta, boo
         else if (key_is(entry, "traceparent"))
             (void)plain_text(&entry->value, meta->traceparent, sizeof meta->traceparent);
         else if (key_is(entry, "x-stream-offset"))
-            (void)number_within(&entry->value, 0, INT64_MAX, offset);
+            (void)number_within(&entry->value, 0, INT64_MAX, &headers->offset);
+        else if (key_is(entry, "complete"))
+            (void)number_within(&entry->value, 0, INT64_MAX, &headers->complete_ms);
     }
     meta->user_id = (uint32_t)user_id;
     meta->seq = (uint64_t)seq;
-    *has_meta = has_user && has_seq && has_epoch;
+    headers->has_meta = has_user && has_seq && has_epoch;
 }

@@ -42,6 +42,7 @@ struct amqp_message {
     uint64_t tag;
     int64_t offset;
     int64_t timestamp_s;
+    int64_t complete_ms;
     char type[256];
     char message_id[256];
     char account[256];
@@ -60,13 +61,14 @@ struct amqp_link {
     char markers[AMQP_NAME_SIZE]; /* the exchange of the readers' markers */
     char mark[AMQP_NAME_SIZE];    /* that marks the queue, and takes the API's beacons */
     char name[64];
-    char account[256]; /* that has logged in */
-    const char *host;  /* AMQP_HOST */
-    bool dead;         /* `why` is set; nothing works any more */
-    bool blocked;      /* between connection.blocked and .unblocked */
-    bool confirms;     /* tags are being counted */
-    bool gathers;      /* between amqp_link_gather() and amqp_link_flush() */
-    uint64_t tags;     /* messages published since amqp_link_confirm() */
+    char account[256];   /* that has logged in */
+    const char *host;    /* AMQP_HOST */
+    bool dead;           /* `why` is set; nothing works any more */
+    bool blocked;        /* between connection.blocked and .unblocked */
+    bool confirms;       /* tags are being counted */
+    bool gathers;        /* between amqp_link_gather() and amqp_link_flush() */
+    uint64_t tags;       /* messages published since amqp_link_confirm() */
+    int64_t complete_ms; /* see amqp_link_say_complete() */
     char why[256];
     char note[256];      /* why the life could not be noted */
     char tls_fault[128]; /* what is wrong with the broker's certificate, "" when nothing is */
@@ -120,9 +122,16 @@ bool amqp_link_has_room(const struct amqp_link *link);
 /* Copies a text of the wire: cut to size, NUL-terminated. */
 void amqp_copy_text(char *text, size_t size, amqp_bytes_t bytes);
 
+struct amqp_headers {
+    struct event_meta *meta; /* where to */
+    bool has_meta;           /* user_id, seq and epoch are all there */
+    int64_t offset;          /* x-stream-offset; -1: none */
+    int64_t complete_ms;     /* -1: none */
+};
+
 /* Reads the known headers out of a table that may hold anything. Fields that are missing, of another type or
- * out of range are as if absent; *has_meta only when user_id, seq and epoch are all there. */
-void amqp_headers_read(const amqp_table_t *headers, struct event_meta *meta, bool *has_meta, int64_t *offset);
+ * out of range are as if absent. */
+void amqp_headers_read(const amqp_table_t *table, struct amqp_headers *headers);
 
 /* ---- fault.c ------------------------------------------------------------------------------------- */
 
@@ -136,5 +145,8 @@ enum err amqp_link_check_reply(struct amqp_link *link, const char *doing, amqp_r
 /* "NOT_FOUND - no queue ... (404)", or what the library says. */
 void amqp_describe_reply(const amqp_rpc_reply_t *reply, char *text, size_t size);
 void amqp_describe_close(amqp_method_number_t id, const void *decoded, char *text, size_t size);
+
+/* Whether the broker has closed the channel with this code (AMQP 0-9-1, reply-code). */
+bool amqp_closed_the_channel(const amqp_rpc_reply_t *reply, uint16_t code);
 
 #endif

@@ -164,6 +164,7 @@ enum err amqp_link_open(const struct config *config, enum amqp_side side, const 
     snprintf(link->name, sizeof link->name, "%s", name);
     snprintf(link->account, sizeof link->account, "%s", config->amqp_user);
     link->host = config->amqp_host;
+    link->complete_ms = -1;
 
     *out = NULL;
     if (open_all(link, side, config) != ERR_OK) {
@@ -246,7 +247,9 @@ enum err amqp_link_consume(struct amqp_link *link, int64_t since_s, int64_t from
         return err;
     amqp_basic_consume(link->state, AMQP_CHANNEL, amqp_text(link->queue), amqp_empty_bytes, false, false,
                        false, arguments);
-    return amqp_link_check_reply(link, "consume", amqp_get_rpc_reply(link->state));
+    amqp_rpc_reply_t reply = amqp_get_rpc_reply(link->state);
+    err = amqp_link_check_reply(link, "consume", reply);
+    return err && amqp_closed_the_channel(&reply, AMQP_PRECONDITION_FAILED) ? ERR_AGAIN : err;
 }
 
 enum err amqp_link_ack(struct amqp_link *link, uint64_t tag)

@@ -48,7 +48,9 @@ struct amqp_delivery {
     const char *message_id;
     const char *account; /* the user_id property, which the broker has checked; "" when absent */
     int64_t timestamp_s; /* the timestamp property, 0 when absent */
-    const char *body;    /* NULL when too_large; else NUL-terminated besides its length */
+    bool tells_complete; /* a beacon with that time: see amqp_link_say_complete() */
+    int64_t complete_ms;
+    const char *body; /* NULL when too_large; else NUL-terminated besides its length */
     size_t body_length;
     bool too_large; /* over AMQP_BODY_MAX: read and dropped */
     enum amqp_author author;
@@ -81,6 +83,11 @@ MUST_CHECK enum err amqp_link_open(const struct config *config, enum amqp_side s
 void amqp_link_close(struct amqp_link **link); /* does not wait for the broker; accepts NULL */
 
 int amqp_link_fd(const struct amqp_link *link);
+
+/* Whether the broker has asked not to publish, by what has come of it so far. Also of a link that is dead: a
+ * broker with an alarm answers no call after a message, so the call ends the link. Whatever else has come and
+ * was not read is dropped, so call it last. */
+bool amqp_link_was_blocked(struct amqp_link *link);
 
 /* The next event, waiting at most timeout_ms (0: not at all). ERR_AGAIN: none. ERR_CLOSED: the
  * connection is gone; amqp_link_why() tells. Call it at least every half heartbeat: heartbeats are
@@ -130,8 +137,15 @@ MUST_CHECK enum err amqp_link_publish_beacon(struct amqp_link *link, const char 
                                              const char *epoch, const char *body, size_t length,
                                              uint64_t *tag);
 
+/* From now on each beacon says that the stream has every event that was committed before this time, by the
+ * database's clock in ms; 0: that there is such a time, and it is not known yet. -1, as it is to begin with:
+ * nothing of it. */
+void amqp_link_say_complete(struct amqp_link *link, int64_t complete_ms);
+
 /* Consumer side: reads the stream from what `since_s` seconds ago reached it (whole chunks: earlier
- * messages may come too), or from offset `from_offset` when that is >= 0. */
+ * messages may come too), or from offset `from_offset` when that is >= 0. The link is dead after any error;
+ * ERR_AGAIN: a broker that has just started has no copy of the stream to read from yet (406, at the channel).
+ */
 MUST_CHECK enum err amqp_link_consume(struct amqp_link *link, int64_t since_s, int64_t from_offset,
                                       int prefetch);
 /* Acknowledges all deliveries up to tag; this is the stream's credit. */

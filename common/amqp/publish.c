@@ -181,6 +181,8 @@ static enum err publish_control(struct amqp_link *link, const char *exchange, co
     amqp_table_t headers = {.num_entries = 0, .entries = entries};
     if (epoch)
         add(&headers, amqp_text_entry("epoch", epoch));
+    if (epoch && link->complete_ms >= 0)
+        add(&headers, amqp_number_entry("complete", link->complete_ms));
 
     amqp_basic_properties_t properties = base_properties(type, message_id, clock_wall_ms(), &headers);
     if (epoch)
@@ -195,6 +197,11 @@ enum err amqp_link_publish_beacon(struct amqp_link *link, const char *type, cons
     bytes.len = length;
     bytes.bytes = (void *)(uintptr_t)body;
     return publish_control(link, link->mark, type, message_id, epoch, bytes, tag);
+}
+
+void amqp_link_say_complete(struct amqp_link *link, int64_t complete_ms)
+{
+    link->complete_ms = complete_ms;
 }
 
 enum err amqp_link_publish_marker(struct amqp_link *link, const char *message_id)

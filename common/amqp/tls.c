@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* A connection that is encrypted, to a broker that has proved to be AMQP_HOST. The library makes the
- * handshake within the connect's time; who may be at the other end is judged by OpenSSL, in the handshake, so
- * before a password is sent. The library's own look at the name knows no addresses (up to 0.12), and it is
- * given an address, so it is left out. */
+ * handshake within the connect's time; OpenSSL judges the other end in it, so before a password is sent. The
+ * library's own look at the name knows no addresses (up to 0.12), and it is given an address, so it is left
+ * out. */
 #include "common/amqp/internal.h"
 
 /* From 0.12 on the headers live in a folder and the old names warn. */
@@ -37,7 +37,7 @@ static void expect_host(SSL_CTX *context, const char *host)
         abort();
 }
 
-/* The library is given an address, and would name that in its greeting: who answers for several hosts chooses
+/* The library is given an address, and would name that in its greeting: a server of several hosts chooses
  * the certificate by this name. */
 static void name_host(const SSL *ssl, int where, int value)
 {

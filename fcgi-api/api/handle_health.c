@@ -22,6 +22,10 @@ static const char *why_not_ready(struct app *app, const char **database)
         *database = "outdated";
         return "The database's tables are older than this program: run scripts/migrate.";
     }
+    if (err == ERR_NOT_FOUND) {
+        *database = "unregistered";
+        return "The database knows no node of this name: run scripts/cluster join, or set NODE.";
+    }
     if (err) {
         *database = "down";
         return "The database does not answer.";

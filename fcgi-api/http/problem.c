@@ -83,9 +83,9 @@ void problem_answer(struct response *response, const struct request *request, en
 
 void problem_answer_forbidden(struct response *response, const struct request *request)
 {
-    problem_answer(response, request, PROBLEM_FORBIDDEN, "The token is for user %u%s and nobody else.",
+    problem_answer(response, request, PROBLEM_FORBIDDEN, "The token is for user %u%s only.",
                    request->identity.grant.user_id,
-                   request->identity.grant.group_count > 0 ? ", its groups" : "");
+                   request->identity.grant.group_count > 0 ? " and its groups" : "");
 }
 
 void problem_answer_admins_only(struct response *response, const struct request *request)
@@ -163,20 +163,19 @@ static const char *detail_of(enum problem problem)
 {
     switch (problem) {
     case PROBLEM_STALE:
-        return "If-Match names a version the task no longer has: read it again.";
+        return "If-Match names an earlier version: read the current one.";
     case PROBLEM_IDEMPOTENCY_MISMATCH:
-        return "It was used for another request before: take a new key for this one.";
+        return "The key was used for another request: take a new one for this request.";
     case PROBLEM_CURSOR_GONE:
-        return "It is from another life of the database, ahead of it, or too old: read the tasks again and "
-               "go "
-               "on from their Event-Cursor.";
+        return "The cursor is from before a backup was restored, ahead of the journal, or too old: "
+               "read the tasks again and go on from their Event-Cursor.";
     case PROBLEM_UNAVAILABLE:
         return "Try again in a moment; a POST with an Idempotency-Key, so that nothing is made twice.";
     case PROBLEM_UNCERTAIN:
-        return "The database went away while it was being asked to keep it. Read the task to find out; "
+        return "The connection to the database broke during the commit. Read the task to find out; "
                "repeat a POST with its Idempotency-Key.";
     case PROBLEM_INTERNAL:
-        return "The request id finds the reason in our log.";
+        return "The log of the service has the reason, under this request_id.";
     default:
         return "The request could not be done.";
     }

@@ -15,7 +15,7 @@
     X(PROBLEM_FORBIDDEN, 403, "forbidden", "Forbidden")                                                      \
     X(PROBLEM_NOT_FOUND, 404, "not-found", "Not found")                                                      \
     X(PROBLEM_METHOD_NOT_ALLOWED, 405, "method-not-allowed", "Method not allowed")                           \
-    X(PROBLEM_TAKEN, 409, "taken", "Another has this already")                                               \
+    X(PROBLEM_TAKEN, 409, "taken", "Another user has this value already")                                    \
     X(PROBLEM_CURSOR_GONE, 410, "cursor-gone", "The journal cannot go on from this cursor")                  \
     X(PROBLEM_STALE, 412, "stale", "A precondition does not hold")                                           \
     X(PROBLEM_PAYLOAD_TOO_LARGE, 413, "payload-too-large", "The body is too large")                          \

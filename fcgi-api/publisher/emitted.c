@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Events of other programs' transactions (carillon_emit). SQL sends no hint, so the publisher that sweeps
- * polls for them. They are listed in a table of their own (`emitted`), because the outbox also holds the
- * events in flight.
+/* Events of other programs' transactions (carillon_emit), and of other nodes. Neither sends a hint, so the
+ * publisher that sweeps polls for them. They are listed in a table of their own (`emitted`), because the
+ * outbox also holds the events in flight.
  *
  * As in sweep.c the list is read before the barrier that makes it durable (docs/models/barrier.pml); after
  * that these events are treated like hinted ones. The table only saves time: an event that was taken off it
@@ -32,7 +32,8 @@ static void plan_next(struct upkeep *upkeep, int64_t began, bool any)
     int64_t rest = (clock_monotonic_ms() - began) * REST_FACTOR;
     if (any)
         upkeep->emitted_seen = began;
-    bool busy = upkeep->emitted_seen != 0 && began - upkeep->emitted_seen < BUSY_FOR_MS;
+    bool seen = upkeep->emitted_seen != 0 && began - upkeep->emitted_seen < BUSY_FOR_MS;
+    bool busy = seen || upkeep->nodes > 1; /* whose users are to wait no longer than ours */
     int64_t pause = busy ? LOOK_BUSY_MS : LOOK_IDLE_MS;
     upkeep->emitted_at = began + (rest > pause ? rest : pause);
 }

@@ -2,7 +2,10 @@
 /* Tells notifiers which users' sessions were ended: new ends at once, in a beacon, and from time to time all
  * ends that still matter, for a notifier that starts. Like the epoch, this goes through the exchange to which
  * only the API may write. */
+#include <string.h>
+
 #include "common/clock.h"
+#include "common/random_id.h"
 #include "fcgi-api/api_metrics.h"
 #include "fcgi-api/publisher/internal.h"
 
@@ -36,11 +39,11 @@ static enum err read_ends(struct publisher *publisher)
     return ERR_OK;
 }
 
-static enum err say(struct publisher *publisher, const struct session_end *list, size_t count, bool first,
-                    bool last)
+static enum err say(struct publisher *publisher, const struct session_end *ends, size_t count,
+                    const struct session_ends_message *message)
 {
     struct strbuf body = {0};
-    session_ends_write(list, count, first, last, &body);
+    session_ends_write(ends, count, message, &body);
     enum err err = publisher_send_word(publisher, body.text, body.length);
     strbuf_free(&body);
     return err;
@@ -53,10 +56,13 @@ static size_t piece_of(size_t left)
 
 static enum err say_news(struct publisher *publisher)
 {
+    static const struct session_ends_message of_no_list = {0};
     struct session_ends *news = &publisher->ending.news;
+    const struct session_end *list = session_ends_list(news);
+    size_t count = session_ends_count(news);
     enum err err = ERR_OK;
-    for (size_t at = 0; at < news->count && !err; at += ENDS_A_MESSAGE)
-        err = say(publisher, news->list + at, piece_of(news->count - at), false, false);
+    for (size_t at = 0; at < count && !err; at += ENDS_A_MESSAGE)
+        err = say(publisher, list + at, piece_of(count - at), &of_no_list);
     if (!err)
         session_ends_free(news);
     return err;
@@ -67,28 +73,31 @@ static enum err say_news(struct publisher *publisher)
 static enum err say_all(struct publisher *publisher)
 {
     struct ending *ending = &publisher->ending;
-    const struct session_ends *all = &ending->all;
-    size_t at = 0;
-    bool last = false;
+    const struct session_end *all = session_ends_list(&ending->all);
+    size_t at = 0, whole = session_ends_count(&ending->all);
+    struct session_ends_message message = {.last = false};
 
-    while (at < all->count && all->list[at].user_id <= ending->told)
+    if (ending->told == 0)
+        random_id_hex(ending->list, sizeof ending->list - 1);
+    memcpy(message.list, ending->list, sizeof message.list);
+    while (at < whole && all[at].user_id <= ending->told)
         at++;
-    while (!last) {
-        size_t count = piece_of(all->count - at);
-        last = at + count == all->count;
-        const struct session_end *piece = count > 0 ? all->list + at : NULL;
-        enum err err = say(publisher, piece, count, ending->told == 0, last);
+    while (!message.last) {
+        size_t count = piece_of(whole - at);
+        message.first = ending->told == 0;
+        message.last = at + count == whole;
+        enum err err = say(publisher, count > 0 ? all + at : NULL, count, &message);
         if (err)
             return err;
         at += count;
-        ending->told = last ? 0 : all->list[at - 1].user_id;
+        ending->told = message.last ? 0 : all[at - 1].user_id;
     }
     return ERR_OK;
 }
 
 static int64_t pause_of(const struct session_ends *all)
 {
-    int64_t pause_ms = ALL_LEAST_MS * (1 + (int64_t)(all->count / MANY));
+    int64_t pause_ms = ALL_LEAST_MS * (1 + (int64_t)(session_ends_count(all) / MANY));
     return pause_ms < ALL_MOST_MS ? pause_ms : ALL_MOST_MS;
 }
 

@@ -32,12 +32,17 @@
 #define REFILL_ROWS   1000
 #define LOCK_PAUSE_MS 50
 #define LOOK_MARGIN_S 15 /* an event reaches the stream some time before it is kept */
+#define LOOK_PAUSE_MS 100
+#define LOOK_WAIT_MS                                                                                         \
+    5000 /* so long a broker that has just started may have no copy of the stream to read from */
 
 /* The result of a step; HEAL_DONE: go on to the next step. */
 
 void publisher_heal_begin(struct publisher *publisher)
 {
     publisher->healing = (struct healing){0};
+    watermark_reset(
+        &publisher->upkeep.watermark); /* it was another stream's, or that of one that has lost its end */
 }
 
 void publisher_heal_abandon(struct publisher *publisher)
@@ -54,22 +59,41 @@ static enum heal_state pause_for(struct publisher *publisher, int64_t ms)
     return HEAL_WAITS;
 }
 
+/* A broker with an alarm takes the probe, says so, and answers no more: it is not away. */
 static enum heal_state lost(struct publisher *publisher, enum err err)
 {
+    struct amqp_link *amqp = publisher->link.amqp;
+    bool blocked = amqp_link_was_blocked(amqp);
     (void)publisher_lost(publisher, "%s",
-                         err == ERR_AGAIN ? "it takes no messages" : amqp_link_why(publisher->link.amqp));
+                         blocked || err == ERR_AGAIN ? "it takes no messages" : amqp_link_why(amqp));
+    health_blocked(publisher->metrics, blocked);
     return HEAL_LOST;
 }
 
 /* ---- the steps ----------------------------------------------------------------------------------- */
 
+/* Asked for before each piece of work, because the lock ends with the database's connection. A publisher that
+ * has it then has read what this one lacks, so this one begins anew; usually nothing is left to heal. */
 static enum heal_state take_lock(struct publisher *publisher)
 {
     struct healing *healing = &publisher->healing;
-    if (healing->locked)
-        return HEAL_DONE;
-    enum err err = store_lock(publisher->store, HEAL_LOCK, 0, &healing->locked);
-    return healing->locked ? HEAL_DONE : pause_for(publisher, err ? DB_PAUSE_MS : LOCK_PAUSE_MS);
+    bool held;
+    if (store_lock(publisher->store, HEAL_LOCK, &held) != ERR_OK)
+        return pause_for(publisher, DB_PAUSE_MS);
+    if (!held && healing->locked) {
+        healing->locked = false;
+        (void)publisher_lost(publisher, "another publisher heals it; this one begins anew after it");
+        return HEAL_LOST;
+    }
+    healing->locked = held;
+    return held ? HEAL_DONE : pause_for(publisher, LOCK_PAUSE_MS);
+}
+
+static enum heal_state count_nodes(struct publisher *publisher)
+{
+    return publisher->healing.probed || publisher_count_nodes(publisher) == ERR_OK
+               ? HEAL_DONE
+               : pause_for(publisher, DB_PAUSE_MS);
 }
 
 /* The probe is also a beacon. */
@@ -97,6 +121,7 @@ static enum heal_state probe(struct publisher *publisher)
     if (!healing->marked)
         sending->epoch[0] = '\0'; /* the probe came back, so a beacon must precede the first event */
     healing->probed = true;
+    healing->probed_at = clock_monotonic_ms();
     return HEAL_DONE;
 }
 
@@ -106,7 +131,7 @@ static enum heal_state decide(struct publisher *publisher)
 
     if (healing->decided)
         return HEAL_DONE;
-    bool begins = !healing->marked || !healing->noted;
+    bool begins = !healing->marked || !healing->noted || publisher->comparing.renewed;
     if (store_broker_life(publisher->store, begins, &publisher->life) != ERR_OK)
         return pause_for(publisher, DB_PAUSE_MS);
     healing->needed = begins;
@@ -115,31 +140,69 @@ static enum heal_state decide(struct publisher *publisher)
     return HEAL_DONE;
 }
 
-static enum heal_state all_goes_back(struct publisher *publisher, const char *why)
+/* That ends the look. Without it all that is kept goes back, if anything must. */
+static enum heal_state go_without(struct publisher *publisher, const char *why)
 {
-    log_warn("broker: the stream cannot be read back, so all that was confirmed lately goes there again: %s",
-             why);
+    log_warn(
+        publisher->healing.needed
+            ? "broker: the stream cannot be read back, so all that was confirmed lately goes there again: %s"
+            : "broker: the stream cannot be read back, so it is not compared with the journal: %s",
+        why);
     look_end(&publisher->healing.look);
     publisher->healing.looked = true;
     return HEAL_DONE;
 }
 
+/* How far back: as far as what is kept may be, and as compare.c wants. */
 static enum heal_state begin_look(struct publisher *publisher)
 {
     struct healing *healing = &publisher->healing;
-    uint64_t age_s;
-    bool any;
+    uint64_t age_s = 0;
+    int64_t since_s = 0;
+    bool any = false;
     char why[256];
 
-    if (store_kept_age(publisher->store, &any, &age_s) != ERR_OK)
+    if ((healing->needed && store_kept_age(publisher->store, &any, &age_s) != ERR_OK) ||
+        publisher_compared_since(publisher, &since_s) != ERR_OK)
         return pause_for(publisher, DB_PAUSE_MS);
-    if (!any) {
-        healing->looked = true;
-        return HEAL_DONE;
+    if (any && since_s < (int64_t)age_s + LOOK_MARGIN_S)
+        since_s = (int64_t)age_s + LOOK_MARGIN_S;
+    since_s += (clock_monotonic_ms() - healing->probed_at) / 1000; /* its end is the probe */
+    enum err err = look_begin(publisher->config, since_s, healing->probe, publisher->sending.epoch,
+                              &healing->look, why, sizeof why);
+    if (err == ERR_AGAIN && clock_monotonic_ms() - healing->probed_at < LOOK_WAIT_MS)
+        return pause_for(publisher, LOOK_PAUSE_MS);
+    return err ? go_without(publisher, why) : HEAL_WAITS;
+}
+
+/* Before anything of a new connection is published. While the database is away the look would be lost, and
+ * what was not compared with it: it begins anew. */
+static enum heal_state compare(struct publisher *publisher)
+{
+    struct witness *witness = look_witness(publisher->healing.look);
+    enum err err = publisher_compare_with(publisher, witness);
+    if (err == ERR_UNAVAILABLE) {
+        look_end(&publisher->healing.look);
+        publisher->healing.read = false;
+        return pause_for(publisher, DB_PAUSE_MS);
     }
-    enum err err = look_begin(publisher->config, (int64_t)age_s + LOOK_MARGIN_S, healing->probe,
-                              publisher->sending.epoch, &healing->look, why, sizeof why);
-    return err ? all_goes_back(publisher, why) : HEAL_WAITS;
+    if (err) {
+        (void)publisher_lost(publisher, "the data has a new epoch");
+        return HEAL_LOST;
+    }
+    witness_clear(witness);
+    return HEAL_DONE;
+}
+
+static void end_look(struct publisher *publisher)
+{
+    struct healing *healing = &publisher->healing;
+    int64_t taken_ms;
+    uint64_t messages = look_messages(healing->look, &taken_ms);
+    if (healing->needed)
+        log_info("broker: its last %llu messages were read back in %lld ms", (unsigned long long)messages,
+                 (long long)taken_ms);
+    healing->looked = true;
 }
 
 /* Here and below: a bounded piece at a time, so that heartbeats go on. */
@@ -147,26 +210,29 @@ static enum heal_state look(struct publisher *publisher)
 {
     struct healing *healing = &publisher->healing;
 
-    if (healing->looked || !healing->needed || healing->refill.whole_journal)
+    if (healing->looked || healing->refill.whole_journal || publisher->comparing.renewed)
+        return HEAL_DONE;
+    if (!healing->needed && !publisher->comparing.look)
         return HEAL_DONE;
     if (!healing->look)
         return begin_look(publisher);
+    enum heal_state compared = compare(publisher);
+    if (compared != HEAL_DONE)
+        return compared;
+    if (healing->read) {
+        end_look(publisher);
+        return HEAL_DONE;
+    }
     enum err err = look_step(healing->look);
-    if (err == ERR_AGAIN)
+    healing->read = err == ERR_OK; /* the last piece is compared, too */
+    if (!err || err == ERR_AGAIN)
         return HEAL_WAITS;
-    if (err && !healing->look_failed) {
+    if (!healing->look_failed) {
         /* When the broker has gone, our own connection is lost before the next step. */
         healing->look_failed = true;
         return HEAL_WAITS;
     }
-    if (err)
-        return all_goes_back(publisher, look_why(healing->look));
-    int64_t taken_ms;
-    uint64_t messages = look_messages(healing->look, &taken_ms);
-    log_info("broker: its last %llu messages were read back in %lld ms", (unsigned long long)messages,
-             (long long)taken_ms);
-    healing->looked = true;
-    return HEAL_DONE;
+    return go_without(publisher, look_why(healing->look));
 }
 
 static bool is_there(const void *context, uint32_t user_id, uint64_t first_seq, uint64_t last_seq)
@@ -218,7 +284,8 @@ typedef enum heal_state heal_step(struct publisher *publisher);
 
 enum heal_state publisher_heal_step(struct publisher *publisher)
 {
-    static heal_step *const steps[] = {take_lock, probe, decide, look, put_back, leave_marks, allow_emitting};
+    static heal_step *const steps[] = {take_lock, count_nodes, probe,       decide,
+                                       look,      put_back,    leave_marks, allow_emitting};
     struct healing *healing = &publisher->healing;
     uint64_t added = 0;
     bool looked = false;
@@ -232,6 +299,7 @@ enum heal_state publisher_heal_step(struct publisher *publisher)
     }
     added = healing->refill.added;
     looked = healing->look != NULL;
+    publisher->comparing.renewed = publisher->comparing.look = false;
     publisher_heal_abandon(publisher); /* nothing more to do: the other publishers may check */
     if (added > 0) {
         metrics_add(publisher->metrics, API_EVENTS_HEALED, (int64_t)added);

@@ -6,7 +6,6 @@
 
 void health_connected(struct metrics *metrics, bool connected, int64_t now_ms)
 {
-    health_blocked(metrics, false);
     if (connected)
         health_confirmed(metrics, now_ms);
     metrics_set(metrics, API_BROKER_CONNECTED, connected);
@@ -24,10 +23,10 @@ void health_confirmed(struct metrics *metrics, int64_t now_ms)
 
 enum broker_health health_broker(const struct metrics *metrics, int64_t now_ms)
 {
-    if (metrics_get(metrics, API_BROKER_CONNECTED) == 0)
-        return BROKER_DOWN;
     if (metrics_get(metrics, API_BROKER_BLOCKED) != 0)
         return BROKER_BLOCKED;
+    if (metrics_get(metrics, API_BROKER_CONNECTED) == 0)
+        return BROKER_DOWN;
     if (now_ms - metrics_get(metrics, API_BROKER_CONFIRMED_MS) > HEALTH_SILENT_MS)
         return BROKER_SILENT;
     return BROKER_UP;

@@ -20,12 +20,14 @@
 
 enum broker_health {
     BROKER_DOWN,    /* no connection */
-    BROKER_BLOCKED, /* connected, with an alarm (memory, disk): accepts no messages */
+    BROKER_BLOCKED, /* it has an alarm (memory, disk): accepts no messages. It may also end a new connection
+                     */
     BROKER_SILENT,  /* connected, but confirms nothing */
     BROKER_UP,
 };
 
-/* Called by the publisher at work. now_ms is monotonic. */
+/* Called by the publisher at work. now_ms is monotonic. What it said of an alarm holds until it says
+ * otherwise, on this connection or the next, or cannot be reached. */
 void health_connected(struct metrics *metrics, bool connected, int64_t now_ms);
 void health_blocked(struct metrics *metrics, bool blocked);
 void health_confirmed(struct metrics *metrics, int64_t now_ms);

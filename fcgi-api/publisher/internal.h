@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /* The state of the publisher's thread, which its files share. Calls point down this list only:
  *
- *   publisher.c  the thread: start, turns, hints, loop, stop; the one place where a connection is given up
+ *   publisher.c  the thread: start, hints, loop, stop; the one place where a connection is given up
+ *   turn.c       whose turn it is
  *   link.c       the broker connection: makes it, and returns what the broker says on it
  *   heal.c       between a new connection and its first event: what the broker may have lost
  *   look.h       for heal.c: reads the stream for what it still has
+ *   compare.c    whether the database has lost commits: then the data gets a new epoch
  *   sweep.c      what one publisher does for all: events without a hint, the beacon
- *   emitted.c    the same for events of other programs, which come without a hint
+ *   emitted.c    the same for events of other programs and other nodes, which come without a hint
+ *   complete.c   what a node's stream has, where there are several nodes
  *   upkeep.c     the same without a broker: gauges, purging
  *   keep.c       how long confirmed events are kept
  *   drain.c      outbox -> broker, and out of the outbox when confirmed
  *   send.c       one message, at the bottom
  *
  * Without I/O: worklist.h (which users have events), pace.h (when they are sent), flight.h (what is in
- * flight), retention.h (the purge's clock), health.h (what other threads and workers must know).
+ * flight), watermark.h (what has left the outbox), witness.h (what was published last), retention.h (the
+ * purge's clock), health.h (what other threads and workers must know).
  *
  * A function that returns enum err returns ERR_CLOSED when the connection can no longer be used; the reason
  * is in `publisher->why`. It has closed nothing: each caller passes the error on, up to publisher.c. */
@@ -33,6 +37,8 @@
 #include "fcgi-api/publisher/pool.h"
 #include "fcgi-api/publisher/publisher.h"
 #include "fcgi-api/publisher/retention.h"
+#include "fcgi-api/publisher/watermark.h"
+#include "fcgi-api/publisher/witness.h"
 #include "fcgi-api/publisher/worklist.h"
 #include "fcgi-api/store/store.h"
 
@@ -70,16 +76,18 @@ struct link {
 /* Between a new connection and its first event. */
 struct healing {
     int64_t next_at; /* when to go on */
-    bool locked;     /* we hold the lock: no other publisher heals */
+    bool locked;     /* we held the lock when last asked: no other publisher heals */
     bool probed;
     bool marked; /* the stream has our mark */
     bool noted;  /* a publisher has healed since the broker was started */
     bool decided;
     bool needed;               /* `refill` must be done */
     char probe[EVENT_ID_SIZE]; /* id of the message that asks whether the stream has our mark */
-    bool looked;               /* the stream was read, or cannot be read */
-    bool look_failed;          /* perhaps because the broker has gone */
-    struct look *look;         /* what was found; NULL: the stream was not read */
+    int64_t probed_at;
+    bool looked;       /* the stream was read, or cannot be read */
+    bool read;         /* to its end */
+    bool look_failed;  /* perhaps because the broker has gone */
+    struct look *look; /* what was found; NULL: the stream was not read */
     struct outbox_refill refill;
     bool left_marks;
 };
@@ -117,11 +125,14 @@ struct upkeep {
     bool is_ours; /* this publisher holds the sweeper's lock, and has a broker */
     int64_t emitted_at,
         emitted_seen; /* when to look for events of other programs, and when there last were some */
-    int64_t sweep_at, beacon_at, purge_at;
+    int64_t sweep_at, beacon_at, note_at, purge_at;
     struct outbox_key oldest; /* the outbox's oldest event ... */
     int64_t oldest_since;     /* ... and since when it has been that one */
     struct retention retention;
     struct keeping keeping;
+    unsigned nodes; /* that share the journal; 0: not known */
+    struct watermark watermark;
+    int64_t complete_at; /* when to look how complete the stream is */
 };
 
 /* Ended sessions, and when notifiers are told of them, see ends.c. */
@@ -132,7 +143,18 @@ struct ending {
     int64_t look_at, all_at;
     int64_t oldest_s; /* ends from before no longer matter */
     uint32_t told;    /* of the whole list, which goes in pieces: up to this user; 0: none of it */
-    bool failed;      /* at the last attempt */
+    char list[SESSION_LIST_MAX + 1]; /* its name */
+    bool failed;                     /* at the last attempt */
+};
+
+/* Whether the database still has what was published, see compare.c. */
+struct comparing {
+    struct witness witness; /* what this process has published last */
+    unsigned connection;    /* of the database, that was compared; see store_connections() */
+    int64_t retry_at;
+    int64_t noted_ms; /* the note that this publisher left last; 0: none */
+    bool look;        /* the stream is to be compared before anything is published */
+    bool renewed;     /* there is a new epoch, and what is kept has not gone back yet */
 };
 
 struct publisher {
@@ -162,7 +184,18 @@ struct publisher {
     struct outgoing outgoing;
     struct upkeep upkeep;
     struct ending ending;
+    struct comparing comparing;
 };
+
+/* ---- turn.c -------------------------------------------------------------------------------------- */
+
+/* False: the thread is to end. */
+bool publisher_wait_for_turn(struct publisher *publisher);
+/* Tells the pool that this publisher moves. */
+void publisher_show_up(struct publisher *publisher);
+/* Of a stand-in: the one that it stands in for moves again, so this one waits again: two cost only work, but
+ * should not stay. When that one has died, the stand-in has the turn. */
+bool publisher_turn_is_over(struct publisher *publisher);
 
 /* ---- link.c -------------------------------------------------------------------------------------- */
 
@@ -193,6 +226,20 @@ void publisher_heal_begin(struct publisher *publisher);
 enum heal_state publisher_heal_step(struct publisher *publisher);
 void publisher_heal_abandon(struct publisher *publisher); /* the connection is gone */
 
+/* ---- compare.c ----------------------------------------------------------------------------------- */
+
+/* ERR_STALE: commits are lost, or the data has a new epoch for another reason: this connection must be given
+ * up. ERR_UNAVAILABLE: the database does not tell now. */
+MUST_CHECK enum err publisher_compare_with(struct publisher *publisher, const struct witness *witness);
+/* From how many seconds ago on the stream is to be compared. */
+MUST_CHECK enum err publisher_compared_since(struct publisher *publisher, int64_t *since_s);
+/* Leaves the note that up to now they agree. */
+MUST_CHECK enum err publisher_note_compared(struct publisher *publisher);
+/* Compares when the database connection is a new one. */
+MUST_CHECK enum err publisher_compare(struct publisher *publisher);
+/* When it is time; INT64_MAX: not now. */
+int64_t publisher_compare_time(const struct publisher *publisher);
+
 /* ---- sweep.c ------------------------------------------------------------------------------------- */
 
 MUST_CHECK enum err publisher_sweep(struct publisher *publisher);
@@ -205,6 +252,15 @@ void publisher_catch_up(struct publisher *publisher);
 void publisher_find_emitted(struct publisher *publisher);
 /* When it is time; INT64_MAX: not now. */
 int64_t publisher_emitted_time(const struct publisher *publisher);
+
+/* ---- complete.c ---------------------------------------------------------------------------------- */
+
+/* How many nodes there are, which beacons depend on. */
+MUST_CHECK enum err publisher_count_nodes(struct publisher *publisher);
+/* Where there are several: says, when it is time, what the stream has. */
+MUST_CHECK enum err publisher_say_complete(struct publisher *publisher);
+/* When it is time; INT64_MAX: not now. */
+int64_t publisher_complete_time(const struct publisher *publisher);
 
 /* ---- upkeep.c, keep.c ---------------------------------------------------------------------------- */
 

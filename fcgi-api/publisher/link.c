@@ -38,6 +38,7 @@ static enum link_news connect_link(struct publisher *publisher)
                                   &link->amqp, why, sizeof why);
     if (err) {
         int64_t pause_ms = backoff_next_ms(&link->backoff);
+        health_blocked(publisher->metrics, false); /* it is away */
         publisher_link_complain(publisher, "cannot connect", why);
         link->retry_at = clock_monotonic_ms() + (pause_ms < ABSENT_MOST_MS ? pause_ms : ABSENT_MOST_MS);
         return LINK_NOTHING;

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* For each user one run of numbers is remembered. A user's events come in order, apart from repeats, so the
  * run has all of them. Where one is missing, the run ends before it, and the events after it count as not
- * found. */
+ * found.
+ *
+ * Events that were put back are in the stream twice. What is read can begin between the two, so that the run
+ * begins with a late number and the earlier ones come after it, the second time. They are a run of their own,
+ * until it reaches the first number of the other. */
 #include "fcgi-api/publisher/look.h"
 
 #include <stdio.h>
@@ -11,6 +15,7 @@
 #include "common/amqp/link.h"
 #include "common/clock.h"
 #include "fcgi-api/publisher/user_map.h"
+#include "fcgi-api/publisher/witness.h"
 
 #define PREFETCH  2000
 #define ACK_EVERY 500
@@ -18,13 +23,17 @@
 #define WAIT_MS   50
 #define SILENT_MS 5000 /* after so long without a message the stream counts as unreadable */
 
+#define TIMESTAMP_MS 1000 /* AMQP's timestamps are whole seconds */
+
 struct look {
     struct amqp_link *amqp;
     char until_id[EVENT_ID_SIZE];
     char epoch[CURSOR_EPOCH_MAX + 1];
-    const char *account;  /* ours, which the broker checks */
-    struct user_map seen; /* seq: the last number of the run, count: how many */
-    uint64_t messages;    /* read so far */
+    const char *account;     /* ours, which the broker checks */
+    struct user_map runs;    /* seq: the last number of the run, count: how many */
+    struct user_map earlier; /* the same, of numbers before it that came after it */
+    struct witness witness;
+    uint64_t messages; /* read so far */
     unsigned unacked;
     int64_t began_at, heard_at; /* monotonic ms */
     char why[256];
@@ -37,7 +46,8 @@ struct look *look_new(const char *until_id, const char *epoch)
         abort();
     snprintf(look->until_id, sizeof look->until_id, "%s", until_id);
     snprintf(look->epoch, sizeof look->epoch, "%s", epoch);
-    user_map_init(&look->seen, LOOK_USERS_MAX);
+    user_map_init(&look->runs, LOOK_USERS_MAX);
+    user_map_init(&look->earlier, LOOK_USERS_MAX);
     look->began_at = look->heard_at = clock_monotonic_ms();
     return look;
 }
@@ -49,9 +59,12 @@ enum err look_begin(const struct config *config, int64_t since_s, const char *un
     look->account = config->amqp_user;
     enum err err = amqp_link_open(config, AMQP_READER, "carillon fcgi-api publisher, looking", &look->amqp,
                                   why, why_size);
-    if (!err && amqp_link_consume(look->amqp, since_s, -1, PREFETCH) != ERR_OK) {
-        snprintf(why, why_size, "%s", amqp_link_why(look->amqp));
-        err = ERR_UNAVAILABLE;
+    if (!err) {
+        err = amqp_link_consume(look->amqp, since_s, -1, PREFETCH);
+        if (err) {
+            snprintf(why, why_size, "%s", amqp_link_why(look->amqp));
+            err = err == ERR_AGAIN ? ERR_AGAIN : ERR_UNAVAILABLE;
+        }
     }
     if (err)
         look_end(&look);
@@ -64,24 +77,54 @@ void look_end(struct look **look)
     if (!*look)
         return;
     amqp_link_close(&(*look)->amqp);
-    user_map_free(&(*look)->seen);
+    user_map_free(&(*look)->runs);
+    user_map_free(&(*look)->earlier);
     free(*look);
     *look = NULL;
 }
 
+static uint64_t first_of(const struct user_entry *run)
+{
+    return run->seq + 1 - run->count;
+}
+
+static bool goes_on(struct user_entry *run, uint64_t seq)
+{
+    if ((run->count > 0 && seq != run->seq + 1) || run->count == UINT32_MAX)
+        return false;
+    run->seq = seq;
+    run->count++;
+    return true;
+}
+
+static void hear_earlier(struct look *look, struct user_entry *run, uint64_t seq)
+{
+    struct user_entry *earlier = user_map_add(&look->earlier, run->user_id);
+    if (!earlier)
+        return;
+    if (!goes_on(earlier, seq)) {
+        if (seq >= first_of(earlier) && seq <= earlier->seq)
+            return;
+        earlier->count = 0;
+        (void)goes_on(earlier, seq);
+    }
+    if (earlier->seq + 1 == first_of(run) && earlier->count <= UINT32_MAX - run->count) {
+        run->count += earlier->count;
+        earlier->count = 0;
+    }
+}
+
 void look_hear(struct look *look, uint32_t user_id, uint64_t seq)
 {
-    struct user_entry *entry = user_map_add(&look->seen, user_id);
-    if (!entry || (entry->count > 0 && seq != entry->seq + 1) || entry->count == UINT32_MAX)
-        return;
-    entry->seq = seq;
-    entry->count++;
+    struct user_entry *run = user_map_add(&look->runs, user_id);
+    if (run && !goes_on(run, seq) && seq < first_of(run))
+        hear_earlier(look, run, seq);
 }
 
 bool look_found(const struct look *look, uint32_t user_id, uint64_t first_seq, uint64_t last_seq)
 {
-    const struct user_entry *entry = user_map_find(&look->seen, user_id);
-    return entry && last_seq <= entry->seq && first_seq + entry->count > entry->seq;
+    const struct user_entry *run = user_map_find(&look->runs, user_id);
+    return run && first_seq >= first_of(run) && last_seq <= run->seq;
 }
 
 static enum err failed(struct look *look, const char *why)
@@ -90,11 +133,25 @@ static enum err failed(struct look *look, const char *why)
     return ERR_UNAVAILABLE;
 }
 
-/* A message that readers may attribute to another account does not count. */
-static bool is_ours(const struct look *look, const struct amqp_delivery *delivery)
+static bool is_signed(const struct look *look, const struct amqp_delivery *delivery)
 {
-    return delivery->has_meta && strcmp(delivery->meta.epoch, look->epoch) == 0 &&
-           (delivery->author == AMQP_BY_API || strcmp(delivery->account, look->account) == 0);
+    return strcmp(delivery->account, look->account) == 0;
+}
+
+/* A message that readers may attribute to another account does not count. */
+static void hear(struct look *look, const struct amqp_delivery *delivery)
+{
+    if (!delivery->has_meta || strcmp(delivery->meta.epoch, look->epoch) != 0)
+        return;
+    if (delivery->author == AMQP_BY_API || is_signed(look, delivery))
+        look_hear(look, delivery->meta.user_id, delivery->meta.seq);
+    if (is_signed(look, delivery))
+        witness_note(&look->witness, &delivery->meta, TIMESTAMP_MS);
+}
+
+struct witness *look_witness(struct look *look)
+{
+    return &look->witness;
 }
 
 /* ERR_OK: the message was the last one. */
@@ -109,8 +166,7 @@ static enum err take(struct look *look, const struct amqp_event *event)
     look->messages++;
     if (delivery->author == AMQP_BY_API && strcmp(delivery->message_id, look->until_id) == 0)
         return ERR_OK;
-    if (is_ours(look, delivery))
-        look_hear(look, delivery->meta.user_id, delivery->meta.seq);
+    hear(look, delivery);
     if (++look->unacked < ACK_EVERY)
         return ERR_AGAIN;
     look->unacked = 0;

@@ -17,11 +17,12 @@
 #define LOOK_USERS_MAX 65536
 
 struct look; /* opaque */
+struct witness;
 
 /* Begins to read what reached the stream within the last `since_s` seconds, up to the message `until_id`,
  * which is in the stream already. Only events of `epoch` that our own account published count. Waits for the
- * broker, AMQP_TIMEOUT_MS at most. ERR_UNAVAILABLE: the stream cannot be read; `why` gets one line with the
- * reason. */
+ * broker, AMQP_TIMEOUT_MS at most. `why` gets one line with the reason of an error. ERR_AGAIN: not yet, the
+ * broker has only just started. ERR_UNAVAILABLE: the stream cannot be read. */
 MUST_CHECK enum err look_begin(const struct config *config, int64_t since_s, const char *until_id,
                                const char *epoch, struct look **out, char *why, size_t why_size);
 /* Ends it; accepts NULL. */
@@ -37,6 +38,10 @@ uint64_t look_messages(const struct look *look, int64_t *taken_ms);
 
 /* Whether all of these events of the user were read. */
 bool look_found(const struct look *look, uint32_t user_id, uint64_t first_seq, uint64_t last_seq);
+
+/* The last events that were read since it was cleared, for compare.c. Only those that our account has signed:
+ * another account that may write to the exchange of beacons proves nothing about our database. */
+struct witness *look_witness(struct look *look);
 
 /* Notes one event that was read. For look_step(), and for tests. */
 void look_hear(struct look *look, uint32_t user_id, uint64_t seq);

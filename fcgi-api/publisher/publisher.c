@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The publisher thread: from the outbox to the broker. Each worker has one, and one of a pool is at work. The
- * others wait until it dies (pool.h), or until it has not moved for long, because a stopped process keeps its
- * lock. When a stopped one goes on there are two at work, which costs work, not order.
+/* The publisher thread: from the outbox to the broker. Each worker has one, and one of a pool is at work
+ * (turn.c).
  *
  * The prefix rule: an event of a user is never published while a lower one of that user is still in the
  * outbox and has not been published before it on this connection. Numbers rise in commit order, so a
@@ -32,8 +31,6 @@
 #define BACKOFF_MOST  3000
 #define NUDGE         SIGURG /* interrupts the wait for the turn */
 #define NUDGE_MS      20
-#define LOOK_MS       100  /* between two checks for the turn */
-#define STUCK_MS      8000 /* few calls of this thread take so long */
 
 /* ---- hints --------------------------------------------------------------------------------------- */
 
@@ -185,6 +182,7 @@ static int64_t later(int64_t a, int64_t b)
 static int64_t wake_time(const struct publisher *publisher, int64_t now)
 {
     int64_t wake = earlier(now + WAIT_MOST_MS, publisher->upkeep.sweep_at);
+    wake = earlier(wake, publisher_compare_time(publisher));
     if (publisher->link.state == LINK_DOWN)
         return earlier(wake, publisher->link.retry_at);
     /* Only calls of the link send heartbeats. */
@@ -195,6 +193,7 @@ static int64_t wake_time(const struct publisher *publisher, int64_t now)
     if (publisher->sending.flight.landed_count > 0)
         wake = earlier(wake, later(publisher->outgoing.take_out_at, publisher->db_retry_at));
     wake = earlier(wake, publisher_emitted_time(publisher));
+    wake = earlier(wake, publisher_complete_time(publisher));
     if (publisher_gathers(publisher))
         wake = earlier(wake, pace_next(&publisher->sending.pace));
     else if (publisher_may_send(publisher))
@@ -233,71 +232,20 @@ static bool finished(struct publisher *publisher)
     return publisher_idle(publisher) && publisher->hints_closed;
 }
 
-/* ---- whose turn it is ---------------------------------------------------------------------------- */
-
-static void show_up(struct publisher *publisher)
-{
-    int64_t now = clock_monotonic_ms();
-    pool_show_up(publisher->pool, publisher->holds_turn ? POOL_HOLDER : POOL_STAND_IN, now);
-    metrics_set(publisher->metrics, API_PUBLISHER_SEEN_MS, now);
-    /* A stand-in that stops has noted that it has no broker. */
-    metrics_set(publisher->metrics, API_BROKER_CONNECTED, publisher->link.state == LINK_READY);
-}
-
-static int64_t last_seen(const struct pool *pool)
-{
-    int64_t holder = pool_seen(pool, POOL_HOLDER), other = pool_seen(pool, POOL_STAND_IN);
-    return holder > other ? holder : other;
-}
-
-static bool wait_for_turn(struct publisher *publisher)
-{
-    const struct timespec pause = {.tv_nsec = LOOK_MS * 1000000L};
-    int64_t seen = last_seen(publisher->pool), since = clock_monotonic_ms();
-
-    atomic_store(&publisher->waiting, true);
-    while (!atomic_load(&publisher->stopping)) {
-        publisher->holds_turn = pool_take_turn(publisher->pool) == ERR_OK;
-        if (publisher->holds_turn)
-            break;
-        int64_t now = clock_monotonic_ms(), last = last_seen(publisher->pool);
-        if (last != seen) {
-            seen = last;
-            since = now;
-        } else if (now - since >= STUCK_MS) {
-            log_warn("the pool's publisher has not been seen for %d s: publishing in its place",
-                     STUCK_MS / 1000);
-            break;
-        }
-        (void)nanosleep(&pause, NULL);
-    }
-    atomic_store(&publisher->waiting, false);
-    if (atomic_load(&publisher->stopping))
-        return false;
-    publisher->holder_seen = pool_seen(publisher->pool, POOL_HOLDER);
-    show_up(publisher); /* at once, or another worker would stand in, too */
-    return true;
-}
-
-/* A stand-in takes the turn when the holder has died, and waits again when the holder moves again: two
- * publishers cost only work, but they should not stay. */
-static bool turn_is_over(struct publisher *publisher)
-{
-    if (publisher->holds_turn)
-        return false;
-    publisher->holds_turn = pool_take_turn(publisher->pool) == ERR_OK;
-    return !publisher->holds_turn && pool_seen(publisher->pool, POOL_HOLDER) != publisher->holder_seen;
-}
+/* ---- the thread ----------------------------------------------------------------------------------- */
 
 static void work(struct publisher *publisher)
 {
     log_keep(true);
     publisher->store = store_new(publisher->config);
+    publisher->comparing.connection = 0;
     store_use_metrics(publisher->store, publisher->metrics);
     health_connected(publisher->metrics, false, 0);
-    while (!finished(publisher) && !turn_is_over(publisher)) {
-        show_up(publisher);
+    health_blocked(publisher->metrics, false);
+    while (!finished(publisher) && !publisher_turn_is_over(publisher)) {
+        publisher_show_up(publisher);
         listen_to(publisher);
+        lose_if(publisher, publisher_compare(publisher));
         heal(publisher);
         if (!publisher_gathers(publisher)) {
             lose_if(publisher, take_hints(publisher));
@@ -307,6 +255,7 @@ static void work(struct publisher *publisher)
         publisher_count_life(publisher);
         lose_if(publisher, publisher_sweep(publisher));
         publisher_find_emitted(publisher);
+        lose_if(publisher, publisher_say_complete(publisher));
         lose_if(publisher, publisher_tell_ends(publisher));
         wait_for_something(publisher);
     }
@@ -325,7 +274,7 @@ static void work(struct publisher *publisher)
 static void *run(void *argument)
 {
     struct publisher *publisher = argument;
-    while (wait_for_turn(publisher))
+    while (publisher_wait_for_turn(publisher))
         work(publisher);
     atomic_store(&publisher->ended, true);
     return NULL;
@@ -339,6 +288,7 @@ static void free_publisher(struct publisher *publisher)
     worklist_free(&publisher->outgoing.todo);
     flight_free(&publisher->sending.flight);
     publisher_ends_free(publisher);
+    watermark_reset(&publisher->upkeep.watermark);
     free(publisher);
 }
 

@@ -113,6 +113,7 @@ enum err publisher_send_event(struct publisher *publisher, const struct outbox_e
     if (err)
         return not_sent(publisher, err);
     flight_sent(&sending->flight, tag, &event->meta, event->queued_at_ms, bytes);
+    witness_note(&publisher->comparing.witness, &event->meta, 1);
     note_span(publisher, &out);
     pace_sent(&sending->pace, clock_monotonic_ms());
     metrics_add(publisher->metrics, API_EVENTS_PUBLISHED, 1);

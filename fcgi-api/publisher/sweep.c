@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* What one publisher does for all, while it holds a lock of the database: it finds events without a hint
- * (their worker died, or the hint did not fit into the pipe), sets the outbox's gauges, sends the beacon and
- * purges rows past their time. When the holder dies the database frees the lock, and the next publisher takes
- * over. */
+ * (their worker died, or the hint did not fit into the pipe), sets the outbox's gauges and purges rows past
+ * their time. When the holder dies the database frees the lock, and the next publisher takes over.
+ *
+ * Without the lock a publisher sends its beacon all the same. (Two pools may share database and broker.) */
 #include "common/clock.h"
 #include "common/log.h"
 #include "fcgi-api/publisher/internal.h"
@@ -12,7 +13,8 @@
 #define USERS_A_SWEEP      256
 #define SLOW_SWEEPS        5     /* times the interval, while there is no broker */
 #define SWEEP_AGAIN_MS     100   /* when there were some: only the first of a long backlog were read */
-#define BEACON_INTERVAL_MS 10000 /* also notices that the stream is gone */
+#define BEACON_INTERVAL_MS 10000 /* less than HEALTH_SILENT_MS; also notices that the stream is gone */
+#define NOTE_INTERVAL_MS   10000
 #define PURGE_INTERVAL_MS  60000
 
 static bool is_due(int64_t *at, int64_t now, int64_t interval)
@@ -52,16 +54,27 @@ void publisher_catch_up(struct publisher *publisher)
     find_forgotten(publisher, 0);
 }
 
-static enum err sweep_with_broker(struct publisher *publisher, int64_t now)
+/* For the sweeper and for others: a broker that confirms nothing counts as silent. */
+static enum err send_beacon(struct publisher *publisher, int64_t now)
 {
     enum err err = ERR_OK;
-    find_forgotten(publisher, FORGOTTEN_AGE_MS);
+    (void)!publisher_count_nodes(publisher); /* what the beacon says depends on it */
     if (is_due(&publisher->upkeep.beacon_at, now, BEACON_INTERVAL_MS))
         err = publisher_send_beacon(publisher);
     if (err == ERR_AGAIN)
         publisher->upkeep.beacon_at = now; /* with the next sweep */
-    publisher_forget_kept(publisher);
     return err == ERR_CLOSED ? err : ERR_OK;
+}
+
+static void sweep_for_all(struct publisher *publisher, bool ready, int64_t now)
+{
+    if (ready) {
+        find_forgotten(publisher, FORGOTTEN_AGE_MS);
+        publisher_forget_kept(publisher);
+    }
+    publisher_set_gauges(publisher);
+    if (is_due(&publisher->upkeep.purge_at, now, PURGE_INTERVAL_MS))
+        publisher_purge(publisher);
 }
 
 enum err publisher_sweep(struct publisher *publisher)
@@ -76,14 +89,14 @@ enum err publisher_sweep(struct publisher *publisher)
     bool ready = publisher->link.state == LINK_READY;
     if (!is_due(&upkeep->sweep_at, now, publisher->config->sweep_interval_ms * (ready ? 1 : SLOW_SWEEPS)))
         return ERR_OK;
-    upkeep->is_ours = store_lock(publisher->store, SWEEP_LOCK, 0, &held) == ERR_OK && held && ready;
-    if (!held)
-        return ERR_OK;
+    upkeep->is_ours = store_lock(publisher->store, SWEEP_LOCK, &held) == ERR_OK && held && ready;
     if (ready)
-        err = sweep_with_broker(publisher, now);
-    publisher_set_gauges(publisher);
-    if (is_due(&upkeep->purge_at, now, PURGE_INTERVAL_MS))
-        publisher_purge(publisher);
+        err = send_beacon(publisher, now);
+    if (!held)
+        return err;
+    sweep_for_all(publisher, ready, now);
+    if (ready && !err && is_due(&upkeep->note_at, now, NOTE_INTERVAL_MS))
+        err = publisher_note_compared(publisher);
     /* A publisher with a broker can do more with the lock. */
     if (!ready || err)
         (void)!store_unlock(publisher->store, SWEEP_LOCK);

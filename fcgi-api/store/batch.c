@@ -1,14 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The transaction of a batch, in three round trips and the COMMIT: lock and read, insert what is new (its ids
- * are part of its events), write all the rest.
- *
- * Locks: a batch that is not patient waits for none, so no lock that is held elsewhere keeps its changes
- * waiting, and it can be in no deadlock. What it has to leave out comes again in a patient one, which takes
- * the tasks' rows and then the users' counters, each in the order of their ids, so that two of them cannot
- * wait for each other. */
+/* The transaction of a batch, in three round trips and the COMMIT: lock and read (batch_lock.c), insert what
+ * is new (its ids are part of its events), write all the rest. */
 #include "fcgi-api/store/batch.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "fcgi-api/store/internal.h"
@@ -27,185 +21,6 @@ void batch_free(struct batch *batch)
     free(batch->rows);
     free(batch->users);
     strbuf_free(&batch->sql);
-}
-
-/* ---- what there is ------------------------------------------------------------------------------- */
-
-static struct batch_user *find_user(struct batch *batch, uint32_t id)
-{
-    for (size_t i = 0; i < batch->user_count; i++)
-        if (batch->users[i].id == id)
-            return &batch->users[i];
-    return NULL;
-}
-
-static struct batch_row *find_row(struct batch *batch, uint32_t task_id)
-{
-    for (size_t i = 0; i < batch->row_count; i++)
-        if (batch->rows[i].task.id == task_id)
-            return &batch->rows[i];
-    return NULL;
-}
-
-static void keep_user(void *context)
-{
-    struct batch *batch = context;
-    if (!find_user(batch, batch->user.id))
-        batch->users[batch->user_count++] = batch->user;
-}
-
-static void keep_row(void *context)
-{
-    struct batch *batch = context;
-    batch->rows[batch->row_count++] = (struct batch_row){.task = batch->task};
-}
-
-static void keep_row_and_user(void *context)
-{
-    struct batch *batch = context;
-    keep_row(batch);
-    batch->user.id = batch->task.user_id;
-    keep_user(batch);
-}
-
-static bool same_key(const struct store_idempotency *a, const struct store_idempotency *b)
-{
-    return a && b && a->owner_id == b->owner_id && strcmp(a->key, b->key) == 0;
-}
-
-/* The key has been used: its answer is read by the change itself. */
-static void give_back(void *context)
-{
-    struct batch *batch = context;
-    for (size_t i = 0; i < batch->count; i++) {
-        const struct store_idempotency *key = batch->changes[i]->origin->idempotency;
-        if (key && key->owner_id == batch->owner_id && strcmp(key->key, batch->key) == 0)
-            batch->changes[i]->err = ERR_AGAIN;
-    }
-}
-
-/* ---- lock and read ------------------------------------------------------------------------------- */
-
-static void add_id(struct strbuf *ids, uint32_t id)
-{
-    strbuf_printf(ids, "%s%u", ids->length > 0 ? ", " : "(", id);
-}
-
-/* The user of a change that names one; 0: it names a task. */
-static uint32_t named_user(const struct change *change)
-{
-    switch (change->kind) {
-    case CHANGE_CREATE:
-        return change->asked->user_id;
-    case CHANGE_EMIT:
-        return change->emitted->user_id;
-    default:
-        return 0;
-    }
-}
-
-/* Makes "(1, 2, 3)" of the tasks that are to be changed, or of the users of the rows that have been read and
- * of new tasks. False: there are none. */
-static bool add_ids(const struct batch *batch, bool of_users, struct strbuf *ids)
-{
-    strbuf_clear(ids);
-    for (size_t i = 0; of_users && batch->patient && i < batch->row_count; i++)
-        add_id(ids, batch->rows[i].task.user_id);
-    for (size_t i = 0; i < batch->count; i++) {
-        uint32_t user_id = named_user(batch->changes[i]);
-        if ((user_id != 0) == of_users)
-            add_id(ids, of_users ? user_id : batch->changes[i]->task_id);
-    }
-    if (ids->length == 0)
-        return false;
-    strbuf_add(ids, ")", 1);
-    return true;
-}
-
-/* Adds a question for those of the changes' keys that are there. False: no change has one. */
-static bool add_keys(struct store *store, struct batch *batch)
-{
-    const char *glue = "SELECT owner_id, idem_key FROM idempotency_keys WHERE ";
-    bool any = false;
-    for (size_t i = 0; i < batch->count; i++) {
-        const struct store_idempotency *key = batch->changes[i]->origin->idempotency;
-        if (!key)
-            continue;
-        strbuf_add_text(&batch->sql, glue);
-        store_sql_add(store, &batch->sql, "(owner_id = ? AND idem_key = ?)",
-                      STORE_IN(of_number(key->owner_id), of_text(key->key)));
-        glue = " OR ";
-        any = true;
-    }
-    if (any)
-        strbuf_add_text(&batch->sql, "; ");
-    return any;
-}
-
-/* Locks and reads all rows in one round trip; rows that are locked elsewhere are left out. */
-static enum err lock_what_is_free(struct store *store, struct batch *batch)
-{
-    struct task *task = &batch->task;
-    struct batch_user *user = &batch->user;
-    const struct store_column epoch = to_text(batch->epoch, sizeof batch->epoch);
-    const struct store_column key_columns[] = {to_u32(&batch->owner_id),
-                                               to_text(batch->key, sizeof batch->key)};
-    const struct store_column row_columns[] = {TASK_READINGS, to_u64(&user->seq), epoch};
-    const struct store_column user_columns[] = {to_u32(&user->id), to_u64(&user->seq), epoch};
-    struct strbuf ids = {0}, *sql = &batch->sql;
-    struct store_result results[3];
-    size_t count = 0;
-
-    strbuf_clear(sql);
-    strbuf_add_text(sql, "BEGIN NOT ATOMIC START TRANSACTION; ");
-    if (add_keys(store, batch)) {
-        results[count] = STORE_RESULT(key_columns, give_back);
-        count++;
-    }
-    if (add_ids(batch, false, &ids)) {
-        strbuf_printf(sql, SQL_TASKS_AND_USERS "%s FOR UPDATE SKIP LOCKED; ", ids.text);
-        results[count] = STORE_RESULT(row_columns, keep_row_and_user);
-        count++;
-    }
-    if (add_ids(batch, true, &ids)) {
-        strbuf_printf(sql, SQL_USERS_OF_BATCH "%s FOR UPDATE SKIP LOCKED; ", ids.text);
-        results[count] = STORE_RESULT(user_columns, keep_user);
-        count++;
-    }
-    strbuf_add_text(sql, "END");
-    strbuf_free(&ids);
-    return store_query(store, sql, results, count, batch);
-}
-
-/* The same in two, the rows first: their users are known then, and both are taken in order. */
-static enum err lock_patiently(struct store *store, struct batch *batch)
-{
-    struct task *task = &batch->task;
-    struct batch_user *user = &batch->user;
-    const struct store_column row_columns[] = {TASK_READINGS};
-    const struct store_column user_columns[] = {to_u32(&user->id), to_u64(&user->seq),
-                                                to_text(batch->epoch, sizeof batch->epoch)};
-    const struct store_result rows = STORE_RESULT(row_columns, keep_row);
-    const struct store_result users = STORE_RESULT(user_columns, keep_user);
-    char limit[64] = "";
-    struct strbuf ids = {0}, *sql = &batch->sql;
-    enum err err = ERR_OK;
-
-    if (batch->count > 1)
-        snprintf(limit, sizeof limit, "SET STATEMENT max_statement_time = %.3f FOR ",
-                 (double)batch->wait_ms / 1000);
-    if (add_ids(batch, false, &ids)) {
-        strbuf_clear(sql);
-        strbuf_printf(sql, "%s" SQL_TASKS_OF_BATCH "%s ORDER BY t.id FOR UPDATE", limit, ids.text);
-        err = store_query(store, sql, &rows, 1, batch);
-    }
-    if (!err && add_ids(batch, true, &ids)) {
-        strbuf_clear(sql);
-        strbuf_printf(sql, "%s" SQL_USERS_OF_BATCH "%s ORDER BY u.id FOR UPDATE", limit, ids.text);
-        err = store_query(store, sql, &users, 1, batch);
-    }
-    strbuf_free(&ids);
-    return err;
 }
 
 /* ---- make the changes, in memory ----------------------------------------------------------------- */
@@ -232,7 +47,7 @@ static void number_event(const struct batch *batch, struct batch_user *user, str
 
 static enum err make_task(struct batch *batch, struct change *change)
 {
-    struct batch_user *user = find_user(batch, change->asked->user_id);
+    struct batch_user *user = batch_find_user(batch, change->asked->user_id);
     if (!user)
         return batch->patient ? ERR_NOT_FOUND : ERR_AGAIN;
     number_event(batch, user, change);
@@ -243,7 +58,7 @@ static enum err make_task(struct batch *batch, struct change *change)
 
 static enum err make_event(struct batch *batch, struct change *change)
 {
-    struct batch_user *user = find_user(batch, change->emitted->user_id);
+    struct batch_user *user = batch_find_user(batch, change->emitted->user_id);
     if (!user)
         return batch->patient ? ERR_NOT_FOUND : ERR_AGAIN;
     number_event(batch, user, change);
@@ -252,14 +67,14 @@ static enum err make_event(struct batch *batch, struct change *change)
 
 static enum err change_row(struct batch *batch, struct change *change)
 {
-    struct batch_row *row = find_row(batch, change->task_id);
+    struct batch_row *row = batch_find_row(batch, change->task_id);
     if (!row)
         return batch->patient ? ERR_NOT_FOUND : ERR_AGAIN;
     enum err err = check_change(change, row);
     change->answer->task = row->task;
     if (err)
         return err;
-    number_event(batch, find_user(batch, row->task.user_id), change);
+    number_event(batch, batch_find_user(batch, row->task.user_id), change);
     change->type = change->patch ? task_apply(&row->task, change->patch, change->now_ms) : EVENT_TASK_DELETED;
     row->state = change->patch ? ROW_CHANGED : ROW_DELETED;
     change->answer->task = row->task;
@@ -276,6 +91,11 @@ static enum err make_change(struct batch *batch, struct change *change)
     default:
         return change_row(batch, change);
     }
+}
+
+static bool same_key(const struct store_idempotency *a, const struct store_idempotency *b)
+{
+    return a && b && a->owner_id == b->owner_id && strcmp(a->key, b->key) == 0;
 }
 
 /* A twin of an earlier change waits for that one's end. */
@@ -434,13 +254,39 @@ static void add_events(struct store *store, struct batch *batch)
                     STORE_IN(STORE_EVENT_VALUES(made, change->answer->task.id)));
     }
     strbuf_add_text(&batch->sql, "; ");
-    head = OUTBOX_INSERT_HEAD;
+}
+
+static void add_to_outbox(struct store *store, struct batch *batch, uint32_t node, const char **head)
+{
     for (size_t i = 0; i < batch->count; i++) {
         const struct outbox_event *made = &batch->changes[i]->event;
         if (batch->changes[i]->err == ERR_OK)
-            add_row(store, batch, &head, OUTBOX_INSERT_ROW, STORE_IN(STORE_OUTBOX_VALUES(made)));
+            add_row(store, batch, head, OUTBOX_INSERT_ROW, STORE_IN(STORE_OUTBOX_VALUES(node, made)));
     }
-    strbuf_add_text(&batch->sql, "; ");
+}
+
+static void add_to_emitted(struct store *store, struct batch *batch, uint32_t node, const char **head)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct event_meta *meta = &batch->changes[i]->event.meta;
+        if (batch->changes[i]->err == ERR_OK)
+            add_row(store, batch, head, EMITTED_INSERT_ROW,
+                    STORE_IN(of_number(node), of_number(meta->user_id), of_number(meta->seq)));
+    }
+}
+
+/* Every node's publisher is to publish them. Ours gets hints; the others look into `emitted`. */
+static void add_for_nodes(struct store *store, struct batch *batch)
+{
+    const char *head = OUTBOX_INSERT_HEAD;
+    for (size_t i = 0; i < batch->node_count; i++)
+        add_to_outbox(store, batch, batch->nodes[i], &head);
+    end_rows(batch, head, "; ");
+    head = EMITTED_INSERT_HEAD;
+    for (size_t i = 0; i < batch->node_count; i++)
+        if (batch->nodes[i] != batch->own_node)
+            add_to_emitted(store, batch, batch->nodes[i], &head);
+    end_rows(batch, head, "; ");
 }
 
 /* First answers; a change by itself has claimed its key and writes its answer later. */
@@ -464,6 +310,7 @@ static enum err write_changes(struct store *store, struct batch *batch)
     add_tasks(store, batch);
     add_counters(store, batch);
     add_events(store, batch);
+    add_for_nodes(store, batch);
     add_answers(store, batch);
     strbuf_add_text(&batch->sql, "END");
     return store_query(store, &batch->sql, NULL, 0, NULL);
@@ -497,9 +344,7 @@ enum err batch_work(struct store *store, void *context)
         batch->refused = err != ERR_OK;
         return first->err = err;
     }
-    err = batch->patient ? lock_patiently(store, batch) : lock_what_is_free(store, batch);
-    if (!err && batch->user_count > 0)
-        err = store_check_epoch(store, batch->epoch);
+    err = batch_lock(store, batch);
     if (!err)
         err = make_changes(batch);
     if (!err)

@@ -17,6 +17,8 @@ struct batch_user {
     bool changed;
 };
 
+#define BATCH_NODES_MAX 15 /* as node_register (sql/routines.sql) lets in */
+
 struct batch {
     /* A patient batch waits for what others have locked: for `wait_ms`, or a second when it is of one change.
      * Any other leaves out what it cannot have at once: that change gets ERR_AGAIN, and is to be tried again.
@@ -28,6 +30,9 @@ struct batch {
 
     /* within the transaction */
     char epoch[CURSOR_EPOCH_MAX + 1];
+    uint32_t own_node; /* by the table `nodes`, and all that are in it */
+    uint32_t nodes[BATCH_NODES_MAX];
+    size_t node_count;
     size_t row_count, user_count;
     struct batch_row *rows;   /* as many as `capacity` */
     struct batch_user *users; /* the same */
@@ -37,6 +42,7 @@ struct batch {
     /* a row as it is being read */
     struct task task;
     struct batch_user user;
+    char place[CURSOR_EPOCH_MAX + 1 + BATCH_NODES_MAX * sizeof "255,"]; /* "epoch 1,2,3" */
     uint32_t owner_id;
     char key[IDEMPOTENCY_KEY_MAX + 1];
 };
@@ -50,5 +56,15 @@ void batch_free(struct batch *batch);
  * answer). Any other result: nothing is to be committed; when no change could be made that is the first one's
  * `err`. */
 enum err batch_work(struct store *store, void *context);
+
+/* ---- batch_lock.c: for batch.c alone -------------------------------------------------------------- */
+
+/* Locks the rows and counters that the changes need, and reads them into `rows`, `users`, `epoch` and
+ * `nodes`; the keys that have been used make their changes ERR_AGAIN. */
+MUST_CHECK enum err batch_lock(struct store *store, struct batch *batch);
+
+/* NULL: it is not there, or its lock could not be had. */
+struct batch_user *batch_find_user(struct batch *batch, uint32_t id);
+struct batch_row *batch_find_row(struct batch *batch, uint32_t task_id);
 
 #endif

@@ -98,8 +98,10 @@ enum err store_fail(struct store *store, unsigned error, const char *text)
 {
     store->failure = meaning_of(error);
     note_why(store, error, text);
-    if (store->failure == FAILURE_LOST)
+    if (store->failure == FAILURE_LOST) {
+        store->losses++;
         store_disconnect(store);
+    }
     if (store->failure == FAILURE_DUPLICATE)
         return ERR_INTERNAL;
     if (store->failure != FAILURE_BUG)
@@ -231,7 +233,7 @@ static bool open_connection(struct store *store)
     MYSQL *connected = NULL;
 
     store_connecting = store;
-    int wanted = mysql_real_connect_start(&connected, store->mysql, socket ? NULL : config->db_host,
+    int wanted = mysql_real_connect_start(&connected, store->mysql, socket ? NULL : store_hosts(store),
                                           config->db_user, config->db_password, config->db_name,
                                           socket ? 0 : (unsigned)config->db_port, socket, CLIENT_FOUND_ROWS);
     while (wanted != 0) {
@@ -252,19 +254,21 @@ static void start_library(void)
     store_dial_by_address();
 }
 
-static bool make_connection(struct store *store)
+/* The server itself may have refused; any other reason means that it is not there. */
+static enum store_failure make_connection(struct store *store)
 {
     store->mysql = mysql_init(NULL);
     if (!store->mysql)
         abort();
     set_options(store->mysql, store->config);
     if (open_connection(store))
-        return true;
-    note_why(store, mysql_errno(store->mysql), mysql_error(store->mysql));
+        return FAILURE_NONE;
+    unsigned error = mysql_errno(store->mysql);
+    note_why(store, error, mysql_error(store->mysql));
     store_disconnect(store);
     if (store->address)
         resolve_failed(store->config->db_host, store->address);
-    return false;
+    return meaning_of(error) == FAILURE_LOST ? FAILURE_AWAY : FAILURE_REFUSED;
 }
 
 enum err store_connect(struct store *store)
@@ -273,18 +277,21 @@ enum err store_connect(struct store *store)
     if (store->mysql)
         return ERR_OK;
     if (clock_monotonic_ms() < store->retry_at) {
-        store->failure = FAILURE_REFUSED; /* `why` still says what the last attempt met */
+        store->failure = store->not_connected; /* `why` still says what the last attempt met */
         return ERR_UNAVAILABLE;
     }
     pthread_once(&once, start_library);
-    if (store_find_server(store) == ERR_OK && make_connection(store)) {
+    bool found = store_find_server(store) == ERR_OK;
+    store->not_connected = found ? make_connection(store) : FAILURE_AWAY;
+    if (store->not_connected == FAILURE_NONE) {
         backoff_reset(&store->backoff);
         store->short_lived = false;
+        store->connections++;
         if (store->metrics)
             metrics_add(store->metrics, API_DB_CONNECTS, 1);
         return ERR_OK;
     }
-    store->failure = FAILURE_REFUSED; /* whatever it was, trying at once again would not help */
+    store->failure = store->not_connected;
     store->retry_at = clock_monotonic_ms() + backoff_next_ms(&store->backoff);
     return ERR_UNAVAILABLE;
 }
@@ -296,5 +303,6 @@ void store_disconnect(struct store *store)
     /* In this order the statements only free their memory, without a word to the server. */
     mysql_close(store->mysql);
     store->mysql = NULL;
+    store->node = 0;
     store_forget_statements(store);
 }

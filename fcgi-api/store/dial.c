@@ -9,7 +9,12 @@
  * Its sockets are a plug-in of it, with an interface that is installed for those who write another
  * (ma_pvio.h). The plug-in's connect function alone is given the host as an argument of its own. So the
  * library gets the name, and that function is replaced by the one below, which calls it with each address.
- * (A getaddrinfo() of our own would do the same, for every library in the process.) */
+ * (A getaddrinfo() of our own would do the same, for every library in the process.)
+ *
+ * The table of the plug-in's functions lost some members from 3.3 (Debian 12) to 3.4 (Debian 13), and neither
+ * the library's name nor the version of the interface tells: after an upgrade of the system, programs that
+ * are not built again find another function in the place of connect. So the library must be the one of the
+ * header. */
 #include "fcgi-api/store/internal.h"
 
 #include <ma_pvio.h>
@@ -52,12 +57,15 @@ void store_dial_by_address(void)
     MYSQL *any = mysql_init(NULL);
     struct socket_plugin *plugin =
         any ? (struct socket_plugin *)mysql_client_find_plugin(any, "pvio_socket", SOCKET_PLUGIN) : NULL;
+    bool as_built =
+        mysql_get_client_version() / 100 == MARIADB_PACKAGE_VERSION_ID / 100; /* 3.4.10 is 30410 */
 
-    if (plugin && plugin->interface_version >> 8 == PLUGIN_VERSION) {
+    if (plugin && as_built && plugin->interface_version >> 8 == PLUGIN_VERSION) {
         connect_to_host = plugin->methods->connect;
         plugin->methods->connect = connect_to_addresses;
     } else {
-        log_warn("this libmariadb looks DB_HOST up itself: a silent name server holds requests up");
+        log_warn("this libmariadb%s looks DB_HOST up itself: a silent name server holds requests up",
+                 as_built ? "" : ", which is not the one that was there when this was built,");
     }
     mysql_close(any);
 }
@@ -78,4 +86,21 @@ enum err store_find_server(struct store *store)
     store->late = clock_monotonic_ms() >= store->deadline;
     snprintf(store->why, sizeof store->why, "%s: %s", config->db_host, why);
     return err;
+}
+
+/* The first may be a node that takes connections and, cut off from the others, answers no statement: those
+ * who tried it have lost it, and begin with the next. */
+const char *store_hosts(struct store *store)
+{
+    const char *list = store->config->db_host, *from = list;
+    unsigned count = 1;
+
+    for (const char *comma = strchr(list, ','); comma; comma = strchr(comma + 1, ','))
+        count++;
+    for (unsigned i = store->losses % count; i > 0; i--)
+        from = strchr(from, ',') + 1;
+    if (from == list)
+        return list;
+    snprintf(store->hosts, sizeof store->hosts, "%s,%.*s", from, (int)(from - list - 1), list);
+    return store->hosts;
 }

@@ -161,7 +161,9 @@ static void announce(struct commit_group *group, const struct batch *batch)
     }
 }
 
-/* A database that answers may take no writes (a full disk, read-only): readiness reports that. */
+/* A database that answers may take no writes (a full disk, read-only): readiness reports that. One that is
+ * away is no such case: readiness asks it, and must believe it as soon as it answers again, because a
+ * balancer sends no write here until then. */
 static void note_refusal(struct metrics *metrics, enum err err, enum store_failure failure)
 {
     bool refused = err == ERR_UNAVAILABLE && (failure == FAILURE_REFUSED || failure == FAILURE_READ_ONLY);

@@ -7,8 +7,10 @@
  *   dial.c        by which address it is made
  *   statement.c   prepared statements: values in, columns out
  *   query.c       statements that are put together: the same with literals
- *   group.c       changes that wait together share a transaction; batch.c: that transaction
- *   tasks.c, list.c, keys.c, users.c, sessions.c, events.c, outbox.c, upkeep.c
+ *   node.c        which of the nodes this is
+ *   group.c       changes that wait together share a transaction
+ *   batch.c       that transaction; batch_lock.c: its first part, locking what it needs
+ *   tasks.c, list.c, keys.c, users.c, sessions.c, events.c, outbox.c, epoch.c, upkeep.c
  *                 the functions of store.h, each a few statements of statements.h */
 #ifndef CARILLON_STORE_INTERNAL_H
 #define CARILLON_STORE_INTERNAL_H
@@ -33,9 +35,10 @@ enum store_failure {
     FAILURE_CONFLICT,  /* deadlock or lock wait: the whole transaction may be repeated */
     FAILURE_DUPLICATE, /* the row is already there */
     FAILURE_LOST,      /* the connection is gone */
+    FAILURE_AWAY,      /* there is none, and none can be made now */
     FAILURE_READ_ONLY, /* it takes no writes now */
     FAILURE_SCHEMA,    /* a table, column, procedure or right is missing: scripts/migrate brings it */
-    FAILURE_REFUSED,   /* read-only, too many connections, too slow, shutting down... */
+    FAILURE_REFUSED,   /* it answers, and refuses: too many connections, a full disk... */
     FAILURE_BUG,       /* our SQL or our data */
 };
 
@@ -78,7 +81,10 @@ struct store {
     MYSQL *mysql;                    /* NULL: not connected */
     struct resolve_answer addresses; /* of DB_HOST; none: the library is given what the settings say */
     const char *address;             /* among them: the one that was tried last; NULL: none */
+    unsigned connections, losses;    /* those that were made, and lost */
+    char hosts[256];                 /* DB_HOST, when it is a list: see store_hosts() */
     MYSQL_STMT *statements[STORE_STATEMENT_COUNT];
+    uint32_t node;    /* this program's, as this connection knows it; 0: not yet */
     int64_t deadline; /* of the call that is running, monotonic ms */
     bool late;        /* it has passed, and the connection was cut */
     enum store_failure failure;
@@ -86,7 +92,8 @@ struct store {
     bool commit_sent;
     atomic_bool reads_fail, writes_fail, outdated; /* as logged */
     struct backoff backoff;
-    int64_t retry_at; /* not before: no connection is tried, monotonic ms */
+    int64_t retry_at;                 /* not before: no connection is tried, monotonic ms */
+    enum store_failure not_connected; /* the kind of the last attempt's failure */
     bool short_lived; /* the server ends this connection when it is silent: see store_lock() */
     struct store_row row;
 
@@ -107,7 +114,8 @@ static inline bool store_is_connected(const struct store *store)
 /* Whether that concerns all calls: the database is away, or refuses. */
 static inline bool store_is_away(enum store_failure failure)
 {
-    return failure == FAILURE_LOST || failure == FAILURE_READ_ONLY || failure == FAILURE_REFUSED;
+    return failure == FAILURE_LOST || failure == FAILURE_AWAY || failure == FAILURE_READ_ONLY ||
+           failure == FAILURE_REFUSED;
 }
 
 /* ---- store.c ----------------------------------------------------------------------------------- */
@@ -159,6 +167,10 @@ MUST_CHECK enum err store_command(struct store *store, const char *sql);
 void store_dial_by_address(void);
 /* Sets these, within the deadline. ERR_UNAVAILABLE: `why` is set. */
 MUST_CHECK enum err store_find_server(struct store *store);
+
+/* What the library is to connect to: DB_HOST, where that is a list from another one of it on after each loss.
+ */
+const char *store_hosts(struct store *store);
 
 /* ---- statement.c --------------------------------------------------------------------------------- */
 
@@ -283,6 +295,17 @@ struct store_result {
 MUST_CHECK enum err store_query(struct store *store, const struct strbuf *sql,
                                 const struct store_result *results, size_t count, void *context);
 
+/* ---- node.c -------------------------------------------------------------------------------------- */
+
+/* This program's node. ERR_UNAVAILABLE also when it is not in the table: `why` says so. */
+MUST_CHECK enum err store_own_node(struct store *store, uint32_t *node);
+/* The same asked anew. ERR_NOT_FOUND: it is not in the table. */
+MUST_CHECK enum err store_find_node(struct store *store, uint32_t *node);
+/* It was in the table and is not any more: gives the connection up, as one that is lost. */
+enum err store_node_has_gone(struct store *store);
+/* Adds a statement's text with the node's id in place of each STORE_NODE_MARK. */
+MUST_CHECK enum err store_for_node(struct store *store, const char *text, struct strbuf *sql);
+
 /* ---- shared by the files of functions ------------------------------------------------------------ */
 
 /* The user's counter and the epoch, as the current snapshot has them. */
@@ -328,8 +351,9 @@ void store_make_event(struct outbox_event *made, const struct store_new_event *e
     of_number((made)->meta.user_id), of_number((made)->meta.seq), of_text((made)->meta.type),                \
         of_number(task_id), of_text((made)->meta.request_id), of_text((made)->meta.traceparent),             \
         of_string((made)->payload, (made)->length), of_time((made)->meta.created_at_ms)
-#define STORE_OUTBOX_VALUES(made)                                                                            \
-    of_number((made)->meta.user_id), of_number((made)->meta.seq), of_time((made)->queued_at_ms)
+#define STORE_OUTBOX_VALUES(node, made)                                                                      \
+    of_number(node), of_number((made)->meta.user_id), of_number((made)->meta.seq),                           \
+        of_time((made)->queued_at_ms)
 
 MUST_CHECK enum err store_read_epoch(struct store *store, char epoch[CURSOR_EPOCH_MAX + 1]);
 

@@ -58,7 +58,7 @@ static enum err select_tasks(struct store *store, struct list_call *call, struct
 {
     const struct store_task_filter *filter = call->filter;
     struct cursor *position = &call->position;
-    struct store_value values[FILTER_VALUES_MAX];
+    struct store_value values[FILTER_VALUES_MAX] = {0};
     const struct store_column columns[] = {TASK_READINGS, to_text(position->epoch, sizeof position->epoch),
                                            to_u64(&position->seq)};
     size_t column_count = sizeof columns / sizeof *columns;
@@ -87,7 +87,7 @@ static enum err list_work(struct store *store, void *context)
 
 static enum err count_tasks(struct store *store, struct list_call *call)
 {
-    struct store_value values[FILTER_VALUES_MAX];
+    struct store_value values[FILTER_VALUES_MAX] = {0};
     return store_select_one(store, (enum store_statement)(SQL_TASK_COUNT + which_of_six(call->filter)),
                             values, filter_values(call, false, values), STORE_OUT(to_u64(&call->total)));
 }

@@ -122,32 +122,46 @@ enum err store_outbox_users(struct store *store, int64_t min_age_ms, struct outb
     return err;
 }
 
-/* ---- events of other programs --------------------------------------------------------------------- */
+/* ---- lists of keys ------------------------------------------------------------------------------- */
 
-struct emitted_call {
+struct keys_call {
+    enum store_statement statement;
     struct outbox_key *events;
     size_t limit, count;
 };
 
-static enum err emitted_work(struct store *store, void *context)
+static enum err keys_work(struct store *store, void *context)
 {
-    struct emitted_call *call = context;
+    struct keys_call *call = context;
     struct outbox_key event;
 
     call->count = 0;
-    enum err err = store_select(store, SQL_EMITTED, STORE_IN(of_number(call->limit)),
+    enum err err = store_select(store, call->statement, STORE_IN(of_number(call->limit)),
                                 STORE_OUT(to_u64(&event.user_id), to_u64(&event.seq)));
     while (!err && (err = store_fetch(store)) == ERR_OK)
         call->events[call->count++] = event;
     return err == ERR_NOT_FOUND ? ERR_OK : err;
 }
 
-enum err store_emitted_list(struct store *store, struct outbox_key *events, size_t limit, size_t *count)
+static enum err list_keys(struct store *store, enum store_statement statement, struct outbox_key *events,
+                          size_t limit, size_t *count)
 {
-    struct emitted_call call = {.events = events, .limit = limit};
-    enum err err = store_run(store, STORE_READ, emitted_work, &call);
+    struct keys_call call = {.statement = statement, .events = events, .limit = limit};
+    enum err err = store_run(store, STORE_READ, keys_work, &call);
     *count = err ? 0 : call.count;
     return err;
+}
+
+enum err store_outbox_keys(struct store *store, struct outbox_key *events, size_t limit, size_t *count)
+{
+    return list_keys(store, SQL_OUTBOX_KEYS, events, limit, count);
+}
+
+/* ---- events of other programs, and of other nodes ------------------------------------------------ */
+
+enum err store_emitted_list(struct store *store, struct outbox_key *events, size_t limit, size_t *count)
+{
+    return list_keys(store, SQL_EMITTED, events, limit, count);
 }
 
 struct take_call {
@@ -242,17 +256,36 @@ static enum err hold_life(struct store *store, uint64_t life, uint64_t *lived_ms
     return now == life ? ERR_OK : ERR_STALE;
 }
 
+#define KEY_VALUES(event) STORE_IN(of_number((event)->user_id), of_number((event)->seq))
+
+static enum err delete_events(struct store *store, const struct confirm_call *call)
+{
+    struct strbuf sql = {0};
+    uint32_t node;
+    enum err err = store_own_node(store, &node);
+    if (err)
+        return err;
+    store_sql_add(store, &sql, OUTBOX_DELETE_HEAD, KEY_VALUES(&call->events[0]));
+    for (size_t i = 1; i < call->count; i++) {
+        strbuf_add_text(&sql, i == 1 ? OUTBOX_DELETE_FIRST : ", ");
+        store_sql_add(store, &sql, OUTBOX_DELETE_ROW, KEY_VALUES(&call->events[i]));
+    }
+    store_sql_add(store, &sql, OUTBOX_DELETE_END, STORE_IN(of_number(node)));
+    err = store_query(store, &sql, NULL, 0, NULL);
+    strbuf_free(&sql);
+    return err;
+}
+
 static enum err confirm_work(struct store *store, void *context)
 {
     const struct confirm_call *call = context;
     uint64_t lived_ms;
-    _Static_assert(sizeof *call->events == 2 * sizeof(uint64_t), "the statement's two numbers");
     _Static_assert(sizeof *call->runs == 4 * sizeof(uint64_t), "the statement's four numbers");
     enum err err = hold_life(store, call->life, &lived_ms);
     for (size_t i = 0; i < call->run_count; i++)
         call->runs[i].lived_ms = lived_ms;
     if (!err)
-        err = store_execute_many(store, SQL_OUTBOX_DELETE, &call->events->user_id, call->count, 2);
+        err = delete_events(store, call);
     if (!err && call->runs)
         err = store_execute_many(store, SQL_KEEP, &call->runs->user_id, call->run_count, 4);
     return err;

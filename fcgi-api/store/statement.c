@@ -21,28 +21,36 @@ static enum err fail(struct store *store, MYSQL_STMT *statement)
     return store_fail(store, mysql_stmt_errno(statement), mysql_stmt_error(statement));
 }
 
-static enum err prepare(struct store *store, enum store_statement which, MYSQL_STMT **out)
+static enum err prepare_text(struct store *store, const struct strbuf *text, MYSQL_STMT **out)
 {
-    const char *text = statement_texts[which];
-    MYSQL_STMT *statement = store->statements[which];
     int failed = 0;
-
-    if (!statement) {
-        statement = mysql_stmt_init(store->mysql);
-        if (!statement)
-            abort();
-        int wanted = mysql_stmt_prepare_start(&failed, statement, text, strlen(text));
-        while (wanted != 0)
-            wanted = mysql_stmt_prepare_cont(&failed, statement, store_wait(store, wanted));
-        if (failed) {
-            enum err err = fail(store, statement);
-            mysql_stmt_close(statement);
-            return err;
-        }
-        store->statements[which] = statement;
+    MYSQL_STMT *statement = mysql_stmt_init(store->mysql);
+    if (!statement)
+        abort();
+    int wanted = mysql_stmt_prepare_start(&failed, statement, text->text, text->length);
+    while (wanted != 0)
+        wanted = mysql_stmt_prepare_cont(&failed, statement, store_wait(store, wanted));
+    if (failed) {
+        enum err err = fail(store, statement);
+        mysql_stmt_close(statement);
+        return err;
     }
     *out = statement;
     return ERR_OK;
+}
+
+static enum err prepare(struct store *store, enum store_statement which, MYSQL_STMT **out)
+{
+    enum err err = ERR_OK;
+    if (!store->statements[which]) {
+        struct strbuf text = {0};
+        err = store_for_node(store, statement_texts[which], &text);
+        if (!err)
+            err = prepare_text(store, &text, &store->statements[which]);
+        strbuf_free(&text);
+    }
+    *out = store->statements[which];
+    return err;
 }
 
 void store_forget_statements(struct store *store)

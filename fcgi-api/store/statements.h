@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* Every SQL statement of the service, on one page. Those of STORE_STATEMENTS are prepared when first used on
- * a connection and kept there; those of a batch are put together for it. */
+ * a connection and kept there, with the id of this program's node for each :node (node.c); those of a batch
+ * are put together for it. */
 #ifndef CARILLON_STORE_STATEMENTS_H
 #define CARILLON_STORE_STATEMENTS_H
 
 /* How many migrations (sql/NNN_name.sql) these statements need. */
-#define STORE_SCHEMA 7
+#define STORE_SCHEMA 8
+
+/* In a statement that is prepared: the id of this program's node. */
+#define STORE_NODE_MARK ":node"
 
 /* The columns of a task beside its id and its version: X(column, how it is read, how it is written), each of
  * the `struct task *task` in scope. Every SELECT, INSERT and UPDATE takes them from here; the ones of
@@ -50,21 +54,52 @@
 
 #define EVENT_INSERT_HEAD                                                                                    \
     "INSERT INTO events (user_id, seq, type, task_id, request_id, traceparent, payload, created_at) VALUES "
-#define EVENT_INSERT_ROW   "(?, ?, ?, ?, ?, ?, ?, ?)"
-#define OUTBOX_INSERT_HEAD "INSERT INTO outbox (user_id, seq, created_at) VALUES "
-#define OUTBOX_INSERT_ROW  "(?, ?, ?)"
+#define EVENT_INSERT_ROW "(?, ?, ?, ?, ?, ?, ?, ?)"
+/* A row for each node, and a note for each other one, whose publishers get no hint. */
+#define OUTBOX_INSERT_HEAD  "INSERT INTO outbox (node, user_id, seq, created_at) VALUES "
+#define OUTBOX_INSERT_ROW   "(?, ?, ?, ?)"
+#define EMITTED_INSERT_HEAD "INSERT INTO emitted (node, user_id, seq) VALUES "
+#define EMITTED_INSERT_ROW  "(?, ?, ?)"
 #define KEY_INSERT_HEAD                                                                                      \
     "INSERT INTO idempotency_keys "                                                                          \
     "(owner_id, idem_key, request_hash, status, task_id, etag_version, body, created_at) VALUES "
 #define KEY_INSERT_ROW "(?, ?, ?, ?, ?, ?, ?, ?)"
 
-/* What a batch reads and locks; a list of ids follows, and how it is locked. */
-#define CURRENT_EPOCH "(SELECT value FROM epoch WHERE id = 1)"
+/* What leaves the outbox, the first key and as many others as there are. One statement for each would cost
+ * twice as much: the server asks every index each time. As a join it reads those keys and nothing else; by a
+ * list of ranges it may choose to read the whole table, and wait for rows that others have not committed yet.
+ */
+#define OUTBOX_DELETE_HEAD  "DELETE o FROM (SELECT ? AS user_id, ? AS seq"
+#define OUTBOX_DELETE_FIRST " UNION ALL VALUES "
+#define OUTBOX_DELETE_ROW   "(?, ?)"
+#define OUTBOX_DELETE_END                                                                                    \
+    ") gone STRAIGHT_JOIN outbox o FORCE INDEX (PRIMARY) "                                                   \
+    "ON o.node = ? AND o.user_id = gone.user_id AND o.seq = gone.seq"
+
+/* What the journal says of numbers that were given to published events: the first of them, and as many others
+ * as there are. One statement sees one moment. */
+#define JOURNAL_AT_HEAD                                                                                      \
+    "SELECT p.place, COALESCE(u.event_seq, 0), e.created_at, m.value FROM (SELECT ? AS place, ? AS "         \
+    "user_id, "                                                                                              \
+    "? AS seq"
+#define JOURNAL_AT_FIRST " UNION ALL VALUES "
+#define JOURNAL_AT_ROW   "(?, ?, ?)"
+#define JOURNAL_AT_END                                                                                       \
+    ") p JOIN epoch m ON m.id = 1 LEFT JOIN users u ON u.id = p.user_id "                                    \
+    "LEFT JOIN events e ON e.user_id = p.user_id AND e.seq = p.seq"
+
+/* Which node this is, by its name or without one. */
+#define SQL_NODE_NAMED "SELECT id FROM nodes WHERE name = ?"
+#define SQL_NODE_FIRST "SELECT id FROM nodes WHERE id = 1"
+
+/* What a batch reads and locks; a list of ids follows, and how it is locked. The nodes are read in the
+ * transaction that writes a row for each: node_register (sql/routines.sql) waits for those under way. */
+#define CURRENT_PLACE "(SELECT CONCAT(value, ' ', nodes) FROM epoch WHERE id = 1)"
 #define SQL_TASKS_AND_USERS                                                                                  \
-    "SELECT " TASK_COLUMNS ", u.event_seq, " CURRENT_EPOCH                                                   \
+    "SELECT " TASK_COLUMNS ", u.event_seq, " CURRENT_PLACE                                                   \
     " FROM tasks t STRAIGHT_JOIN users u ON u.id = t.user_id WHERE t.id IN "
 #define SQL_TASKS_OF_BATCH "SELECT " TASK_COLUMNS " FROM tasks t WHERE t.id IN "
-#define SQL_USERS_OF_BATCH "SELECT u.id, u.event_seq, " CURRENT_EPOCH " FROM users u WHERE u.id IN "
+#define SQL_USERS_OF_BATCH "SELECT u.id, u.event_seq, " CURRENT_PLACE " FROM users u WHERE u.id IN "
 
 /* With the user's position in each row: one statement sees one moment. The index is named because it is
  * known: the server would ask three of them how many rows they have. */
@@ -94,8 +129,9 @@
 
 #define USER_SELECT "SELECT id, name, external_id, created_at FROM users WHERE "
 
-/* Advisory locks are the server's, not the database's: two stacks on one server must not share them. */
-#define LOCK_NAME "CONCAT(LEFT(DATABASE(), 32), '.', ?)"
+/* Advisory locks are the server's, not the database's: two stacks on one server must not share them, nor two
+ * nodes. (Programs of before there were nodes know the first name.) */
+#define LOCK_NAME "CONCAT(LEFT(DATABASE(), 32), '.', ?, IF(:node = 1, '', '.:node'))"
 
 /* clang-format off */
 /* As many as OUTBOX_USERS_MAX. */
@@ -152,6 +188,8 @@
     /* the journal */                                                                                        \
     X(SQL_EPOCH,                                                                                             \
       "SELECT value FROM epoch WHERE id = 1")                                                                \
+    X(SQL_EPOCH_RENEW,                                                                                       \
+      "CALL epoch_renew(?)")                                                                                 \
     X(SQL_EVENTS_SINCE,                                                                                      \
       "SELECT seq, payload FROM events WHERE user_id = ? AND seq > ? ORDER BY seq LIMIT ?")                  \
     /* the outbox */                                                                                         \
@@ -159,54 +197,59 @@
       "SELECT o.user_id, o.seq, o.created_at, e.type, e.request_id, e.traceparent, e.payload, e.created_at, m.value "   \
       "FROM outbox o FORCE INDEX (PRIMARY) STRAIGHT_JOIN events e ON e.user_id = o.user_id AND e.seq = o.seq "                     \
       "JOIN epoch m ON m.id = 1 "                                                                            \
-      "WHERE " OUTBOX_RANGES " ORDER BY o.user_id, o.seq LIMIT ?")                                           \
+      "WHERE o.node = :node AND (" OUTBOX_RANGES ") ORDER BY o.user_id, o.seq LIMIT ?")                                           \
     X(SQL_OUTBOX_USERS,                                                                                      \
       "SELECT user_id, MAX(seq) FROM (SELECT user_id, seq, created_at FROM outbox "                          \
-      "WHERE created_at <= ? OR created_at > ? ORDER BY created_at LIMIT 10000) waiting "                    \
+      "WHERE node = :node AND (created_at <= ? OR created_at > ?) ORDER BY created_at LIMIT 10000) waiting " \
       "GROUP BY user_id ORDER BY MIN(created_at) LIMIT ?")                                                   \
-    X(SQL_OUTBOX_DELETE,                                                                                     \
-      "DELETE FROM outbox WHERE user_id = ? AND seq = ?")                                                    \
     X(SQL_OUTBOX_COUNT,                                                                                      \
-      "SELECT COUNT(*) FROM (SELECT 1 FROM outbox LIMIT ?) counted")                                         \
+      "SELECT COUNT(*) FROM (SELECT 1 FROM outbox WHERE node = :node LIMIT ?) counted")                      \
     X(SQL_OUTBOX_OLDEST,                                                                                     \
-      "SELECT user_id, seq, created_at FROM outbox ORDER BY created_at LIMIT 1")                                           \
-    /* Events of other programs, for which no hint comes. */                                                       \
+      "SELECT user_id, seq, created_at FROM outbox WHERE node = :node ORDER BY created_at LIMIT 1")          \
+    X(SQL_OUTBOX_KEYS,                                                                                       \
+      "SELECT user_id, seq FROM outbox FORCE INDEX (PRIMARY) WHERE node = :node ORDER BY user_id, seq LIMIT ?") \
+    /* Events of other programs and of other nodes, for which no hint comes. */                             \
     X(SQL_EMITTED,                                                                                           \
-      "SELECT user_id, seq FROM emitted ORDER BY user_id, seq LIMIT ?")                                      \
+      "SELECT user_id, seq FROM emitted WHERE node = :node ORDER BY user_id, seq LIMIT ?")                   \
     X(SQL_EMITTED_DELETE,                                                                                    \
-      "DELETE FROM emitted WHERE user_id = ? AND seq = ?")                                                   \
+      "DELETE FROM emitted WHERE node = :node AND user_id = ? AND seq = ?")                                  \
     /* Back from what the broker has confirmed, and the journal as a whole. */                               \
     X(SQL_KEPT_RUNS,                                                                                         \
-      "SELECT id, user_id, first_seq, last_seq FROM confirmed WHERE id > ? ORDER BY id LIMIT ?")             \
+      "SELECT id, user_id, first_seq, last_seq FROM confirmed "                                              \
+      "WHERE node = :node AND id > ? ORDER BY id LIMIT ?")                                                   \
     X(SQL_KEPT_BACK,                                                                                         \
-      "INSERT IGNORE INTO outbox (user_id, seq, created_at) VALUES (?, ?, FROM_UNIXTIME(? / 1000))")         \
+      "INSERT IGNORE INTO outbox (node, user_id, seq, created_at) "                                          \
+      "VALUES (:node, ?, ?, FROM_UNIXTIME(? / 1000))")                                                       \
     X(SQL_KEPT_TAKEN,                                                                                        \
-      "DELETE FROM confirmed WHERE id > ? AND id <= ?")                                                      \
+      "DELETE FROM confirmed WHERE node = :node AND id > ? AND id <= ?")                                     \
     X(SQL_JOURNAL_PIECE,                                                                                     \
       "SELECT user_id, seq FROM events FORCE INDEX (PRIMARY) "                                               \
       "WHERE (user_id = ? AND seq > ?) OR user_id > ? ORDER BY user_id, seq LIMIT 1 OFFSET ?")               \
     X(SQL_JOURNAL_BACK,                                                                                      \
-      "INSERT IGNORE INTO outbox (user_id, seq, created_at) "                                                \
-      "SELECT user_id, seq, ? FROM events FORCE INDEX (PRIMARY) "                                            \
+      "INSERT IGNORE INTO outbox (node, user_id, seq, created_at) "                                          \
+      "SELECT :node, user_id, seq, ? FROM events FORCE INDEX (PRIMARY) "                                     \
       "WHERE ((user_id = ? AND seq > ?) OR user_id > ?) AND (user_id < ? OR (user_id = ? AND seq <= ?))")    \
     /* what the broker has confirmed within the last moments, in which of its lives, and how long it lived */\
     X(SQL_KEEP,                                                                                              \
-      "INSERT INTO confirmed (user_id, first_seq, last_seq, lived_ms) VALUES (?, ?, ?, ?)")                  \
+      "INSERT INTO confirmed (node, user_id, first_seq, last_seq, lived_ms) VALUES (:node, ?, ?, ?, ?)")     \
     X(SQL_KEPT,                                                                                              \
-      "SELECT lived_ms, EXISTS(SELECT 1 FROM confirmed) FROM broker WHERE id = 1")                           \
+      "SELECT lived_ms, EXISTS(SELECT 1 FROM confirmed WHERE node = :node) FROM broker WHERE id = :node")    \
     X(SQL_KEPT_AGE,                                                                                          \
       "SELECT GREATEST(0, TIMESTAMPDIFF(SECOND, confirmed_at, CURRENT_TIMESTAMP(3))) FROM confirmed "        \
-      "ORDER BY id LIMIT 1")                                                                                 \
+      "WHERE node = :node ORDER BY id LIMIT 1")                                                              \
     X(SQL_KEPT_FORGET,                                                                                       \
-      "DELETE FROM confirmed WHERE lived_ms <= ? ORDER BY lived_ms LIMIT ?")                                 \
+      "DELETE FROM confirmed WHERE node = :node AND lived_ms <= ? ORDER BY lived_ms LIMIT ?")                \
     X(SQL_LIFE_GET,                                                                                          \
-      "SELECT life FROM broker WHERE id = 1")                                                                \
+      "SELECT life FROM broker WHERE id = :node")                                                            \
     X(SQL_LIFE_HOLD,                                                                                         \
-      "SELECT life, lived_ms FROM broker WHERE id = 1 LOCK IN SHARE MODE")                                   \
+      "SELECT life, lived_ms FROM broker WHERE id = :node LOCK IN SHARE MODE")                               \
     X(SQL_LIFE_NEXT,                                                                                         \
-      "INSERT INTO broker (id, life) VALUES (1, 1) ON DUPLICATE KEY UPDATE life = life + 1")                 \
+      "INSERT INTO broker (id, life) VALUES (:node, 1) ON DUPLICATE KEY UPDATE life = life + 1")             \
     X(SQL_LIFE_GOES_ON,                                                                                      \
-      "UPDATE broker SET lived_ms = lived_ms + ? WHERE id = 1 AND life = ? AND lived_ms = ?")                \
+      "UPDATE broker SET lived_ms = lived_ms + ? WHERE id = :node AND life = ? AND lived_ms = ?")            \
+    /* the nodes: how many, and whether ours is one of them */                                               \
+    X(SQL_NODES,                                                                                             \
+      "SELECT COUNT(*), COALESCE(SUM(id = :node), 0) FROM nodes")                                            \
     /* upkeep */                                                                                             \
     X(SQL_SCHEMA,                                                                                            \
       "SELECT COUNT(*) FROM schema_migrations WHERE name REGEXP '^[0-9]{3}_'")                               \
@@ -221,17 +264,19 @@
     /* advisory locks, notes that publishers leave each other, and the barrier */                 \
     X(SQL_LOCK,                                                                                              \
       "SELECT IF(COALESCE(IS_USED_LOCK(" LOCK_NAME "), 0) = CONNECTION_ID(), 1, "                            \
-      "COALESCE(GET_LOCK(" LOCK_NAME ", ?), 0))")                                                            \
+      "COALESCE(GET_LOCK(" LOCK_NAME ", 0), 0))")                                                            \
     X(SQL_UNLOCK,                                                                                            \
       "DO RELEASE_LOCK(" LOCK_NAME ")")                                                                      \
     X(SQL_CLOCK,                                                                                             \
       "SELECT CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS UNSIGNED)")                                              \
     X(SQL_NOTE_GET,                                                                                          \
-      "SELECT value FROM notes WHERE name = ?")                                                              \
+      "SELECT value FROM notes WHERE node = :node AND name = ?")                                             \
     X(SQL_NOTE_SET,                                                                                          \
-      "INSERT INTO notes (name, value) VALUES (?, ?) ON DUPLICATE KEY UPDATE value = VALUES(value)")         \
+      "INSERT INTO notes (node, name, value) VALUES (:node, ?, ?) "                                          \
+      "ON DUPLICATE KEY UPDATE value = VALUES(value)")                                                       \
     X(SQL_SETTLE,                                                                                            \
-      "INSERT INTO settled (id, times) VALUES (CONNECTION_ID() MOD 16, 1) ON DUPLICATE KEY UPDATE times = times + 1")
+      "INSERT INTO settled (node, id, times) VALUES (:node, CONNECTION_ID() MOD 16, 1) "                     \
+      "ON DUPLICATE KEY UPDATE times = times + 1")
 /* clang-format on */
 
 enum store_statement {

@@ -35,7 +35,8 @@ void store_free(struct store **store);
 /* Connections made, transactions repeated and events committed are counted there from now on. */
 void store_use_metrics(struct store *store, struct metrics *metrics);
 
-/* Does the database answer? For readiness. ERR_STALE: it does, with tables older than this program's. */
+/* Does the database answer? For readiness. ERR_STALE: it does, with tables older than this program's.
+ * ERR_NOT_FOUND: it knows no node of the name NODE. */
 MUST_CHECK enum err store_ping(struct store *store);
 
 /* ---- events ------------------------------------------------------------------------------------- */
@@ -195,6 +196,13 @@ MUST_CHECK enum err store_event_list(struct store *store, uint32_t user_id, cons
                                      int limit, store_event_visit *visit, void *context, bool *more,
                                      struct cursor *last);
 
+/* ---- nodes --------------------------------------------------------------------------------------- */
+
+/* How many nodes share the journal (scripts/cluster); one machine alone is one. All that follows is about the
+ * node of these programs (setting NODE), its broker and its rows of the outbox. ERR_UNAVAILABLE also when it
+ * is none of them. */
+MUST_CHECK enum err store_nodes(struct store *store, unsigned *count);
+
 /* ---- outbox: for the publisher ------------------------------------------------------------------ */
 
 struct outbox_batch {
@@ -234,8 +242,12 @@ struct outbox_key {
 MUST_CHECK enum err store_outbox_users(struct store *store, int64_t min_age_ms, struct outbox_key *users,
                                        size_t limit, size_t *count);
 
-/* Events that other programs' transactions have committed and no publisher has been told of, at most limit.
- * Some may be out of the outbox already. */
+/* All that waits, in the order of users and numbers, at most limit. */
+MUST_CHECK enum err store_outbox_keys(struct store *store, struct outbox_key *events, size_t limit,
+                                      size_t *count);
+
+/* Events that other programs' transactions and other nodes have committed and no publisher here has been told
+ * of, at most limit. Some may be out of the outbox already. */
 MUST_CHECK enum err store_emitted_list(struct store *store, struct outbox_key *events, size_t limit,
                                        size_t *count);
 /* Takes them off that list, and is a store_barrier() for them. */
@@ -288,11 +300,43 @@ struct outbox_depth {
 };
 MUST_CHECK enum err store_outbox_depth(struct store *store, struct outbox_depth *depth);
 
+/* ---- the epoch ----------------------------------------------------------------------------------- */
+
 MUST_CHECK enum err store_epoch(struct store *store, char epoch[CURSOR_EPOCH_MAX + 1]);
 
-/* An advisory lock of this connection (GET_LOCK): taken, or held already; *held false: another has it.
- * Lost with the connection, so ask again before relying on it. */
-MUST_CHECK enum err store_lock(struct store *store, const char *name, int timeout_s, bool *held);
+/* Counts the connections that were made: the database behind another one may be another, or an older one. */
+unsigned store_connections(const struct store *store);
+
+/* An event that was published. */
+struct published_event {
+    uint32_t user_id;
+    uint64_t seq;
+    int64_t created_at_ms;
+    int64_t unit_ms; /* 1; or 1000, where that time is known in whole seconds only */
+};
+
+/* What the journal says of its number. */
+struct journal_entry {
+    uint64_t last_seq;     /* the last one given to an event of this user; 0: none, or no such user */
+    int64_t created_at_ms; /* of the event with this number; CLOCK_NEVER: the journal has none */
+};
+
+/* At one moment, and the epoch of that moment. Begins with a barrier, which a server that takes no writes
+ * refuses, and which in Galera comes after all that any node had committed before; then reads where writes
+ * go, on the same connection. ERR_UNAVAILABLE also when that was lost in between. At least one event. */
+MUST_CHECK enum err store_journal_at(struct store *store, const struct published_event *events, size_t count,
+                                     struct journal_entry *entries, char epoch[CURSOR_EPOCH_MAX + 1]);
+
+/* Gives the data a new epoch if they still have the epoch `of`; `epoch` is the one they have then. *made: by
+ * this call. */
+MUST_CHECK enum err store_epoch_renew(struct store *store, const char *of, char epoch[CURSOR_EPOCH_MAX + 1],
+                                      bool *made);
+
+/* ---- what publishers leave each other ------------------------------------------------------------ */
+
+/* An advisory lock of this connection (GET_LOCK), without a wait: taken, or held already; *held false:
+ * another has it. Lost with the connection, so ask again before relying on it. */
+MUST_CHECK enum err store_lock(struct store *store, const char *name, bool *held);
 MUST_CHECK enum err store_unlock(struct store *store, const char *name);
 
 /* The database's clock, and moments of it that publishers leave each other under a name; -1: none yet. */

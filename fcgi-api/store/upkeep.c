@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Upkeep of the database: the epoch, locks between publishers, purging. */
+/* Upkeep of the database: locks between publishers, purging. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -7,43 +7,29 @@
 #include "common/log.h"
 #include "fcgi-api/store/internal.h"
 
-/* ---- the epoch ----------------------------------------------------------------------------------- */
-
-enum err store_read_epoch(struct store *store, char epoch[CURSOR_EPOCH_MAX + 1])
-{
-    enum err err =
-        store_select_one(store, SQL_EPOCH, NULL, 0, STORE_OUT(to_text(epoch, CURSOR_EPOCH_MAX + 1)));
-    if (err == ERR_NOT_FOUND)
-        epoch[0] = '\0';
-    return err && err != ERR_NOT_FOUND ? err : store_check_epoch(store, epoch);
-}
-
-static enum err epoch_work(struct store *store, void *epoch)
-{
-    return store_read_epoch(store, epoch);
-}
-
-enum err store_epoch(struct store *store, char epoch[CURSOR_EPOCH_MAX + 1])
-{
-    return store_run(store, STORE_READ, epoch_work, epoch);
-}
-
 /* ---- the schema ---------------------------------------------------------------------------------- */
 
 struct schema_call {
     uint32_t applied; /* migrations */
     char why[128];    /* "": nothing is missing that a statement asked for */
+    bool stranger;    /* this node is not in the table of nodes */
 };
 
 static enum err schema_work(struct store *store, void *context)
 {
     struct schema_call *call = context;
     char epoch[CURSOR_EPOCH_MAX + 1];
+    uint32_t node;
 
     *call = (struct schema_call){0};
     enum err err = store_select_one(store, SQL_SCHEMA, NULL, 0, STORE_OUT(to_u32(&call->applied)));
     if (!err && call->applied >= STORE_SCHEMA)
         err = store_read_epoch(store, epoch);
+    if (!err && call->applied >= STORE_SCHEMA)
+        err = store_find_node(store, &node);
+    call->stranger = err == ERR_NOT_FOUND;
+    if (call->stranger)
+        err = ERR_OK;
     if (err == ERR_UNAVAILABLE && store->failure == FAILURE_SCHEMA) {
         snprintf(call->why, sizeof call->why, "%.120s", store->why);
         return ERR_OK;
@@ -61,7 +47,9 @@ enum err store_ping(struct store *store)
         log_warn(
             "database: %u of the %d migrations that this program needs are there%s%s; run scripts/migrate",
             call.applied, STORE_SCHEMA, call.why[0] ? ": " : "", call.why);
-    return outdated ? ERR_STALE : ERR_OK;
+    if (outdated)
+        return ERR_STALE;
+    return call.stranger ? ERR_NOT_FOUND : ERR_OK;
 }
 
 /* ---- durability ---------------------------------------------------------------------------------- */
@@ -82,12 +70,10 @@ enum err store_barrier(struct store *store)
     return store_run(store, STORE_WRITE, settle_work, NULL);
 }
 
-/* ---- locks and notes
- * --------------------------------------------------------------------------------------- */
+/* ---- locks and notes ------------------------------------------------------------------------------- */
 
 struct note_call {
     const char *name;
-    int timeout_s;
     uint32_t held;
     int64_t wall_ms;
 };
@@ -111,15 +97,13 @@ static enum err lock_work(struct store *store, void *context)
     enum err err = limit_silence(store);
     if (err)
         return err;
-    return store_select_one(
-        store, SQL_LOCK,
-        STORE_IN(of_text(call->name), of_text(call->name), of_number((uint64_t)call->timeout_s)),
-        STORE_OUT(to_u32(&call->held)));
+    return store_select_one(store, SQL_LOCK, STORE_IN(of_text(call->name), of_text(call->name)),
+                            STORE_OUT(to_u32(&call->held)));
 }
 
-enum err store_lock(struct store *store, const char *name, int timeout_s, bool *held)
+enum err store_lock(struct store *store, const char *name, bool *held)
 {
-    struct note_call call = {.name = name, .timeout_s = timeout_s};
+    struct note_call call = {.name = name};
     enum err err = store_run(store, STORE_READ, lock_work, &call);
     *held = !err && call.held != 0;
     return err;

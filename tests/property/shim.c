@@ -62,9 +62,10 @@ void shim_leave(struct shim *shim, struct client *client);
 void shim_say(struct shim *shim, struct client *client, const char *text);
 const char *shim_hear(struct client *client);
 int shim_closing(struct client *client);
-void shim_event(struct shim *shim, const char *epoch, uint32_t user_id, uint64_t seq, int64_t created_ms,
-                const char *body);
-void shim_control(struct shim *shim, const char *type, const char *epoch, int64_t timestamp_s);
+void shim_event(struct shim *shim, int64_t offset, const char *epoch, uint32_t user_id, uint64_t seq,
+                int64_t created_ms, const char *body);
+void shim_control(struct shim *shim, int64_t offset, const char *type, const char *epoch,
+                  int64_t timestamp_s);
 void shim_beat(struct shim *shim);
 void shim_forget_oldest(struct shim *shim, int count);
 void shim_tick(struct shim *shim);
@@ -147,11 +148,11 @@ int shim_closing(struct client *client)
     return code == CLOSE_NOT ? 0 : close_status(code);
 }
 
-void shim_event(struct shim *shim, const char *epoch, uint32_t user_id, uint64_t seq, int64_t created_ms,
-                const char *body)
+void shim_event(struct shim *shim, int64_t offset, const char *epoch, uint32_t user_id, uint64_t seq,
+                int64_t created_ms, const char *body)
 {
     struct amqp_delivery delivery = {
-        .offset = -1, .has_meta = true, .message_id = "", .account = "", .author = AMQP_BY_API};
+        .offset = offset, .has_meta = true, .message_id = "", .account = "", .author = AMQP_BY_API};
 
     strcpy(delivery.meta.epoch, epoch);
     delivery.meta.user_id = user_id;
@@ -167,9 +168,10 @@ void shim_event(struct shim *shim, const char *epoch, uint32_t user_id, uint64_t
 }
 
 /* A marker (epoch "") or a beacon. */
-void shim_control(struct shim *shim, const char *type, const char *epoch, int64_t timestamp_s)
+void shim_control(struct shim *shim, int64_t offset, const char *type, const char *epoch, int64_t timestamp_s)
 {
-    struct amqp_delivery delivery = {.offset = -1, .type = type, .message_id = "", .account = "", .body = ""};
+    struct amqp_delivery delivery = {
+        .offset = offset, .type = type, .message_id = "", .account = "", .body = ""};
 
     strcpy(delivery.meta.epoch, epoch);
     delivery.author = strcmp(type, EVENT_MARKER_TYPE) == 0 ? AMQP_BY_NOTIFIER : AMQP_BY_API;

@@ -20,6 +20,7 @@ static struct hub *hub;
 static struct feed *feed;
 static struct reception *reception;
 static struct browser one, two;
+static int64_t offset;               /* of the messages to come; 0: no message has been dropped before them */
 static int64_t now_s, hole_wait_s;   /* 0: an event out of order causes a reset at once */
 static const char *traceparent = ""; /* of the events to come */
 static void (*feed_takes)(struct feed *feed, const struct amqp_delivery *delivery) = feed_take;
@@ -35,8 +36,11 @@ static inline int set_up(void **state)
 {
     (void)state;
     log_init("test", LOG_TEXT, LOG_ERROR);
-    config = (struct config){
-        .ring_bytes = 1000000, .ring_age_s = 900, .stream_max_age_s = 604800, .hole_wait_s = hole_wait_s};
+    config = (struct config){.ring_bytes = 1000000,
+                             .ring_age_s = 900,
+                             .stream_max_age_s = 604800,
+                             .hole_wait_s = hole_wait_s,
+                             .ws_stale_s = 10};
     now_s = clock_wall_ms() / 1000;
     metrics = open_metrics();
     hub = hub_new(4, 100, metrics);
@@ -58,14 +62,14 @@ static inline int tear_down(void **state)
     feed_free(&feed);
     hub_free(&hub);
     metrics_close(&metrics);
-    hole_wait_s = 0;
+    hole_wait_s = offset = 0;
     feed_takes = feed_take;
     return 0;
 }
 
 static inline struct amqp_delivery delivery_of(const char *type, const char *body)
 {
-    struct amqp_delivery delivery = {.offset = 1,
+    struct amqp_delivery delivery = {.offset = offset,
                                      .type = type,
                                      .message_id = "",
                                      .account = "",

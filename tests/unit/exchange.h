@@ -79,11 +79,23 @@ static inline const char *body_text(void)
     return strstr(wire.text, "\r\n\r\n") + 4;
 }
 
+/* The value of the answer's ETag header, as a FastCGI parameter. */
+static inline const char *etag_of_answer(const char *parameter)
+{
+    static char text[64];
+    const char *etag = strstr(wire.text, "\r\nETag: ");
+    assert_non_null(etag);
+    etag += strlen("\r\nETag: ");
+    snprintf(text, sizeof text, "%s=%.*s", parameter, (int)strcspn(etag, "\r"), etag);
+    return text;
+}
+
 static inline int reset(void **state)
 {
     (void)state;
     memset(&fake, 0, sizeof fake);
     health_connected(service.metrics, true, clock_monotonic_ms());
+    health_blocked(service.metrics, false);
     metrics_set(service.metrics, API_DB_REFUSED_MS, 0);
     metrics_set(service.metrics, API_OUTBOX_OLDEST_MS, 0);
     return 0;

@@ -108,9 +108,9 @@ static void test_a_user_has_his_own(void **state)
 static void test_who_names_another_user(void **state)
 {
     (void)state;
-    fake.err = ERR_INTERNAL; /* nobody asks the store */
+    fake.err = ERR_INTERNAL; /* the store is not asked */
     assert_int_equal(send_with("GET", "/tasks?user_id=2", "", OWN), 403);
-    assert_true(has("The token is for user 1 and nobody else."));
+    assert_true(has("The token is for user 1 only."));
     assert_int_equal(send_with("GET", "/users/2", "", OWN), 403);
     assert_int_equal(send_with("GET", "/users/2/events", "", OWN), 403);
     assert_int_equal(send_with("POST", "/tasks", "{\"user_id\":2,\"content\":\"a\"}", OWN), 403);
@@ -134,9 +134,9 @@ static void test_a_team_is_as_oneself(void **state)
     assert_int_equal(send_with("GET", "/tasks", "", GROUPS), 200);
     assert_int_equal(fake.filter.user_id, 1);
     assert_int_equal(send_with("POST", "/users", "{\"name\":\"a\"}", GROUPS), 403);
-    fake.err = ERR_INTERNAL; /* nobody asks the store */
+    fake.err = ERR_INTERNAL; /* the store is not asked */
     assert_int_equal(send_with("GET", "/tasks?user_id=6", "", GROUPS), 403);
-    assert_true(has("The token is for user 1, its groups and nobody else."));
+    assert_true(has("The token is for user 1 and its groups only."));
     assert_int_equal(send_with("GET", "/users/6", "", GROUPS), 403);
     assert_int_equal(send_with("POST", "/tasks", "{\"user_id\":6,\"content\":\"a\"}", GROUPS), 403);
 }
@@ -152,7 +152,7 @@ static void test_what_is_for_administrators(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof asked / sizeof asked[0]; i++) {
         assert_int_equal(send(asked[i].method, asked[i].uri, asked[i].body), 401);
-        fake.err = ERR_INTERNAL; /* nobody asks the store */
+        fake.err = ERR_INTERNAL; /* the store is not asked */
         assert_int_equal(send_with(asked[i].method, asked[i].uri, asked[i].body, OWN), 403);
         assert_true(has("tasks:admin"));
         fake.err = ERR_OK;

@@ -361,6 +361,55 @@ static void test_a_session_that_has_ended_before(void **state)
     is_closed(CLOSE_TOKEN_INVALID, "the token is of a session that was ended");
 }
 
+static void feed_becomes_ready(void)
+{
+    struct amqp_delivery beacon = {.type = EVENT_BEACON_TYPE,
+                                   .author = AMQP_BY_API,
+                                   .message_id = "",
+                                   .account = "",
+                                   .body = "{}",
+                                   .body_length = 2,
+                                   .timestamp_s = clock_wall_ms() / 1000,
+                                   .meta.epoch = "k1"};
+    feed_connected(feed, false);
+    feed_take(feed, &beacon);
+    feed_caught_up(feed, beacon.timestamp_s);
+    assert_true(feed_ready(feed));
+}
+
+/* Two publishers say theirs at a time, and this notifier has begun to listen after the one's first piece. */
+static void test_whole_lists_that_mix(void **state)
+{
+    (void)state;
+    feed_becomes_ready();
+    reception_welcome(reception, browser.client, "Bearer " TOKEN_OF_1);
+    say("{\"type\":\"subscribe\",\"user_id\":1,\"since\":\"k1:0\"}");
+    take_word("{\"ended\":[[2,5]],\"list\":\"b\",\"first\":true}");
+    take_word("{\"ended\":[[9,5]],\"list\":\"a\",\"last\":true}");
+    reception_answer_waiting(reception);
+    hears("");
+    take_word("{\"ended\":[[8,5]]}"); /* new, and of no list */
+    take_word("{\"ended\":[[9,5]],\"list\":\"b\",\"last\":true}");
+    reception_answer_waiting(reception);
+    assert_non_null(strstr(browser_hears(&browser), "\"type\":\"subscribe\""));
+}
+
+/* A publisher of before gives its lists no names. */
+static void test_a_whole_list_without_a_name(void **state)
+{
+    (void)state;
+    feed_becomes_ready();
+    reception_welcome(reception, browser.client, "Bearer " TOKEN_OF_1);
+    say("{\"type\":\"subscribe\",\"user_id\":1,\"since\":\"k1:0\"}");
+    take_word("{\"ended\":[[9,5]],\"last\":true}"); /* begun before this notifier listened */
+    reception_answer_waiting(reception);
+    hears("");
+    take_word("{\"ended\":[[2,5]],\"first\":true}");
+    take_word("{\"ended\":[[9,5]],\"last\":true}");
+    reception_answer_waiting(reception);
+    assert_non_null(strstr(browser_hears(&browser), "\"type\":\"subscribe\""));
+}
+
 static void test_words_that_are_none(void **state)
 {
     static const char *const wrong[] = {"",
@@ -517,6 +566,8 @@ int main(void)
         TEST(test_silence),
         TEST(test_ended_sessions),
         TEST(test_a_session_that_has_ended_before),
+        TEST(test_whole_lists_that_mix),
+        TEST(test_a_whole_list_without_a_name),
         TEST(test_words_that_are_none),
         TEST(test_reasons),
         TEST(test_ping),

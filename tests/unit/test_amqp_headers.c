@@ -23,10 +23,11 @@ static amqp_table_entry_t text(const char *key, const char *value)
 static bool read(amqp_table_entry_t *entries, int count, struct event_meta *meta, int64_t *offset)
 {
     amqp_table_t table = {.num_entries = count, .entries = entries};
-    bool has_meta;
+    struct amqp_headers headers = {.meta = meta};
     memset(meta, 0, sizeof *meta);
-    amqp_headers_read(&table, meta, &has_meta, offset);
-    return has_meta;
+    amqp_headers_read(&table, &headers);
+    *offset = headers.offset;
+    return headers.has_meta;
 }
 
 static bool usable(amqp_table_entry_t user, amqp_table_entry_t seq, amqp_table_entry_t epoch)
@@ -103,6 +104,25 @@ static void test_missing_and_repeated(void **state)
                       &offset)); /* of several with one name the last counts; here it is no number */
 }
 
+static int64_t complete_of(amqp_table_entry_t entry)
+{
+    amqp_table_t table = {.num_entries = 1, .entries = &entry};
+    struct event_meta meta;
+    struct amqp_headers headers = {.meta = &meta};
+    amqp_headers_read(&table, &headers);
+    return headers.complete_ms;
+}
+
+static void test_what_a_beacon_tells(void **state)
+{
+    (void)state;
+    assert_int_equal(complete_of(number("complete", 1700000000123)), 1700000000123);
+    assert_int_equal(complete_of(number("complete", 0)), 0);
+    assert_int_equal(complete_of(number("complete", -1)), -1);
+    assert_int_equal(complete_of(text("complete", "1")), -1);
+    assert_int_equal(complete_of(number("another", 1)), -1);
+}
+
 static void test_texts_are_bounded_and_printable(void **state)
 {
     (void)state;
@@ -126,6 +146,7 @@ int main(void)
         cmocka_unit_test(test_any_width_of_number),
         cmocka_unit_test(test_out_of_range),
         cmocka_unit_test(test_missing_and_repeated),
+        cmocka_unit_test(test_what_a_beacon_tells),
         cmocka_unit_test(test_texts_are_bounded_and_printable),
     };
     return cmocka_run_group_tests_name("amqp_headers", tests, NULL, NULL);

@@ -19,6 +19,8 @@ static struct {
     size_t count;
     unsigned room; /* for so many words; then there is none */
     unsigned words, firsts, lasts;
+    char list[SESSION_LIST_MAX + 1]; /* the whole list's name, since its first word */
+    unsigned strangers;              /* words of a whole list with another name */
     struct session_ends heard;
 } world;
 
@@ -41,6 +43,9 @@ enum err publisher_send_word(struct publisher *self, const char *body, size_t le
     world.room--;
     world.words++;
     assert_int_equal(session_ends_read(body, length, &world.heard, &message, &changed), ERR_OK);
+    if (message.first)
+        memcpy(world.list, message.list, sizeof world.list);
+    world.strangers += message.list[0] && strcmp(world.list, message.list) != 0;
     world.firsts += message.first;
     world.lasts += message.last;
     return ERR_OK;
@@ -125,7 +130,7 @@ static void test_what_no_longer_matters_is_not_told(void **state)
     assert_int_equal(later_by(40000), 0);
     publisher_ends_begin(&publisher);
     assert_int_equal(later_by(40000), 1);
-    assert_int_equal(world.heard.count, 0);
+    assert_int_equal(session_ends_count(&world.heard), 0);
 }
 
 /* More than the broker takes at a time without having confirmed some. */
@@ -144,13 +149,33 @@ static void test_a_long_list_goes_in_pieces(void **state)
     }
     assert_true(world.firsts == 1 && world.lasts == 1);
     assert_int_equal(world.words, (ROWS_MAX - 10 + ENDS_A_WORD - 1) / ENDS_A_WORD + 1);
-    assert_int_equal(world.heard.count, ROWS_MAX - 10 + 1);
+    assert_int_equal(session_ends_count(&world.heard), ROWS_MAX - 10 + 1);
     assert_true(session_ends_cover(&world.heard, 3, START_S + 1));
     world.room = 100;
     assert_int_equal(later_by(60000), 0);
     publisher_ends_begin(&publisher); /* another connection: from the beginning */
     assert_int_equal(later_by(600), (ROWS_MAX - 10 + ENDS_A_WORD) / ENDS_A_WORD);
     assert_true(world.firsts == 2 && world.lasts == 2);
+    assert_int_equal(world.strangers, 0);
+}
+
+/* What is new may come between the words of a whole list, and belongs to none. */
+static void test_each_whole_list_has_a_name(void **state)
+{
+    char before[sizeof world.list];
+    (void)state;
+    add_row(7, START_S - 10);
+    assert_int_equal(publisher_tell_ends(&publisher), ERR_OK);
+    assert_int_equal(strlen(world.list), SESSION_LIST_MAX);
+    memcpy(before, world.list, sizeof before);
+    world.list[0] = '\0';
+    add_row(8, START_S);
+    assert_int_equal(later_by(600), 1);
+    assert_int_equal(world.strangers, 0);
+    publisher_ends_begin(&publisher);
+    assert_int_equal(later_by(600), 1);
+    assert_int_equal(strlen(world.list), SESSION_LIST_MAX);
+    assert_string_not_equal(world.list, before);
 }
 
 int main(void)
@@ -160,6 +185,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_when_to_look, begin, end),
         cmocka_unit_test_setup_teardown(test_what_no_longer_matters_is_not_told, begin, end),
         cmocka_unit_test_setup_teardown(test_a_long_list_goes_in_pieces, begin, end),
+        cmocka_unit_test_setup_teardown(test_each_whole_list_has_a_name, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -331,12 +331,48 @@ static void test_errors(void **state)
     }
 }
 
+/* A bound in bytes makes a stream shorter than the ring's memory reaches: a client away since before what is
+ * left may have missed events of which there is no trace. */
+static void test_a_stream_that_lost_its_beginning(void **state)
+{
+    int64_t started_s = now_s;
+    char since[64];
+    (void)state;
+    offset = 5000;
+    feed_connected(feed, false);
+    now_s = started_s - 100;
+    take_event(2, 7);
+    take_beacon(EPOCH);
+    feed_caught_up(feed, started_s);
+    now_s = started_s - 500;
+    snprintf(since, sizeof since, "\"k3f9a1c2:3:%lld\"", (long long)now_s);
+    subscribes(&one, since);
+    check_hears(&one, ANSWER("k3f9a1c2:3:%T", NOT_RECOVERED("truncated")));
+    now_s = started_s;
+    snprintf(since, sizeof since, "\"k3f9a1c2:3:%lld\"", (long long)now_s - 50);
+    subscribes(&two, since);
+    check_hears(&two, ANSWER("k3f9a1c2:3:%T", RECOVERED));
+}
+
+/* The same where it is whole: there was nothing else. */
+static void test_a_stream_from_its_beginning(void **state)
+{
+    char since[64];
+    (void)state;
+    catch_up();
+    snprintf(since, sizeof since, "\"k3f9a1c2:3:%lld\"", (long long)now_s - 500);
+    subscribes(&one, since);
+    check_hears(&one, ANSWER("k3f9a1c2:3:%T", RECOVERED));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_AUDIENCE(test_plain),
         WITH_AUDIENCE(test_waits_until_caught_up),
         WITH_AUDIENCE(test_offsets_that_were_read_before),
+        WITH_AUDIENCE(test_a_stream_that_lost_its_beginning),
+        WITH_AUDIENCE(test_a_stream_from_its_beginning),
         WITH_AUDIENCE(test_beacons_that_were_read_before),
         WITH_AUDIENCE(test_waits_for_the_epoch),
         WITH_AUDIENCE(test_plain_while_reading_back),

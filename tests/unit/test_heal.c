@@ -17,11 +17,18 @@ static struct publisher publisher;
 
 static struct {
     bool marked, noted;
+    bool lock_is_gone; /* another publisher has it */
+    bool database_is_away;
+    bool alarm;              /* the probe is answered by that alone */
     bool kept;               /* there are events to look for */
     enum err look;           /* what a step of that ends with */
+    unsigned not_yet;        /* so often the stream cannot be read yet */
     unsigned put_back;       /* how often something went back */
     unsigned database_fails; /* so often at the last step */
     unsigned marks, notes;
+    enum err comparison; /* of the stream with the journal */
+    unsigned compared, looks;
+    bool begins; /* a life of the broker */
 } world;
 
 enum err publisher_lost(struct publisher *self, const char *format, ...)
@@ -30,11 +37,17 @@ enum err publisher_lost(struct publisher *self, const char *format, ...)
     return ERR_CLOSED;
 }
 
-enum err store_lock(struct store *store, const char *name, int timeout_s, bool *held)
+enum err publisher_count_nodes(struct publisher *self)
 {
-    (void)store, (void)name, (void)timeout_s;
-    *held = true;
+    (void)self;
     return ERR_OK;
+}
+
+enum err store_lock(struct store *store, const char *name, bool *held)
+{
+    (void)store, (void)name;
+    *held = !world.lock_is_gone;
+    return world.database_is_away ? ERR_UNAVAILABLE : ERR_OK;
 }
 
 enum err store_unlock(struct store *store, const char *name)
@@ -52,9 +65,32 @@ enum err store_epoch(struct store *store, char epoch[CURSOR_EPOCH_MAX + 1])
 
 enum err store_broker_life(struct store *store, bool begins, uint64_t *life)
 {
-    (void)store, (void)begins;
+    (void)store;
+    world.begins = begins;
     *life = 1;
     return ERR_OK;
+}
+
+enum err publisher_compared_since(struct publisher *self, int64_t *since_s)
+{
+    (void)self;
+    *since_s = 5;
+    return ERR_OK;
+}
+
+enum err publisher_compare_with(struct publisher *self, const struct witness *witness)
+{
+    (void)witness;
+    world.compared++;
+    self->comparing.renewed = world.comparison == ERR_STALE;
+    return world.comparison;
+}
+
+struct witness *look_witness(struct look *look)
+{
+    static struct witness any;
+    (void)look;
+    return &any;
 }
 
 enum err store_kept_age(struct store *store, bool *any, uint64_t *age_s)
@@ -85,7 +121,13 @@ enum err amqp_link_check_mark(struct amqp_link *link, const char *type, const ch
     (void)link, (void)type, (void)message_id, (void)body;
     assert_string_equal(epoch, "k1");
     *marked = world.marked;
-    return ERR_OK;
+    return world.alarm ? ERR_CLOSED : ERR_OK;
+}
+
+bool amqp_link_was_blocked(struct amqp_link *link)
+{
+    (void)link;
+    return world.alarm;
 }
 
 enum err amqp_link_check_life(struct amqp_link *link, bool *noted)
@@ -133,8 +175,9 @@ enum err look_begin(const struct config *settings, int64_t since_s, const char *
 {
     static char any;
     (void)settings, (void)since_s, (void)until_id, (void)epoch, (void)why, (void)why_size;
-    *out = (struct look *)(void *)&any;
-    return ERR_OK;
+    world.looks++;
+    *out = world.not_yet > 0 ? NULL : (struct look *)(void *)&any;
+    return world.not_yet > 0 && world.not_yet-- ? ERR_AGAIN : ERR_OK;
 }
 
 void look_end(struct look **look)
@@ -174,6 +217,13 @@ static int begin(void **state)
     memset(&world, 0, sizeof world);
     publisher = (struct publisher){.config = &config};
     publisher_heal_begin(&publisher);
+    return metrics_open("", api_metric_defs, API_METRIC_COUNT, &publisher.metrics) == ERR_OK ? 0 : -1;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    metrics_close(&publisher.metrics);
     return 0;
 }
 
@@ -202,6 +252,7 @@ static void test_which_epoch_was_announced(void **state)
     world.marked = world.noted = true;
     heal();
     assert_string_equal(publisher.sending.epoch, "k1");
+    (void)end(state);
     (void)begin(state);
     heal();
     assert_string_equal(publisher.sending.epoch, "");
@@ -220,12 +271,131 @@ static void test_a_look_that_fails(void **state)
     assert_true(world.put_back == 1 && world.marks == 1);
 }
 
+/* A broker that has only just started. */
+static void test_a_look_that_is_too_early(void **state)
+{
+    (void)state;
+    world.marked = world.kept = true;
+    world.not_yet = 2;
+    heal();
+    assert_true(world.looks == 3 && world.compared > 0 && world.put_back == 1);
+    (void)end(state);
+    (void)begin(state);
+    world.marked = world.kept = true;
+    world.not_yet = 100;
+    assert_int_equal(publisher_heal_step(&publisher), HEAL_WAITS);
+    assert_true(publisher.healing.next_at > 0 && world.put_back == 0);
+    publisher.healing.next_at = 0;
+    publisher.healing.probed_at -= 10000; /* for too long: all goes back */
+    heal();
+    assert_true(world.looks == 2 && world.put_back == 1);
+}
+
+/* The lock goes with the database's connection. Another publisher may have taken it then, and healed: what
+ * this one has found is dropped. */
+static void test_a_lock_that_is_lost(void **state)
+{
+    (void)state;
+    world.marked = world.kept = true;
+    world.look = ERR_AGAIN;
+    assert_int_equal(publisher_heal_step(&publisher), HEAL_WAITS); /* begins to look */
+    world.database_is_away = true;
+    assert_int_equal(publisher_heal_step(&publisher), HEAL_WAITS);
+    publisher.healing.next_at = 0;
+    world.database_is_away = false; /* no other publisher has taken the lock meanwhile */
+    assert_int_equal(publisher_heal_step(&publisher), HEAL_WAITS);
+    assert_non_null(publisher.healing.look);
+    world.lock_is_gone = true;
+    world.look = ERR_OK;
+    assert_int_equal(publisher_heal_step(&publisher), HEAL_LOST);
+    assert_true(world.put_back == 0 && world.marks == 0 && !publisher.healing.locked);
+    publisher_heal_abandon(&publisher);
+    publisher_heal_begin(&publisher);
+    assert_int_equal(publisher_heal_step(&publisher), HEAL_WAITS); /* for the other one */
+    assert_true(world.put_back == 0 && world.marks == 0);
+    world.lock_is_gone = false;
+    world.noted = true; /* that one has healed */
+    heal();
+    assert_true(world.put_back == 0 && world.marks == 1 && world.notes == 0);
+}
+
+/* When it is wanted, also on a broker that has lost nothing; what was read last is compared, too. */
+static void test_the_stream_is_compared(void **state)
+{
+    (void)state;
+    world.marked = world.noted = true;
+    heal();
+    assert_int_equal(world.looks, 0);
+    publisher_heal_begin(&publisher);
+    publisher.comparing.look = true;
+    heal();
+    assert_false(publisher.comparing.look);
+    assert_true(world.looks == 1 && world.compared >= 2 && world.put_back == 0);
+}
+
+/* Nothing more happens on this connection; the next one publishes what is kept again. */
+static void test_commits_are_lost(void **state)
+{
+    enum heal_state healed;
+    (void)state;
+    world.marked = world.noted = true;
+    world.comparison = ERR_STALE;
+    publisher.comparing.look = true;
+    while ((healed = publisher_heal_step(&publisher)) == HEAL_WAITS)
+        publisher.healing.next_at = 0;
+    assert_int_equal(healed, HEAL_LOST);
+    assert_true(world.marks == 0 && world.put_back == 0);
+    publisher_heal_abandon(&publisher);
+    publisher_heal_begin(&publisher);
+    heal();
+    assert_true(world.looks == 1 && world.put_back == 1 && world.begins);
+    assert_false(publisher.comparing.renewed);
+}
+
+/* The look is for what the database has now, so it begins again when that does not answer. */
+static void test_no_answer_while_comparing(void **state)
+{
+    (void)state;
+    world.marked = world.noted = true;
+    world.comparison = ERR_UNAVAILABLE;
+    publisher.comparing.look = true;
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(publisher_heal_step(&publisher), HEAL_WAITS);
+        publisher.healing.next_at = 0;
+    }
+    assert_int_equal(world.looks, 2);
+    world.comparison = ERR_OK;
+    heal();
+    assert_int_equal(world.marks, 1);
+}
+
+/* Such a broker takes the connection and then answers nothing: it is not down. */
+static void test_a_broker_with_an_alarm(void **state)
+{
+    (void)state;
+    world.alarm = true;
+    health_connected(publisher.metrics, false, 0);
+    assert_int_equal(publisher_heal_step(&publisher), HEAL_LOST);
+    assert_int_equal(health_broker(publisher.metrics, 1), BROKER_BLOCKED);
+    world.alarm = false;
+    publisher_heal_begin(&publisher);
+    heal();
+    health_blocked(publisher.metrics, false);
+    assert_int_equal(health_broker(publisher.metrics, 1), BROKER_DOWN);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_marks_are_left_once, begin),
-        cmocka_unit_test_setup(test_which_epoch_was_announced, begin),
-        cmocka_unit_test_setup(test_a_look_that_fails, begin),
+        cmocka_unit_test_setup_teardown(test_marks_are_left_once, begin, end),
+        cmocka_unit_test_setup_teardown(test_which_epoch_was_announced, begin, end),
+        cmocka_unit_test_setup_teardown(test_a_look_that_fails, begin, end),
+        cmocka_unit_test_setup_teardown(test_a_look_that_is_too_early, begin, end),
+        cmocka_unit_test_setup_teardown(test_a_lock_that_is_lost, begin, end),
+        cmocka_unit_test_setup_teardown(test_the_stream_is_compared, begin, end),
+        cmocka_unit_test_setup_teardown(test_commits_are_lost, begin, end),
+        cmocka_unit_test_setup_teardown(test_no_answer_while_comparing, begin, end),
+        cmocka_unit_test_setup_teardown(test_a_broker_with_an_alarm, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

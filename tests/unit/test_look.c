@@ -99,9 +99,35 @@ static void test_repeats_change_nothing(void **state)
 {
     (void)state;
     hear(7, 5, 9);
-    hear(7, 3, 10);
+    hear(7, 6, 10);
     assert_true(look_found(look, 7, 5, 10));
     assert_false(look_found(look, 7, 4, 10));
+}
+
+/* What was put back is there twice, and what is read begins between the two. */
+static void test_earlier_ones_that_come_after(void **state)
+{
+    (void)state;
+    hear(7, 80, 100);
+    hear(7, 1, 50); /* then the publisher was killed, and another began anew */
+    assert_true(look_found(look, 7, 80, 100));
+    assert_false(look_found(look, 7, 1, 50));
+    hear(7, 1, 79);
+    assert_true(look_found(look, 7, 1, 100));
+    hear(7, 101, 102);
+    assert_true(look_found(look, 7, 1, 102));
+    assert_false(look_found(look, 7, 1, 103));
+}
+
+static void test_a_hole_among_earlier_ones(void **state)
+{
+    (void)state;
+    hear(7, 80, 100);
+    hear(7, 50, 60);
+    hear(7, 70, 79);
+    assert_true(look_found(look, 7, 70, 100));
+    assert_false(look_found(look, 7, 60, 70));
+    assert_false(look_found(look, 7, 50, 60));
 }
 
 static void test_a_hole_ends_it(void **state)
@@ -145,6 +171,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_nothing_is_found_in_silence, before, after),
         cmocka_unit_test_setup_teardown(test_a_run, before, after),
         cmocka_unit_test_setup_teardown(test_repeats_change_nothing, before, after),
+        cmocka_unit_test_setup_teardown(test_earlier_ones_that_come_after, before, after),
+        cmocka_unit_test_setup_teardown(test_a_hole_among_earlier_ones, before, after),
         cmocka_unit_test_setup_teardown(test_a_hole_ends_it, before, after),
         cmocka_unit_test_setup_teardown(test_more_users_than_there_is_room_for, before, after),
         cmocka_unit_test_setup_teardown(test_a_step_waits_for_one_message_only, before, after),
