@@ -14,7 +14,7 @@ database_client() {
     local file=$1
     shift
     # A file that others may write to is ignored, and the client would go where the system's own points.
-    case $(stat -c %A -- "$file") in ????????w?) die "$file may be written by everybody, so the client ignores it: chmod 600 $file" ;; esac
+    case $(stat -c %A -- "$file") in ????????w?) die "$file may be written by every user, so the client ignores it: chmod 600 $file" ;; esac
     clean_environment TERM="${TERM:-dumb}" mariadb --defaults-file="$file" --init-command="SET time_zone = '+00:00'" "$@"
 }
 

@@ -4,6 +4,12 @@
 # the stack, known to the server by the unix socket. Accounts: `carillon-migrate` makes and changes the tables,
 # `carillon-api` may do what the API does with their rows (sql/grants.sql), `carillon-adminer` is a person's,
 # and `carillon-emit` is for other programs, which may emit events and nothing else (docs/emit.md).
+#
+# With GALERA=FILE (scripts/cluster) it is a member of a cluster: FILE has its lines for that. Accounts and tables are the
+# cluster's then. They are made once, by the member with GALERA_FIRST=1, which also begins the cluster.
+
+# A joining member may have to copy everything from another one, and its notifier is ready when its broker has what it missed.
+MARIADB_READY_S=60 MARIADB_JOINED_S=600
 
 MIGRATE_ACCOUNT="'carillon-migrate'@'localhost'"
 API_ACCOUNT="'carillon-api'@'localhost'"
@@ -23,8 +29,12 @@ mariadb_configure() {
     )
     mariadb_reads "$ETC_DIR/mariadb.cnf" ||
         die "MariaDB does not read $ETC_DIR/mariadb.cnf ($(stat -c 'mode %a, of %U' "$ETC_DIR/mariadb.cnf")), and would open the system's own data"
-    service_make mariadb mariadb "MARIADB_CONFIG=$ETC_DIR/mariadb.cnf" "MARIADB_ADMIN_CONFIG=$ETC_DIR/mariadb-admin.cnf"
+    service_make mariadb mariadb "MARIADB_CONFIG=$ETC_DIR/mariadb.cnf" "MARIADB_ADMIN_CONFIG=$ETC_DIR/mariadb-admin.cnf" "GALERA=${GALERA:-}"
+    ! mariadb_first || [ -z "${GALERA:-}" ] || : >"$SERVICE_DIR/mariadb/bootstrap"
 }
+
+# Whether accounts and tables are this server's to make.
+mariadb_first() { [ -z "${GALERA:-}" ] || [ "${GALERA_FIRST:-}" = 1 ]; }
 
 # mariadb_conf USER
 mariadb_conf() {
@@ -45,8 +55,8 @@ default-time-zone = '+00:00'
 innodb_flush_log_at_trx_commit = 1
 event_scheduler = OFF
 max_connections = 300
-init_file = $ETC_DIR/mariadb-init.sql
 CONFIG
+    if [ -n "${GALERA:-}" ]; then cat "$GALERA"; else say "init_file = $ETC_DIR/mariadb-init.sql"; fi
     [ "$TLS" != 1 ] || cat <<CONFIG
 ssl_ca = $TLS_DIR/ca.pem
 ssl_cert = $TLS_DIR/server.pem
@@ -74,6 +84,8 @@ mariadb_install() {
     local new=$RUN_DIR/mariadb.new log=$LOG_DIR/mariadb/current
     [ ! -d "$RUN_DIR/mariadb/mysql" ] || return 0
     rm -rf "$new"
+    # A member that joins gets its data from another one.
+    mariadb_first || { (umask 077 && mkdir -p "$RUN_DIR/mariadb"); return 0; }
     mkdir -m 700 "$new"
     (clean_environment TMPDIR="$RUN_DIR/tmp" mariadb-install-db --no-defaults --datadir="$new" --user="$(id -un)" \
         --auth-root-authentication-method=socket --auth-root-socket-user="$(id -un)" --skip-test-db \
@@ -82,6 +94,29 @@ mariadb_install() {
         die "MariaDB could not make its data directory; all it said is in $log"
     }
     mv "$new" "$RUN_DIR/mariadb"
+}
+
+mariadb_patience() { if [ -n "${GALERA:-}" ]; then say $MARIADB_JOINED_S; else say $MARIADB_READY_S; fi; }
+
+# Accounts (which a server by itself makes at its start) and tables.
+mariadb_fill() {
+    mariadb_first || return 0
+    [ -z "${GALERA:-}" ] || (database_client "$ETC_DIR/mariadb-admin.cnf") <"$ETC_DIR/mariadb-init.sql"
+    mariadb_migrate --demo --quiet
+}
+
+# Of a cluster's member, before its pool starts: from then on every event waits for this node, too. The first machine was there
+# before it had a name.
+NODE_TRIES=3
+
+mariadb_register() {
+    local try problem=''
+    [ -n "${GALERA:-}" ] || return 0
+    for ((try = 1; try <= NODE_TRIES; try++)); do
+        problem=$( (database_client "$ETC_DIR/mariadb-admin.cnf" --database=carillon \
+            --execute="$(! mariadb_first || say "UPDATE nodes SET name = '$NODE' WHERE id = 1 AND name = 'first';") CALL node_register('$NODE')") 2>&1 >/dev/null) && return
+    done
+    die "the node $NODE could not be registered: $problem; see scripts/logs mariadb"
 }
 
 # The host in the API's account depends on how the API connects.

@@ -19,6 +19,9 @@ nginx_configure() {
         umask 077
         nginx_render "$ROOT/nginx/nginx.conf.template" "$target/nginx.conf"
         nginx_render_all "$target/conf.d"
+        # Limits by address are for the client's, not for the proxy's.
+        [ -z "${PROXY_ADDRESS:-}" ] ||
+            printf 'set_real_ip_from %s;\nreal_ip_header X-Forwarded-For;\n' "$PROXY_ADDRESS" >"$target/conf.d/proxy.conf"
     )
     service_make nginx nginx "NGINX_CONFIG=$target/nginx.conf" "PORT=$PORT"
 }
@@ -78,6 +81,7 @@ nginx_variables() {
     nginx_notifiers "${NOTIFIER_PORTS[@]/#/127.0.0.1:}"
     export HTTP_LISTEN API_LISTEN CLIENT_LISTEN WS_LISTEN
     HTTP_LISTEN=$(nginx_listen "$PORT")
+    [ -z "${LISTEN_ADDRESS:-}" ] || HTTP_LISTEN+="; listen $LISTEN_ADDRESS:$PORT backlog=4096"
     API_LISTEN=$(nginx_listen "$API_PORT")
     CLIENT_LISTEN=$(nginx_listen "$CLIENT_PORT")
     WS_LISTEN=$(nginx_listen "$WS_PORT")

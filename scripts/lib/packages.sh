@@ -4,7 +4,8 @@
 # PACKAGES in scripts/packages, the only script that reads this file.
 
 # Units that come with our packages; only those that were not there before are disabled afterwards.
-PACKAGE_UNITS=(rabbitmq-server.service nginx.service epmd.socket epmd.service mosquitto.service prometheus.service 'php*-fpm.service')
+PACKAGE_UNITS=(rabbitmq-server.service nginx.service epmd.socket epmd.service mariadb.service haproxy.service mosquitto.service
+    prometheus.service 'php*-fpm.service')
 UNIT_FOLDER=${UNIT_FOLDER:-/lib/systemd/system}
 POLICY=/usr/sbin/policy-rc.d
 

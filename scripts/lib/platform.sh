@@ -26,6 +26,16 @@ platform_copy() {
         tar --null --no-recursion -T - -c) | tar -C "$TREE$COPY" --no-same-owner -x
 }
 
+# platform_program PROGRAM FOLDER: a program of this machine, with those of its libraries that TREE has no longer.
+platform_program() {
+    local library path
+    mkdir -p "$2"
+    cp "$1" "$2/"
+    while read -r library path; do
+        [ -n "$(find "$TREE"/usr/lib -maxdepth 2 -name "$library" -print -quit)" ] || cp -L "$path" "$2/"
+    done < <(ldd "$1" | awk '$3 ~ /^\// { print $1, $3 }')
+}
+
 # alone COMMAND...: with a network, processes and mounts that end with it, on this machine's own files.
 alone() {
     # shellcheck disable=SC2016 # for the inner shell

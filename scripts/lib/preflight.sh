@@ -38,7 +38,7 @@ preflight_programs() {
     "$probe" 2>/dev/null || die "no program can be started in $RUN_DIR (its file system is mounted noexec); set RUN_DIR to a directory on another one"
     chmod 600 "$probe"
     [ "$(stat -c %a "$probe")" = 600 ] ||
-        die "the file system of $RUN_DIR keeps no modes, so the passwords there could be read by everybody; set RUN_DIR to a directory on another one"
+        die "the file system of $RUN_DIR keeps no modes, so the passwords there could be read by every user; set RUN_DIR to a directory on another one"
     rm -f "$probe"
 }
 

@@ -19,6 +19,7 @@ rabbitmq_configure() {
     (umask 377 && random_password >"$RUN_DIR/rabbitmq/home/.erlang.cookie")
     printf '[rabbitmq_management].\n' >"$ETC_DIR/rabbitmq/enabled_plugins"
     : >"$ETC_DIR/rabbitmq/rabbitmq-env.conf" # keeps the system's from being read
+    rabbitmq_plugins
     service_make epmd epmd "ERL_EPMD_PORT=$EPMD_PORT"
     service_make rabbitmq rabbitmq \
         "RUNNING_UNDER_SYSTEMD=true" \
@@ -36,8 +37,23 @@ rabbitmq_configure() {
         "RABBITMQ_CONF_ENV_FILE=$ETC_DIR/rabbitmq/rabbitmq-env.conf" \
         "RABBITMQ_ADVANCED_CONFIG_FILE=$ETC_DIR/rabbitmq/advanced.config" \
         "RABBITMQ_ENABLED_PLUGINS_FILE=$ETC_DIR/rabbitmq/enabled_plugins" \
+        "RABBITMQ_PLUGINS_DIR=$ETC_DIR/rabbitmq/plugins" \
         "RABBITMQ_ADMIN_CURL=$ETC_DIR/rabbitmq/admin.curl" \
         "MANAGEMENT_PORT=$MANAGEMENT_PORT"
+}
+
+# RabbitMQ reads the settings' schema of every plugin that it finds, enabled or not. Without those that are not used it starts in 6 s
+# instead of 8. Whatever has another name is a library.
+rabbitmq_plugins() {
+    local plugin folder=$ETC_DIR/rabbitmq/plugins
+    rm -rf "$folder" && mkdir "$folder"
+    for plugin in /usr/lib/rabbitmq/lib/rabbitmq_server-*/plugins/*; do
+        case ${plugin##*/} in
+            rabbitmq_prelaunch-* | rabbitmq_management-* | rabbitmq_management_agent-* | rabbitmq_web_dispatch-*) ;;
+            rabbitmq_*) continue ;;
+        esac
+        ln -s "$plugin" "$folder/"
+    done
 }
 
 rabbitmq_conf() {
@@ -99,7 +115,7 @@ rabbitmq_stream_lost() { tail -qn 3 "$LOG_DIR/ws-notifier/current" "$LOG_DIR/fcg
 
 # rabbitmq_renew WHY
 rabbitmq_renew() {
-    s6-svc -wD -T 20000 -d "$SERVICE_DIR/rabbitmq" || true
+    part_stop rabbitmq 20000 || true
     rabbitmq_part ./renew "$1"
     # Its deaths until now are no reason to give up.
     s6-svdt-clear "$SERVICE_DIR/rabbitmq"

@@ -47,6 +47,15 @@ open_files() { local most; most=$(ulimit -Hn); [ "$most" != unlimited ] && [ "$m
 
 # From now on the part is to be up, also after a death of its s6-supervise.
 part_start() { rm -f "$SERVICE_DIR/$1/down" && s6-svc -u "$SERVICE_DIR/$1"; }
+# part_stop NAME MILLISECONDS. It is asked whether the part has ended: s6-svc -wD, which listens, can miss the end of one that dies
+# by itself in that moment.
+part_stop() { s6-svc -d "$SERVICE_DIR/$1" && wait_until "$2" part_ended "$1"; }
+# Ended is one whose ./finish has, too ("ready" of one that is down), or that never was started.
+part_ended() {
+    local state
+    state=$(s6-svstat "$SERVICE_DIR/$1" 2>/dev/null) || return 0
+    [[ $state == down* && $state != *', want up'* ]] && [[ $state == *', ready '* || $state == *'not started yet'* ]]
+}
 part_check() { (cd "$SERVICE_DIR/$1" && clean_environment timeout 5 s6-envdir env ./check) >/dev/null 2>&1; }
 
 # part_field NAME up|pid|updownfor
@@ -81,9 +90,9 @@ wait_until() {
 OPTIONAL_PARTS=(adminer)
 
 part_wait() {
-    local name=$1 limit_s=$2 began=$3
+    local name=$1 limit_s=$2 began=$3 settled=''
     begin "$name"
-    if wait_until $((limit_s * 1000)) part_settled "$name" && part_check "$name"; then
+    if wait_until $((limit_s * 1000)) part_settled "$name" && [ "$settled" = up ]; then
         ready "$name" "$began"
         return
     fi
@@ -98,8 +107,11 @@ part_optional() { case " ${OPTIONAL_PARTS[*]} " in *" $1 "*) ;; *) return 1 ;; e
 part_leave_out() { : >"$SERVICE_DIR/$1/down" && s6-svc -d "$SERVICE_DIR/$1"; }
 part_left_out() { [ -e "$SERVICE_DIR/$1/down" ]; }
 
-# True when it is ready, or when waiting is useless: it dies again and again, or the supervisor is gone.
-part_settled() { part_check "$1" || [ "$(part_restarts "$1")" -ge 4 ] || ! supervisor_runs; }
+# True when it is ready (settled=up), or when waiting is useless: it dies again and again, or the supervisor is gone. It is asked
+# once: a new node's notifier is ready, and then not, from the first beacon until its stream has the journal.
+part_settled() {
+    if part_check "$1"; then settled=up; else [ "$(part_restarts "$1")" -ge 4 ] || ! supervisor_runs; fi
+}
 
 # Stops the parts in the order of the data's flow: first what takes new work, last what keeps it.
 STOP_WAVES=('watch' 'nginx ws-notifier* adminer' 'fcgi-api' 'rabbitmq mariadb' 'epmd fcgi-socket')
@@ -120,15 +132,20 @@ broker_settle() {
 }
 
 supervisor_stop_wave() {
-    local folder folders=() pattern
+    local folder parts=() pattern
     for pattern in $1; do
         for folder in "$SERVICE_DIR"/$pattern; do
             s6-svok "$folder" 2>/dev/null || continue
-            folders+=("$folder") && s6-svc -d "$folder"
+            parts+=("${folder##*/}") && s6-svc -d "$folder"
         done
     done
     # Each part has its own timeout-kill; this one is the outer deadline.
-    [ ${#folders[@]} = 0 ] || s6-svwait -t 40000 -D "${folders[@]}" 2>/dev/null || true
+    wait_until 40000 parts_ended "${parts[@]}" || true
+}
+
+parts_ended() {
+    local part
+    for part in "$@"; do part_ended "$part" || return 1; done
 }
 
 # Without s6-svscan each s6-supervise has to be told to leave.
