@@ -21,7 +21,7 @@ void fail(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    fputs("wsload: ", stderr);
+    fprintf(stderr, "%s: ", program_invocation_short_name);
     vfprintf(stderr, format, arguments);
     fputc('\n', stderr);
     va_end(arguments);
@@ -96,6 +96,16 @@ void address_parse(const char *text, struct address *address)
         snprintf(address->path, sizeof address->path, "%s", text + length);
 }
 
+/* The port is chosen by the connect, so that one port can be used towards several servers. */
+static void bind_source(int fd, const struct address *address)
+{
+    static const int one = 1;
+    struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = address->source};
+    setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
+    if (bind(fd, (struct sockaddr *)&from, sizeof from) < 0)
+        fail("bind: %s", strerror(errno));
+}
+
 int address_connect(const struct address *address)
 {
     static const int one = 1;
@@ -105,6 +115,8 @@ int address_connect(const struct address *address)
     if (fd < 0)
         fail("socket: %s (ulimit -n?)", strerror(errno));
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    if (address->source)
+        bind_source(fd, address);
     if (connect(fd, (struct sockaddr *)&to, sizeof to) < 0 && errno != EINPROGRESS)
         fail("connect to %s: %s", address->host, strerror(errno));
     return fd;

@@ -16,9 +16,10 @@ struct watch {
 };
 
 struct address {
-    uint32_t ip; /* network order */
+    uint32_t ip; /* network order, as the next two */
     uint16_t port;
-    char host[80]; /* as it was given, for the Host header */
+    uint32_t source; /* where to connect from; 0: the kernel chooses */
+    char host[80];   /* as it was given, for the Host header */
     char path[128];
 };
 

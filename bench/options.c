@@ -60,21 +60,34 @@ enum {
     O_IN_TURN,
     O_HOLD,
     O_TOLERATE,
+    O_REPEATS,
     O_HELP
 };
 
 static const struct option known[] = {
-    {"dialect", 1, NULL, O_DIALECT},     {"ws", 1, NULL, O_WS},
-    {"http", 1, NULL, O_HTTP},           {"trigger", 1, NULL, O_TRIGGER},
-    {"clients", 1, NULL, O_CLIENTS},     {"users", 1, NULL, O_USERS},
-    {"user-base", 1, NULL, O_USER_BASE}, {"tasks", 1, NULL, O_TASKS},
-    {"task-base", 1, NULL, O_TASK_BASE}, {"events", 1, NULL, O_EVENTS},
-    {"slots", 1, NULL, O_SLOTS},         {"window", 1, NULL, O_WINDOW},
-    {"comeback", 1, NULL, O_COMEBACK},   {"rounds", 1, NULL, O_ROUNDS},
-    {"patience", 1, NULL, O_PATIENCE},   {"rate", 1, NULL, O_RATE},
-    {"one-at-a-time", 0, NULL, O_ONE},   {"in-turn", 0, NULL, O_IN_TURN},
-    {"hold", 0, NULL, O_HOLD},           {"tolerate", 0, NULL, O_TOLERATE},
-    {"help", 0, NULL, O_HELP},           {NULL, 0, NULL, 0},
+    {"dialect", 1, NULL, O_DIALECT},
+    {"ws", 1, NULL, O_WS},
+    {"http", 1, NULL, O_HTTP},
+    {"trigger", 1, NULL, O_TRIGGER},
+    {"clients", 1, NULL, O_CLIENTS},
+    {"users", 1, NULL, O_USERS},
+    {"user-base", 1, NULL, O_USER_BASE},
+    {"tasks", 1, NULL, O_TASKS},
+    {"task-base", 1, NULL, O_TASK_BASE},
+    {"events", 1, NULL, O_EVENTS},
+    {"slots", 1, NULL, O_SLOTS},
+    {"window", 1, NULL, O_WINDOW},
+    {"comeback", 1, NULL, O_COMEBACK},
+    {"rounds", 1, NULL, O_ROUNDS},
+    {"patience", 1, NULL, O_PATIENCE},
+    {"rate", 1, NULL, O_RATE},
+    {"one-at-a-time", 0, NULL, O_ONE},
+    {"in-turn", 0, NULL, O_IN_TURN},
+    {"hold", 0, NULL, O_HOLD},
+    {"tolerate", 0, NULL, O_TOLERATE},
+    {"repeats", 0, NULL, O_REPEATS},
+    {"help", 0, NULL, O_HELP},
+    {NULL, 0, NULL, 0},
 };
 
 static uint32_t *number_of(int option)
@@ -146,6 +159,9 @@ static void take_option(int option, int index, const char *value)
         break;
     case O_TOLERATE:
         options.tolerate = true;
+        break;
+    case O_REPEATS:
+        options.repeats = true;
         break;
     case O_HELP:
         show_help();

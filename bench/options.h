@@ -15,7 +15,7 @@ struct options {
     uint32_t clients, users, user_base, tasks, task_base, events, slots, window, comeback, rounds;
     double rate;
     int64_t patience_ns;
-    bool triggers, one_at_a_time, in_turn, hold, tolerate;
+    bool triggers, one_at_a_time, in_turn, hold, tolerate, repeats;
 };
 
 extern struct options options;

@@ -3,6 +3,7 @@
 
 import argparse
 import datetime
+import json
 import os
 import platform
 import re
@@ -29,6 +30,7 @@ QUICK = {"rounds": 2, "few_rounds": 1, "seconds": 2, "short": 1, "events": 2_000
 
 
 MEASURES[9] = measure_9
+PARTIAL = ROOT / "build/bench/report"  # of a run that was not whole
 
 
 class Session:
@@ -74,17 +76,23 @@ def parse():
     parser.add_argument("--against", metavar="REV")
     parser.add_argument("--output", metavar="DIRECTORY")
     parser.add_argument("--keep", action="store_true")
-    return parser.parse_args()
+    parser.add_argument("--resume", action="store_true")
+    arguments = parser.parse_args()
+    if arguments.resume and (arguments.quick or arguments.only or arguments.against):
+        parser.error("--resume goes on with a whole run: not with --quick, --only or --against")
+    return arguments
 
 
 def main():
     arguments = parse()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     directory = Path(tempfile.mkdtemp(prefix="carillon-bench-", dir=os.environ.get("TMPDIR", "/tmp")))
     os.chmod(directory, 0o700)
     results = begin(arguments)
     session = None
     try:
+        if arguments.resume:
+            take_over(results, PARTIAL / "benchmarks/results.json")
         session = Session(arguments, directory)
         session.start(directory)
         measure(session, arguments, results)
@@ -93,6 +101,9 @@ def main():
         warn(f"the logs are in {directory}")
         arguments.keep = True
         results["failed"] = str(error)
+    except KeyboardInterrupt:
+        warn("stopped; --resume goes on from the last whole measure")
+        results["failed"] = "stopped"
     finally:
         if session:
             session.stop()
@@ -101,9 +112,27 @@ def main():
     return finish(arguments, results)
 
 
+def take_over(results, path):
+    """The measures of a whole run that failed on this machine."""
+    try:
+        before = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise Failed(f"there is nothing to resume: {error}") from error
+    if before["quick"] or before["against"] or "failed" not in before or not before["measures"]:
+        raise Failed(f"there is nothing to resume: {path} is not of a whole run that failed")
+    if before["machine"] != results["machine"]:
+        raise Failed(f"there is nothing to resume: {path} is of another machine, or of other versions of its programs")
+    earlier = before.get("earlier", [])
+    measured = [key for key in before["measures"] if not any(key in part["measures"] for part in earlier)]
+    results["measures"] = before["measures"]
+    results["earlier"] = [*earlier, {"measures": measured} | {key: before[key] for key in ("date", "revision", "minutes")}]
+
+
 def measure(session, arguments, results):
     wanted = arguments.only or [*MEASURES, *([] if arguments.quick or arguments.against else [0])]
     for key in wanted:
+        if str(key) in results["measures"]:
+            continue
         if key == 0:
             for make in growth.GROWTH:
                 session.prefix = f"growth, {make.__name__}:"
@@ -149,7 +178,7 @@ def machine():
 
     return {
         "cores": os.cpu_count(), "cpu": cpu[1] if cpu else platform.machine(),
-        "system": f"{system[1] if system else platform.system()}, Linux {platform.release()}",
+        "system": f"{system[1] if system else platform.system()}, Linux {platform.release().split('-')[0]}",
         "versions": {
             "nginx": version("nginx", "-v"), "MariaDB": version("mariadbd", "--version"),
             "RabbitMQ": version("dpkg-query", "-W", "-f", "${Version}", "rabbitmq-server"), "Node": version("node", "--version"),
@@ -163,14 +192,11 @@ def finish(arguments, results):
     results["minutes"] = elapsed() / 60
     report.terminal(results)
     whole = not (arguments.quick or arguments.only or arguments.against or results.get("failed"))
-    target = Path(arguments.output) if arguments.output else ROOT / ("docs" if whole else "build/bench/report")
+    target = Path(arguments.output) if arguments.output else ROOT / "docs" if whole else PARTIAL
     if results["measures"] or results["plots"]:
         print(f"\nwritten: {report.write(results, target)}")
     return 1 if results.get("failed") else 0
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)
+    sys.exit(main())

@@ -26,7 +26,7 @@ void tally_init(struct tally *tally, uint32_t users, uint32_t clients, uint32_t 
 void tally_again(struct tally *tally)
 {
     memset(tally->got, 0, (size_t)tally->events * tally->slots);
-    tally->delivered = tally->doubled = tally->misdirected = 0;
+    tally->delivered = tally->doubled = tally->misdirected = tally->repeated = 0;
     for (uint32_t i = 0; i < tally->events; i++) {
         struct tally_event *event = &tally->event[i];
         event->missing = clients_of(tally, event->user);
@@ -81,6 +81,12 @@ void tally_heard(struct tally *tally, uint32_t client, const char *payload, size
     }
     struct tally_event *event = &tally->event[number];
     uint8_t *got = &tally->got[(size_t)number * tally->slots + client / tally->users];
+    if (*got && tally->repeats) {
+        tally->repeated++;
+        tally->delivered++;
+        tally->last_at = at;
+        return;
+    }
     if (*got) {
         tally->doubled++;
         return;
@@ -105,7 +111,7 @@ uint64_t tally_missing(const struct tally *tally)
     if (tally->expected > tally->delivered)
         return tally->expected - tally->delivered;
     /* A refused event that was delivered all the same must not make up for a lost one. */
-    for (uint32_t i = 0; i < tally->events; i++)
+    for (uint32_t i = 0; !tally->repeats && i < tally->events; i++)
         missing += tally->event[i].counted ? tally->event[i].missing : 0;
     return missing;
 }

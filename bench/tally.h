@@ -24,7 +24,9 @@ struct tally {
     uint32_t users, clients, slots, events;
     struct tally_event *event;
     uint8_t *got; /* slots an event */
+    bool repeats; /* deliveries are counted, though some carry the text of another event */
     uint64_t expected, delivered, doubled, misdirected;
+    uint64_t repeated; /* of those delivered */
     int64_t last_at;
     struct samples latency; /* ms from sent to frame */
 };

@@ -14,6 +14,9 @@
  *                           was due, not from when there was a connection for it
  *   --events N --one-at-a-time  the next event when all clients have the one before
  *   --comeback M            clients leave, each user gets M events, clients come back with their place
+ *   --repeats               for a server that reads a task after changing it, in no transaction: its message
+ *                           can have the text of a later change. Messages are counted; "repeated" says how
+ *                           many had another's text
  *
  * An event that a client missed, got twice, or got out of order (where the dialect has numbers) ends the
  * program with status 1, and so does a request that failed, unless --tolerate. Prints one JSON object. */
@@ -275,11 +278,12 @@ static void print_fan_out(void)
 
 static void print_tally(void)
 {
-    printf(",\"expected\":%llu,\"delivered\":%llu,\"lost\":%llu,\"doubled\":%llu,\"misdirected\":%llu,"
-           "\"disorder\":%llu",
+    printf(",\"expected\":%llu,\"delivered\":%llu,\"repeated\":%llu,\"lost\":%llu,\"doubled\":%llu,"
+           "\"misdirected\":%llu,\"disorder\":%llu",
            (unsigned long long)tally.expected, (unsigned long long)tally.delivered,
-           (unsigned long long)tally_missing(&tally), (unsigned long long)tally.doubled,
-           (unsigned long long)tally.misdirected, (unsigned long long)disorder);
+           (unsigned long long)tally.repeated, (unsigned long long)tally_missing(&tally),
+           (unsigned long long)tally.doubled, (unsigned long long)tally.misdirected,
+           (unsigned long long)disorder);
     samples_print(&tally.latency, "frame_ms");
 }
 
@@ -402,6 +406,7 @@ int main(int argc, char **argv)
     loop_init();
     make_clients();
     tally_init(&tally, options.users, options.clients, options.events);
+    tally.repeats = options.repeats;
     load_init();
     if (options.triggers)
         trigger_init(options.trigger, &options.http, options.slots, on_done);

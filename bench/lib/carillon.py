@@ -46,6 +46,11 @@ class Carillon:
 
     def start(self):
         self.script("run", "--detach", "--no-build", timeout=180)
+        self.look()
+        self.fill()
+
+    def look(self):
+        """Where its parts are, once it runs."""
         status = json.loads(self.script("status", "--json"))
         self.parts = {name: part["pid"] for name, part in status["parts"].items()}
         self.amqp_url = status["endpoints"]["amqp"]
@@ -57,7 +62,6 @@ class Carillon:
         self.push = f"127.0.0.1:{self.notifier_port}/"  # the push server itself
         self.shipped = self.ws
         self.trigger_address = self.http
-        self.fill()
 
     def stop(self):
         if self.run_dir.exists():
@@ -121,8 +125,8 @@ class Carillon:
     def push_memory(self):
         return memory(self.push_pids())
 
-    def start_front(self):
-        """Waits until nginx answers."""
+    def restart_front(self):
+        self._restart("nginx", lambda: self.page("/healthz"))
 
     def shipped_memory(self):
         return self.push_memory() + memory(self.part_pids("nginx"))
@@ -136,18 +140,19 @@ class Carillon:
 
     def restart_push(self):
         """Seconds from the start of the new process until it is ready."""
-        before = self.push_pids()[0]
-        subprocess.run(["s6-svc", "-r", self.run_dir / "service/ws-notifier"], check=True)
+        return process_age(self._restart("ws-notifier", lambda: self.page("/readyz", self.notifier_port)))
+
+    def _restart(self, name, answer):
+        """The new process, once it gives an answer."""
+        before = self.part_pids(name)[0]
+        subprocess.run(["s6-svc", "-r", self.run_dir / "service" / name], check=True)
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
-            pid = self.push_pids()[0]
-            if pid not in (before, -1):
-                while time.monotonic() < deadline:
-                    if self.page("/readyz", self.notifier_port) is not None:
-                        return process_age(pid)
-                    time.sleep(0.01)
+            pid = self.part_pids(name)[0]
+            if pid not in (before, -1) and answer() is not None:
+                return pid
             time.sleep(0.01)
-        raise Failed("the notifier does not get ready")
+        raise Failed(f"{name} does not get ready")
 
     def all_pids(self):
         """Of the whole stack: programs, nginx, database, broker, and the writers of their logs."""

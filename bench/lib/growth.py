@@ -25,8 +25,8 @@ def connections(session):
                 series.setdefault(subject.name, []).append([count, good])
             session.progress(f"{subject.name}: {max(y for _, y in series[subject.name]):.0f}/s at best")
     return plot("connections", "GET /tasks/{id} against connections", "connections", "requests/s", series,
-                "A pool of single-request processes is full at as many connections as it has processes; more of them wait "
-                "in the socket's backlog and cost nothing.")  # fmt: skip
+                "The pools of PHP and of the floor take one request in each process, and are full at 16 connections; further "
+                "connections wait in the socket's backlog and cost nothing.")  # fmt: skip
 
 
 def offered_rate(session):

@@ -58,6 +58,7 @@ class Express:
         kind = f"{processes} process{'es' if processes > 1 else ''}"
         self.name = {"channel": f"Express, {kind}", "connection": "Express, connection per publish", "outbox": "Express, outbox and relay"}[publish]
         self.bench, self.processes, self.publish = bench, processes, publish
+        self.repeats = publish != "outbox"  # reads the task after its change, in no transaction: a message may tell a later change
         self.port = free_port()
 
     def start(self, push):
@@ -91,10 +92,10 @@ class Ws:
         self.push = self.ws = f"127.0.0.1:{self.port}/"
         self.front = None
 
-    def start_front(self):
+    def restart_front(self):
         """An nginx in front of it, as an operator would have: for https, and to serve the page from the same address."""
         if self.front:
-            return
+            self.front.stop()
         folder, self.front_port = self.bench.folder("ws-front"), free_port()
         self.bench.render("express/front.conf.template", folder / "nginx.conf", PEER_DIR=folder, PORT=self.front_port,
                           UPSTREAM=self.port, OPEN_FILES=_open_files(), USER_LINE=_user_line("user root;"))  # fmt: skip
@@ -283,7 +284,7 @@ class Nchan:
     def push_cpu(self):
         return cpu_seconds(self.daemon.pids())
 
-    def start_front(self):
+    def restart_front(self):
         """nchan is itself the front."""
 
     shipped_memory = push_memory

@@ -55,6 +55,9 @@ def head(results):
            "between the best and the worst round. Rounds are interleaved (A B A B). Every run fails on an answer that is no "
            "success, and on a delivery lost, doubled or (where it can be seen) out of order. *CPU each* is what everything but the load "
            "program took for one request or event: server, nginx, database, broker and logs (unless a note says otherwise).\n")  # fmt: skip
+    for part in results.get("earlier", []):
+        yield (f"Measures {', '.join(part['measures'])} are of a run that failed later: at {part['date']}, revision {part['revision']}, "
+               f"in {part['minutes']:.0f} minutes.\n")  # fmt: skip
     yield f"Versions: {', '.join(f'{name} {version}' for name, version in machine['versions'].items())}.\n"
     if results["quick"]:
         yield "**A quick run: fewer and shorter rounds, smaller numbers.** Good for a look, not for a claim.\n"
@@ -96,7 +99,7 @@ def times(own, row, table, itself):
 
 
 def peers():
-    yield "## Who is compared\n"
+    yield "## What is compared\n"
     for readme in sorted((ROOT / "bench/peers").glob("*/README.md")):
         text = re.sub(r"^# ", "### ", readme.read_text().strip(), flags=re.M)
         yield f"{text}\n\n[bench/peers/{readme.parent.name}](../bench/peers/{readme.parent.name})\n"
