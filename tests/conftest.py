@@ -6,11 +6,15 @@ import shutil
 import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 
 from lib import contract, issuer
+from lib.emit import APP, connect
+from lib.program import Program
+from lib.relay import Relay
 from lib.stack import Stack
 from lib.wait import eventually
 
@@ -179,6 +183,54 @@ def publisher(stack):
     opened = stack.publisher()
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def relays():
+    """relays(stack, "DB_PORT") leads to that port of the stack until the test ends: see lib.relay."""
+    with ExitStack() as ends:
+
+        def lead(stack, port, **more):
+            wire = Relay(stack.port(port), **more)
+            ends.callback(wire.close)
+            return wire
+
+        yield lead
+
+
+@pytest.fixture
+def programs(tmp_path):
+    """programs(stack, "fcgi-api", DB_PORT=...) runs a program beside the stack's own until the test ends: see lib.program."""
+    with ExitStack() as ends:
+
+        def start(stack, name, **more):
+            (directory := tmp_path / name).mkdir()
+            program = Program(stack, name, directory, **more)
+            ends.callback(program.end)
+            return program
+
+        yield start
+
+
+@pytest.fixture
+def emitter(stack):
+    with closing(connect(stack, autocommit=True)) as connection:
+        yield connection
+
+
+@pytest.fixture
+def root(stack):
+    with closing(connect(stack, "root")) as connection:
+        yield connection
+
+
+@pytest.fixture
+def invoices(stack, root):
+    """A table of an application that has a database of its own."""
+    stack.sql(f"CREATE DATABASE IF NOT EXISTS {APP}; CREATE OR REPLACE TABLE {APP}.invoices (id INT AUTO_INCREMENT PRIMARY KEY, customer INT UNSIGNED, amount INT)")
+    yield f"{APP}.invoices"
+    root.rollback()
+    stack.sql(f"DROP DATABASE {APP}")
 
 
 def _pids(stack):

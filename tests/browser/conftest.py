@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""A browser for each language, started when first needed; tabs end with their test."""
+"""A browser for each language, started when first needed; tabs end with their test. What they and the stacks say to each
+other is judged by openapi.yaml and asyncapi.yaml."""
 
 import pytest
 
+from lib.tap import guarded_stack, judged, stack
 from page import Browser
+
+__all__ = ["guarded_stack", "judged", "stack"]  # fixtures
 
 
 @pytest.fixture(scope="session")

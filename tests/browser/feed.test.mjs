@@ -334,7 +334,7 @@ test('after 1012 the pages come back spread over time', async () => {
   );
 });
 
-test('who is refused (4401, 4403, 4429) asks rarely', async () => {
+test('a page that is refused (4401, 4403, 4429) asks rarely', async () => {
   for (const code of [4401, 4403, 4429]) {
     const it = await live();
     it.socket.drops(code);
@@ -358,7 +358,7 @@ test('4429 says when to come back, and not all do so together', async () => {
   }
 });
 
-test('who is refused with 4429 again and again waits longer than told', async () => {
+test('a page that is refused with 4429 again and again waits longer than told', async () => {
   const it = await live({ chance: 0.5 });
   const pauses = [];
   for (let i = 0; i < 5; i++) {
@@ -572,7 +572,7 @@ test('a fresh token extends a live connection in place', async () => {
   assert.equal(it.state.name, 'live');
 });
 
-test('who waits is let in at once by a fresh token', async () => {
+test('a page that waits is let in at once by a fresh token', async () => {
   const it = await live({ token: () => 'x' });
   it.socket.drops(4401);
   assert.equal(it.state.code, 4401);

@@ -99,7 +99,7 @@ test('only so much is remembered', () => {
   assert.deepEqual(large.tab('e:17').cursors(), ['e:18', 'e:19', 'e:20']);
 });
 
-test('who comes while the answer is awaited is answered after it, and not before', () => {
+test('a listener that comes while the answer is awaited is answered after it, and not before', () => {
   const it = worker();
   const first = it.tab('e:10');
   const [older, newer] = [it.tab('e:9'), it.tab('e:11')];
@@ -113,7 +113,7 @@ test('who comes while the answer is awaited is answered after it, and not before
   assert.deepEqual(newer.cursors(), ['e:11', 'e:12'], 'what it has, its feed drops');
 });
 
-test('recovered:false is told to who asked; the others ask anew', () => {
+test('recovered:false is told to the one that asked; the others ask anew', () => {
   const it = worker();
   const [first, second] = [it.tab('e:1'), it.tab('e:10')];
   it.sockets[0].opens();

@@ -159,10 +159,10 @@ def test_changing_the_user_changes_the_feed(stack, visit, http):
     eventually(lambda: tab.every(f'#user option[value="{other}"]'), 60, "the list of users")[0].click()
     tab.live()
     assert tab.notifications() == [], "the other one's notifications are gone"
-    http.post("/tasks", {"user_id": one, "content": "not for him"})
-    http.post("/tasks", {"user_id": other, "content": "for him"})
-    seen_once(tab, [("task.created", "for him")])
-    assert [content for _, content, _ in tab.tasks()] == ["for him"]
+    http.post("/tasks", {"user_id": one, "content": "of another user"})
+    http.post("/tasks", {"user_id": other, "content": "of this user"})
+    seen_once(tab, [("task.created", "of this user")])
+    assert [content for _, content, _ in tab.tasks()] == ["of this user"]
 
 
 # --- what can be done in the page ---

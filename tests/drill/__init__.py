@@ -17,4 +17,7 @@ audit of what clients were promised. Started by scripts/drill.
     report.py       the table
     cuts.py         power cuts in place of strikes: their plan, and what makes them happen
     power.py        the drill with them (scripts/drill --power)
+    cluster.py      the drill on three nodes (scripts/drill --cluster)
+    cluster_plan.py    what is struck there, by the seed
+    cluster_chaos.py   makes it happen, and measures what clients notice
 """

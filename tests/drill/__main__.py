@@ -2,8 +2,9 @@
 import signal
 import sys
 
-from . import main, power
+from . import cluster, main, power
 
 # Ctrl-C and a supervisor's SIGTERM alike stop the stack on the way out.
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-sys.exit((power if "--power" in sys.argv else main).main(sys.argv[1:]))
+drill = power if "--power" in sys.argv else cluster if "--cluster" in sys.argv else main
+sys.exit(drill.main(sys.argv[1:]))

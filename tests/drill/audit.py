@@ -66,7 +66,7 @@ def check_writes(writes, evidence, verdict):
         if write.outcome == ACCEPTED and done:
             _check_event(write, name, *done[0], verdict)
     for request, found in by_request.items():
-        verdict.add("nobody asked for", f"{len(found)} events of request {request!r}")
+        verdict.add("not asked for", f"{len(found)} events of request {request!r}")
 
 
 def _check_event(write, name, user, event, verdict):
@@ -117,7 +117,7 @@ def check_transactions(transactions, evidence, verdict):
         if any(there) and transaction.outcome == UNKNOWN:
             verdict.counts["transactions unknown, done"] += 1
     for key in rows.keys() | told.keys():
-        verdict.add("nobody asked for", f"{key}: row {rows.get(key)}, events {told.get(key)}")
+        verdict.add("not asked for", f"{key}: row {rows.get(key)}, events {told.get(key)}")
     if transactions and not verdict.counts["transactions " + ACCEPTED]:
         verdict.add("no transaction", f"none of {len(transactions)} was committed; the last: {transactions[-1]} {transactions[-1].why}")
 
@@ -176,7 +176,7 @@ def check_readers(readers, evidence, verdict, may_be_told):
         for reason, count in reader.refusals.items():
             verdict.counts["told: " + reason] += count
             if not may_be_told:
-                verdict.add("told without need", f"{reader.client}, user {reader.user}: {count} times {reason}")
+                verdict.add("told without need", f"{reader.client}, user {reader.user}: {count} times {reason} ({'; '.join(reader.told[:3])})")
         journal = checksums[reader.user]
         for seq, checksum in zip(reader.seqs, reader.checksums):
             if journal.get(seq) != checksum:

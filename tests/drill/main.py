@@ -6,12 +6,14 @@ import asyncio
 import itertools
 import os
 import random
+import re
 import time
 import urllib.parse
 
 from lib import leftovers, proc
 from lib.load import Load
 from lib.stack import Stack
+from lib.wait import eventually
 
 from . import evidence as evidence_of
 from . import listeners, report
@@ -32,7 +34,7 @@ MISSED, MISSED_LIMIT_S = 5000, 1.0  # a client that missed so many events has th
 RING_SETTINGS = ("RING_BYTES", "RING_AGE_S", "NOTIFIER_MEMORY_BYTES", "WS_QUEUE_FRAMES", "WS_QUEUE_BYTES")  # smaller: clients may be told to reload
 
 # Heartbeats often enough to matter in minutes. A notifier reads as much of the stream at its start as its ring is
-# to hold, and RabbitMQ gives it some thousands a second: two minutes are enough for who is away for seconds.
+# to hold, and RabbitMQ gives it some thousands a second: two minutes are enough for clients that are away for seconds.
 SETTINGS = {"API_WORKERS": WORKERS, "WS_HEARTBEAT_S": 4, "RING_AGE_S": 120, "ADMINER_PORT": "off", "LOG_LEVEL": "info"}
 
 
@@ -43,6 +45,7 @@ def arguments(argv):
     parser.add_argument("--seed", type=int)
     parser.add_argument("--rate", type=float, default=50)
     parser.add_argument("--only", choices=NAMES)
+    parser.add_argument("--khepri", action="store_true")
     parser.add_argument("--keep", action="store_true")
     given = parser.parse_args(argv)
     if given.kills is None and given.minutes is None:
@@ -55,6 +58,7 @@ def arguments(argv):
 class Drill:
     settings = SETTINGS
     skipped = 0
+    in_khepri = False
 
     def __init__(self, given):
         self.given = given
@@ -94,10 +98,13 @@ class Drill:
 
     def bring_up(self):
         self.stack.run("--notifiers", str(NOTIFIERS))
+        if self.given.khepri:
+            self.stack.rabbitmqctl("enable_feature_flag", "--experimental", "khepri_db")
+            self.in_khepri = True
 
     def warm_up(self):
         """Has every worker serve a request, so that its connections exist before they are counted."""
-        load = Load(self.stack.http, lambda index: ("GET", f"/tasks?user_id={self.users[index % USERS]}", None), 400, total=800)
+        load = Load(self.stack.http, lambda index: ("GET", f"/tasks?user_id={self.users[index % USERS]}", None), 400, total=800, patient=True)
         load.start().finish().assert_none_failed()
 
     async def drill(self):
@@ -176,10 +183,10 @@ class Drill:
         tasks = self.stack.new_tasks([user] * 8)
         socket = self.stack.socket()
         socket.subscribe(user, since=None)
-        self.stack.client().patch(f"/tasks/{tasks[0]}", {"status": 1})
+        eventually(lambda: self.stack.client().patch(f"/tasks/{tasks[0]}", {"status": 1}).status == 200, 20, "a first event")
         cursor = socket.notification()["cursor"]
         socket.close()
-        load = Load(self.stack.http, lambda n: ("PATCH", f"/tasks/{tasks[n % 8]}", {"content": f"n{n}"}), 3000, MISSED)
+        load = Load(self.stack.http, lambda n: ("PATCH", f"/tasks/{tasks[n % 8]}", {"content": f"n{n}"}), 3000, MISSED, patient=True)
         load.start().finish(300).assert_none_failed()
         self.stack.outbox_empty(60)
         socket = self.stack.socket()
@@ -207,6 +214,8 @@ class Drill:
         _, left = leftovers.settle(self.stack, self.notifier_ports, self.before)
         self.problems += ["left behind: " + line for line in left]
         self.problems += ["in the log: " + line for line in leftovers.complaints(self.stack)[:10]]
+        if self.in_khepri and not re.search(r"^khepri_db\tenabled$", self.stack.rabbitmqctl("--silent", "list_feature_flags", "name", "state"), re.M):
+            self.problems.append("RabbitMQ's definitions are not in Khepri any more")
         self.stack.script("stop", timeout=60, check=False)
         remaining = proc.of_stack(self.stack.run_dir)
         if remaining:
@@ -249,7 +258,8 @@ class Drill:
         given = self.given
         much = f"--minutes {given.minutes:g}" if given.kills is None else f"--kills {given.kills}"
         only = f" --only {given.only}" if given.only else ""
-        return f"{much} --seed {given.seed} --rate {given.rate:g}{only}"
+        khepri = " --khepri" if self.in_khepri else ""
+        return f"{much} --seed {given.seed} --rate {given.rate:g}{only}{khepri}"
 
     def tell(self, verdict):
         print("", *self.table(), "", sep="\n")

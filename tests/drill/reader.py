@@ -6,6 +6,7 @@ by one, so a list can test it.
     of the last; any other event is a violation, unless the client was told before (recovered:false, reset)."""
 
 import json
+import time
 import zlib
 from array import array
 
@@ -32,6 +33,7 @@ class Reader:
         self.violations = []
         self.resumes = self.recovered = self.replayed = self.resets = 0
         self.refusals = {}  # reason -> count
+        self.told = []  # when and how it was told, for the report of a violation
         self._since = None
         self._expected = None  # where the replay that was announced must end
 
@@ -79,6 +81,7 @@ class Reader:
             self.resumes += 1
         if frame["recovered"] is False:
             self.refusals[frame["reason"]] = self.refusals.get(frame["reason"], 0) + 1
+            self.told.append(f"{time.strftime('%H:%M:%S', time.gmtime())} since {self._since}, last {self.last}: {text[:200]}")
             self.needs_reload = True
             return
         _, seq, _ = parse_cursor(frame["cursor"])
@@ -122,10 +125,11 @@ class Reader:
             self.violation(f"heartbeat says {seq} after event {self.last}")
         self.cursor = frame["cursor"]
 
-    def _on_reset(self, frame, _text):
+    def _on_reset(self, frame, text):
         _, seq, time_s = parse_cursor(frame["cursor"])
         if not self.plain and not self.needs_reload and (time_s or seq not in (self.last or 0, 0)):
             self.violation(f"a reset whose cursor may not be kept after event {self.last}: {frame}")
         self.resets += 1
+        self.told.append(f"{time.strftime('%H:%M:%S', time.gmtime())} last {self.last}: {text[:200]}")
         self.refusals["reset: " + frame["reason"]] = self.refusals.get("reset: " + frame["reason"], 0) + 1
         self.needs_reload = True

@@ -86,7 +86,7 @@ def figures(verdict, listeners, counted):
             "comings back",
             f"{counts['resumes']:,} with a cursor, {counts['recovered']:,} recovered ({counts['replayed']:,} events replayed)",
         ),
-        ("told to reload", ", ".join(f"{count:,} {reason}" for reason, count in told.items()) or "nobody"),
+        ("told to reload", ", ".join(f"{count:,} {reason}" for reason, count in told.items()) or "none"),
         ("closed with", ", ".join(f"{code}: {count:,}" for code, count in sorted(closes.items())) or "nothing"),
     ]
     return [f"{name:<16}{text}" for name, text in rows]

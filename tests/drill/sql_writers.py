@@ -24,6 +24,9 @@ REFUSED_FOR_GOOD = ("1044", "1045", "1062", "1064", "1142", "1146", "1370", "164
 UNDONE, ABANDONED = "undone", "abandoned"  # rolled back; ended before COMMIT was sent
 ENDINGS = {COMMIT: 60, ROLLBACK: 15, CLOSE: 7, DROP: 8, KILL: 5, KILL_AT_COMMIT: 5}  # how often
 ANSWERS_S = 120  # each statement has a shorter limit of its own
+TABLE = """CREATE DATABASE application CHARACTER SET utf8mb4;
+            CREATE TABLE application.deeds (writer VARCHAR(32), number INT UNSIGNED, place INT UNSIGNED, user_id INT UNSIGNED NOT NULL,
+                PRIMARY KEY (writer, number, place));"""
 
 
 class Application:
@@ -35,9 +38,7 @@ class Application:
     def create(self):
         self._stack.script(
             "sql",
-            input="""CREATE DATABASE application CHARACTER SET utf8mb4;
-            CREATE TABLE application.deeds (writer VARCHAR(32), number INT UNSIGNED, place INT UNSIGNED, user_id INT UNSIGNED NOT NULL,
-                PRIMARY KEY (writer, number, place));
+            input=f"""{TABLE}
             GRANT INSERT ON application.* TO 'carillon-emit'@'127.0.0.1';""",
         )
 
@@ -50,6 +51,27 @@ class Application:
         """{(writer, number, place): user}"""
         rows = self._stack.sql("SELECT writer, number, place, user_id FROM application.deeds")
         return {(writer, int(number), int(place)): int(user) for writer, number, place, user in rows}
+
+
+class ClusterApplication(Application):
+    """Beside a cluster: each writer comes to the database of one node, through its socket, with an account of its own. So the
+    writers of a node that was killed or is cut off are refused there, as an application on that machine is."""
+
+    ACCOUNT, PASSWORD = "application", "of-the-drill"
+
+    def create(self):
+        account = f"'{self.ACCOUNT}'@'localhost'"
+        self._stack.script(
+            "sql",
+            input=f"""{TABLE}
+            CREATE USER {account} IDENTIFIED BY '{self.PASSWORD}';
+            GRANT INSERT ON application.* TO {account};
+            GRANT EXECUTE ON PROCEDURE carillon.carillon_emit TO {account};""",
+        )
+
+    def place(self):
+        path = str(self._stack.run_dir / "sock" / "mariadb.sock")
+        return {"unix_socket": path, "user": self.ACCOUNT, "password": self.PASSWORD, "database": "application"}
 
 
 @dataclass

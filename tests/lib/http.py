@@ -31,7 +31,7 @@ class Response:
 
 class Http:
     """A client of one base address. Each call opens its own connection unless `keep` is set. For https, `trust`
-    is the file of the CA; the server's name is verified. judge(method, path, response) sees each answer."""
+    is the file of the CA; the server's name is verified. judge(method, path, response, headers, body) sees each answer."""
 
     def __init__(self, base, keep=False, timeout=30, trust=None, judge=None):
         parts = urllib.parse.urlsplit(base)
@@ -63,7 +63,7 @@ class Http:
             if connection is not self._kept:
                 connection.close()
         if self.judge:
-            self.judge(method, path, response)
+            self.judge(method, path, response, headers, data)
         return response
 
     def get(self, path, **more):

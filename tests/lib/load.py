@@ -8,6 +8,8 @@ import time
 import urllib.parse
 from dataclasses import dataclass
 
+REFUSALS = 30  # of one request
+
 
 @dataclass
 class Result:
@@ -17,6 +19,7 @@ class Result:
     seconds: float
     body: bytes = b""
     error: str = ""
+    retry_after: float = None  # of a refusal
 
 
 async def _read_response(reader):
@@ -43,18 +46,57 @@ async def _read_response(reader):
     return status, headers, body
 
 
+class _Line:
+    """A connection that is made when it is needed, and kept while it can be."""
+
+    def __init__(self, host, port, timeout):
+        self._host, self._port, self._timeout = host, port, timeout
+        self._reader = self._writer = None
+
+    async def ask(self, index, method, path, data, keep_body):
+        body = b"" if data is None else json.dumps(data, separators=(",", ":")).encode()
+        result = Result(index, 0, time.monotonic(), 0.0)
+        try:
+            if self._writer is None:
+                self._reader, self._writer = await asyncio.wait_for(asyncio.open_connection(self._host, self._port), self._timeout)
+            self._writer.write(
+                f"{method} {path} HTTP/1.1\r\nHost: {self._host}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+            )
+            result.status, headers, answer = await asyncio.wait_for(_read_response(self._reader), self._timeout)
+            if result.status == 503 and "retry-after" in headers:
+                result.retry_after = float(headers["retry-after"])
+            if keep_body or result.status >= 400:
+                result.body = answer
+            if headers.get("connection", "").lower() == "close":
+                self.close()
+        except (OSError, EOFError, asyncio.TimeoutError, asyncio.IncompleteReadError) as error:
+            result.error = f"{type(error).__name__}: {error}"
+            self.close()
+        result.seconds = time.monotonic() - result.started
+        return result
+
+    def close(self):
+        if self._writer:
+            self._writer.close()
+        self._reader = self._writer = None
+
+
 class Load:
     """Sends request(index) -> (method, path, dict or None) for index 0, 1, 2, ... at `rate` a second.
 
     A request waits for a free connection of the `connections` there are; one that fails before any
     byte of an answer on a connection that was kept idle is what the HTTP rules let a client repeat,
-    but here it is not repeated: it counts as failed, so that every refusal shows."""
+    but here it is not repeated: it counts as failed, so that every refusal shows.
 
-    def __init__(self, base, request, rate, total=None, connections=16, timeout=60, keep_bodies=False):
+    With `patient` a request that is refused with 503, so before it had an effect, is sent again as its Retry-After says:
+    for what is about something else, on a machine that may stand still for longer than the service waits for its
+    database."""
+
+    def __init__(self, base, request, rate, total=None, connections=16, timeout=60, keep_bodies=False, patient=False):
         parts = urllib.parse.urlsplit(base)
         self.host, self.port = parts.hostname, parts.port or 80
         self.request, self.rate, self.total, self.timeout = request, rate, total, timeout
-        self.connections, self.keep_bodies = connections, keep_bodies
+        self.connections, self.keep_bodies, self.patient = connections, keep_bodies, patient
         self.results = []
         self._stop = threading.Event()
         self._error = None
@@ -89,34 +131,16 @@ class Load:
         await asyncio.gather(*workers)
 
     async def _connection(self, turns):
-        reader = writer = None
+        line = _Line(self.host, self.port, self.timeout)
         while (index := await turns.get()) is not None:
             method, path, data = self.request(index)
-            body = b"" if data is None else json.dumps(data, separators=(",", ":")).encode()
-            started = time.monotonic()
-            result = Result(index, 0, started, 0.0)
-            try:
-                if writer is None:
-                    reader, writer = await asyncio.wait_for(asyncio.open_connection(self.host, self.port), self.timeout)
-                writer.write(
-                    f"{method} {path} HTTP/1.1\r\nHost: {self.host}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
-                )
-                status, headers, answer = await asyncio.wait_for(_read_response(reader), self.timeout)
-                result.status = status
-                if self.keep_bodies or status >= 400:
-                    result.body = answer
-                if headers.get("connection", "").lower() == "close":
-                    writer.close()
-                    reader = writer = None
-            except (OSError, EOFError, asyncio.TimeoutError, asyncio.IncompleteReadError) as error:
-                result.error = f"{type(error).__name__}: {error}"
-                if writer:
-                    writer.close()
-                reader = writer = None
-            result.seconds = time.monotonic() - started
+            for _ in range(REFUSALS):
+                result = await line.ask(index, method, path, data, self.keep_bodies)
+                if not self.patient or result.retry_after is None:
+                    break
+                await asyncio.sleep(result.retry_after)
             self.results.append(result)
-        if writer:
-            writer.close()
+        line.close()
 
     def stop(self):
         self._stop.set()

@@ -12,15 +12,20 @@ from pathlib import Path
 MANIFEST = ("package.json", "package-lock.json")
 
 
+def cache_folder():
+    """CARILLON_CACHE, else ~/.cache/carillon."""
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(os.environ.get("CARILLON_CACHE") or caches / "carillon")
+
+
 def installed(name, folder, what):
-    """The node_modules of what the manifest in `folder` names; a folder in the cache (CARILLON_CACHE, else
-    ~/.cache/carillon) for each lock file, complete or not there at all. `what` is for people."""
+    """The node_modules of what the manifest in `folder` names; a folder in the cache for each lock file, complete or not
+    there at all. `what` is for people."""
     for tool in ("node", "npm"):
         if not shutil.which(tool):
             sys.exit(f"{name}: {tool} is missing: scripts/packages --install test")
     version = hashlib.sha256(b"".join((folder / file).read_bytes() for file in MANIFEST)).hexdigest()[:16]
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    cache = Path(os.environ.get("CARILLON_CACHE") or caches / "carillon")
+    cache = cache_folder()
     target = cache / f"{name}-{version}"
     if not (target / "node_modules").is_dir():
         _install(name, folder, what, cache, target)

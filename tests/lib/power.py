@@ -59,9 +59,13 @@ class BrokerData:
 
     def cut(self):
         """All that came after copy() was never written; then the broker starts again."""
+        self.lose()
+        self.start()
+
+    def lose(self):
+        """The same, and it does not start."""
         self._stack.s6("-O", "rabbitmq")  # not to be started again by itself
         self._stack.broker().kill(signal.SIGKILL)
         subprocess.run(["s6-svwait", "-D", "-t", "60000", self._stack.run_dir / "service" / "rabbitmq"], check=True)
         self.wipe()
         shutil.copytree(self._copy, self._data)
-        self.start()

@@ -16,9 +16,9 @@ from .wait import eventually, patience
 
 class Program:
     """One of the two, with its part's settings and others; its log line by line. `inside` is a command that starts
-    another one."""
+    another one; `build` is the folder of other programs."""
 
-    def __init__(self, stack, name, directory, inside=(), **settings):
+    def __init__(self, stack, name, directory, inside=(), build=BUILD_DIR, **settings):
         folder = stack.run_dir / "service" / name / "env"
         environment = {path.name: path.read_text().rstrip("\n") for path in folder.iterdir()}
         environment.update(PATH=os.environ["PATH"], API_STATS_FILE=str(directory / "stats"), WS_PORT=str(free_port()))
@@ -29,7 +29,7 @@ class Program:
         self._socket.listen(16)
         self.lines = []
         self._process = subprocess.Popen(
-            [*inside, BUILD_DIR / name],
+            [*inside, build / name],
             env=environment,
             stdin=self._socket.fileno(),
             stderr=subprocess.PIPE,

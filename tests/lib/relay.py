@@ -4,19 +4,30 @@
 import socket
 import struct
 import threading
+from contextlib import suppress
+
+
+def ignore(data):
+    pass
+
+
+def end(side, how=socket.SHUT_RDWR):
+    with suppress(OSError):
+        side.shutdown(how)
 
 
 class Relay:
     """Listens on `host` and passes everything on to 127.0.0.1:`port`. A `deaf` one drops the client's bytes; the
     server's bytes go through `answers`, a function from bytes to bytes. `watch` is called at each connection, and
-    what it returns is shown every piece that the client sends."""
+    of the two functions that it returns one is shown every piece of the client's, one every piece of the server's. While
+    it is `shut`, connections end at once."""
 
     def __init__(self, port, host="127.0.0.1", deaf=False, answers=bytes, watch=None):
-        self._target, self.deaf, self._answers = port, deaf, answers
-        self._watch = watch or (lambda: lambda data: None)
+        self._target, self.deaf, self._answers, self.shut = port, deaf, answers, False
+        self._watch = watch or (lambda: (ignore, ignore))
         self._listener = socket.create_server((host, 0))
         self.host, self.port = self._listener.getsockname()
-        self._open = []
+        self._open = set()
         self._start(self._accept)
 
     @staticmethod
@@ -29,42 +40,52 @@ class Relay:
                 near, _ = self._listener.accept()
             except OSError:
                 return
+            if self.shut:
+                near.close()
+                continue
             try:
                 far = socket.create_connection(("127.0.0.1", self._target))
             except ConnectionRefusedError:
                 near.close()
                 continue
-            self._open += [near, far]
-            self._start(self._pass, near, far, self._listen(self._watch()))
-            self._start(self._pass, far, near, self._answers)
+            ends, under_way = (near, far), [near, far]
+            for side in ends:
+                side.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
+            self._open.add(ends)
+            asked, told = self._watch()
+            self._start(self._pass, ends, under_way, asked, lambda data: b"" if self.deaf else data)
+            self._start(self._pass, ends[::-1], under_way, told, self._answers)
 
-    def _listen(self, watch):
-        def heard(data):
-            watch(data)
-            return b"" if self.deaf else data
-
-        return heard
-
-    @staticmethod
-    def _pass(source, target, change):
+    def _pass(self, ends, under_way, watch, change):
+        """To the end of the source. The target is only told of that: what it has said already arrives then."""
+        source, target = ends
         try:
             while data := source.recv(65536):
-                target.sendall(change(data))
+                watch(data)
+                with suppress(OSError):  # it has left, and the source may have more to say first
+                    target.sendall(change(data))
         except OSError:
             pass
-        for end in (source, target):
-            try:
-                end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
+        end(target, socket.SHUT_WR)
+        under_way.pop()
+        if not under_way:
+            self._open -= {ends, ends[::-1]}
+            source.close()
+            target.close()
+
+    def away(self):
+        """The server is not there, until there()."""
+        self.shut = True
+        self.cut()
+
+    def there(self):
+        self.shut = False
 
     def cut(self):
         """Ends the connections there are."""
-        for end in self._open:
-            try:
-                end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
+        for near, far in list(self._open):
+            end(near)
+            end(far)
 
     def close(self):
         self._listener.shutdown(socket.SHUT_RDWR)
@@ -118,7 +139,7 @@ class Channels:
                         length = payload[6]  # behind class, method and a reserved number
                         open_now[channel].append(("publish", payload[7 : 7 + length].decode()))
 
-        return piece
+        return piece, ignore
 
 
 class ConfirmThief:

@@ -335,6 +335,19 @@ class Stack:
     def outbox_empty(self, deadline=20):
         eventually(lambda: self.outbox_count() == 0, deadline, "the outbox is empty", interval=0.1)
 
+    # -- broker
+
+    def rabbitmqctl(self, *arguments):
+        """As the stack's own broker is reached; the one in /usr/sbin is for the system's. Returns what it says."""
+        service = self.run_dir / "service" / "rabbitmq" / "env"
+        environment = {**os.environ, **{path.name: path.read_text().rstrip("\n") for path in service.iterdir()}}
+        done = subprocess.run(
+            ["/usr/lib/rabbitmq/bin/rabbitmqctl", "--node", "carillon@localhost", *arguments],
+            env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=240,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
     # -- clients
 
     def client(self, **more):

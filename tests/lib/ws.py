@@ -249,6 +249,23 @@ class RawWebSocket:
         self.socket.close()
 
 
+def first_frame(data):
+    """(opcode, payload, how many bytes it takes) of the frame that the data begin with; None while it is not complete."""
+    if len(data) < 2:
+        return None
+    length, at = data[1] & 0x7F, 2
+    if length > 125:
+        at += 2 if length == 126 else 8
+        length = int.from_bytes(data[2:at], "big")
+    mask = bytes(4)
+    if data[1] & 0x80:
+        mask, at = data[at : at + 4], at + 4
+    if len(data) < at or len(data) < at + length:
+        return None
+    payload = bytes(byte ^ mask[place % 4] for place, byte in enumerate(data[at : at + length]))
+    return data[0] & 0x0F, payload, at + length
+
+
 def close_code(payload):
     if len(payload) < 2:
         return 1005, ""

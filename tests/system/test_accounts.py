@@ -198,14 +198,14 @@ def test_a_marker_by_another_way_is_none(stack, publisher, sockets, user):
 
 # ---- MariaDB -----------------------------------------------------------------------------------------
 
-TABLES = ("users", "tasks", "events", "outbox", "confirmed", "broker", "emitted", "idempotency_keys", "meta", "epoch", "notes", "settled", "schema_migrations", "schema_progress", "session_ends")
+TABLES = ("users", "tasks", "events", "outbox", "confirmed", "broker", "emitted", "idempotency_keys", "meta", "epoch", "notes", "settled", "schema_migrations", "schema_progress", "session_ends", "nodes")
 VERBS = {
     "SELECT": "SELECT 1 FROM {} LIMIT 1",
     "INSERT": "INSERT INTO {} SELECT * FROM {} WHERE FALSE",
     "UPDATE": "UPDATE {} SET {column} = {column} WHERE FALSE",
     "DELETE": "DELETE FROM {} WHERE FALSE",
 }
-COLUMN = {"tasks": "content", "events": "payload", "outbox": "created_at", "confirmed": "last_seq", "broker": "life", "emitted": "seq", "users": "name", "meta": "value", "epoch": "value", "notes": "value", "settled": "times", "session_ends": "before_s"}
+COLUMN = {"tasks": "content", "events": "payload", "outbox": "created_at", "confirmed": "last_seq", "broker": "life", "emitted": "seq", "users": "name", "meta": "value", "epoch": "value", "notes": "value", "settled": "times", "nodes": "name", "session_ends": "before_s"}
 API_MAY = {
     "users": "SELECT UPDATE",  # of some columns
     "tasks": "SELECT INSERT UPDATE DELETE",
@@ -213,7 +213,8 @@ API_MAY = {
     "outbox": "SELECT INSERT UPDATE DELETE",
     "confirmed": "SELECT INSERT DELETE",
     "broker": "SELECT INSERT UPDATE",
-    "emitted": "SELECT DELETE",
+    "emitted": "SELECT INSERT DELETE",
+    "nodes": "SELECT",
     "idempotency_keys": "SELECT INSERT UPDATE DELETE",
     "meta": "SELECT INSERT UPDATE",
     "epoch": "SELECT",
@@ -260,7 +261,7 @@ def statements():
 
 def test_the_api_may_do_all_it_does(api_account):
     """The server prepares a statement only for an account that may execute it."""
-    found = statements()
+    found = [sql.replace(":node", "1") for sql in statements()]
     assert len(found) > 30 and all(" " in sql for sql in found), found
     refused = [sql for sql in found if not may(api_account, "PREPARE one FROM " + api_account.escape(sql))]
     assert not refused
@@ -306,6 +307,21 @@ FORBIDDEN = [
 @pytest.mark.parametrize("statement", FORBIDDEN)
 def test_the_api_may_not(api_account, statement):
     assert not may(api_account, statement)
+
+
+def test_the_api_has_the_next_epoch_made_and_does_not_choose_it(stack, api_account):
+    """In place of the one that it knows, so that several publishers make one together; a name of its own it cannot give."""
+    before = stack.epoch()
+    with api_account.cursor() as cursor:
+        cursor.execute("CALL epoch_renew('never1')")
+        assert cursor.fetchone() == (0, before)
+        cursor.execute("CALL epoch_renew(%s)", (before,))
+        made, epoch = cursor.fetchone()
+        assert made == 1 and epoch != before and epoch.isalnum(), (made, epoch)
+        cursor.execute("CALL epoch_renew(%s)", (before,))
+        assert cursor.fetchone() == (0, epoch)
+    api_account.rollback()
+    assert stack.epoch() == before
 
 
 CHANGES_OF_THE_JOURNAL = [
@@ -415,7 +431,7 @@ def test_accounts_of_a_database_elsewhere(stack, tmp_path):
 def test_accounts_of_a_broker_elsewhere(stack):
     """With the passwords of this stack, so that accounts stay the same; in a virtual host of its own."""
     definitions = accounts(stack, "broker", stack.run_dir / "secrets", AMQP_VHOST="another")
-    assert {user["name"] for user in json.loads(definitions)["users"]} == {API, NOTIFIER}, "an administrator is his own master"
+    assert {user["name"] for user in json.loads(definitions)["users"]} == {API, NOTIFIER}, "an administrator makes their own account"
     try:
         management(stack, "definitions", body=definitions.encode())
         connection = pika.BlockingConnection(pika.URLParameters(broker_url(stack, API).replace("%2F", "another")))

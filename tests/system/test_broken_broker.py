@@ -9,7 +9,7 @@ import pytest
 
 from lib.stack import Stack
 from lib.wait import eventually
-from test_broker_away import rabbitmqctl, whole_journal_is_in_the_stream
+from test_broker_away import whole_journal_is_in_the_stream
 from test_metrics import scrape, total
 
 pytestmark = [pytest.mark.long, pytest.mark.disturbs, pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")]
@@ -76,7 +76,7 @@ def test_a_full_disk(stack):
         assert http.get("/readyz").status == 503
         assert total(scrape(http), "carillon_api_db_write_refused_seconds") > 0
         assert http.get("/tasks?user_id=1").status == 200, "reading goes on"
-        rabbitmqctl(stack, "eval", END_STREAMS)
+        stack.rabbitmqctl("eval", END_STREAMS)
     finally:
         full.unlink()
     eventually(lambda: http.post("/tasks", {"user_id": user, "content": "room"}).status == 201, 30, "writes are accepted")

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """RabbitMQ killed, frozen, under an alarm or without its data: writes go on as usual, and every event arrives afterwards."""
 
-import os
 import shutil
 import signal
 import subprocess
@@ -15,8 +14,7 @@ import websockets
 
 from lib.amqp import first_appearances
 from lib.power import BrokerData, settle
-from lib.program import Program
-from lib.relay import Channels, ConfirmThief, Relay
+from lib.relay import Channels, ConfirmThief
 from lib.wait import eventually
 from test_metrics import scrape, total
 
@@ -152,23 +150,18 @@ def test_writes_while_away_say_degraded_and_log_little(stack, http, some):
 
 
 @pytest.fixture
-def robbed(stack, tmp_path):
+def robbed(stack, relays, programs):
     """An API of its own, whose first write's confirm was taken out by the relay, and that relay; the write changed
     the first of two tasks."""
     [user] = stack.new_users(1)
     tasks = stack.new_tasks([user] * 2)
     thief = ConfirmThief()
-    wire = Relay(stack.port("AMQP_PORT"), answers=thief)
-    api = Program(stack, "fcgi-api", tmp_path, AMQP_PORT=wire.port)
-    try:
-        api.says("broker: connected", 40)
-        thief.steals = True
-        assert api.ask(f"/tasks/{tasks[0]}", "PATCH", '{"status":1}')[0] == 200
-        eventually(lambda: thief.stolen > 0, 20, "the broker confirms, in vain")
-        yield api, thief, tasks
-    finally:
-        api.end()
-        wire.close()
+    api = programs(stack, "fcgi-api", AMQP_PORT=relays(stack, "AMQP_PORT", answers=thief).port)
+    api.says("broker: connected", 40)
+    thief.steals = True
+    assert api.ask(f"/tasks/{tasks[0]}", "PATCH", '{"status":1}')[0] == 200
+    eventually(lambda: thief.stolen > 0, 20, "the broker confirms, in vain")
+    return api, thief, tasks
 
 
 def sent_again(stack, api):
@@ -194,30 +187,27 @@ def test_a_message_that_is_passed_over(stack, robbed):
     sent_again(stack, api)
 
 
-def test_no_message_precedes_the_confirms_of_its_channel(stack, tmp_path):
+def test_no_message_precedes_the_confirms_of_its_channel(stack, relays, programs):
     """Or RabbitMQ 3.10 resends under wrong numbers when a stream changes its leader: it lost two messages that it had
     confirmed. For the same reason a channel with confirms carries only what goes into the stream."""
     [user] = stack.new_users(1)
     [task] = stack.new_tasks([user])
     channels = Channels()
-    wire = Relay(stack.port("AMQP_PORT"), watch=channels.watch)
-    api = Program(stack, "fcgi-api", tmp_path, AMQP_PORT=wire.port)
-    try:
-        api.says("broker: connected", 40)
+    wire = relays(stack, "AMQP_PORT", watch=channels.watch)
+    api = programs(stack, "fcgi-api", AMQP_PORT=wire.port)
+    api.says("broker: connected", 40)
 
-        def publishes():
-            """The stack's own publisher may find an event first that this one is slow to send."""
-            assert api.ask(f"/tasks/{task}", "PATCH", '{"status":1}')[0] == 200
-            return "Message published" in api.log()
+    def publishes():
+        """The stack's own publisher may find an event first that this one is slow to send."""
+        assert api.ask(f"/tasks/{task}", "PATCH", '{"status":1}')[0] == 200
+        return "Message published" in api.log()
 
-        eventually(publishes, 20, "it publishes an event", interval=0.5)
-        connections = api.log().count("broker: connected")
-        wire.cut()
-        eventually(lambda: api.log().count("broker: connected") > connections, 40, "it has a new connection")
-        stack.outbox_empty()
-    finally:
-        api.end()
-        wire.close()
+    eventually(publishes, 20, "it publishes an event", interval=0.5)
+    connections = api.log().count("broker: connected")
+    wire.cut()
+    eventually(lambda: api.log().count("broker: connected") > connections, 40, "it has a new connection")
+    stack.outbox_empty()
+    api.end()
     trusted = [life for life in channels.lives if "confirm.select" in life]
     assert len(trusted) >= 2 and all(life[0] == "confirm.select" for life in trusted), channels.lives
     assert {exchange for life in trusted for _, exchange in life[1:]} <= {"tasks", "tasks_completed.known"}
@@ -225,32 +215,17 @@ def test_no_message_precedes_the_confirms_of_its_channel(stack, tmp_path):
     assert ("publish", "tasks") in sum(trusted, []) and ("publish", "tasks") not in sum(others, [])
 
 
-def test_a_notifier_asks_for_no_confirms(stack, tmp_path):
+def test_a_notifier_asks_for_no_confirms(stack, relays, programs):
     """It sends a marker that was lost again, so its channel may carry markers from the beginning."""
     channels = Channels()
-    wire = Relay(stack.port("AMQP_PORT"), watch=channels.watch)
-    notifier = Program(stack, "ws-notifier", tmp_path, AMQP_PORT=wire.port)
-    try:
-        eventually(notifier.ready, 30, "it has read the stream")
-    finally:
-        notifier.end()
-        wire.close()
+    notifier = programs(stack, "ws-notifier", AMQP_PORT=relays(stack, "AMQP_PORT", watch=channels.watch).port)
+    eventually(notifier.ready, 30, "it has read the stream")
+    notifier.end()
     said = sum(channels.lives, [])
     assert ("publish", "tasks_completed.markers") in said and "confirm.select" not in said
 
 
 # ---- alarms, and data that is gone -------------------------------------------------------------------
-
-
-def rabbitmqctl(stack, *arguments):
-    """As the stack's own broker is reached; the one in /usr/sbin is for the system's."""
-    service = stack.run_dir / "service" / "rabbitmq" / "env"
-    environment = {**os.environ, **{path.name: path.read_text().rstrip("\n") for path in service.iterdir()}}
-    done = subprocess.run(
-        ["/usr/lib/rabbitmq/bin/rabbitmqctl", "--node", "carillon@localhost", *arguments],
-        env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=240,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout
 
 
 ALARMS = {
@@ -271,7 +246,7 @@ def test_broker_alarm(stack, http, some, sockets, alarm):
     write_some(http, tasks, 5)
     heard_all(socket, users, [f"n{n}" for n in range(5)], 30)
     cursors = {user: f"{stack.epoch()}:5" for user in users}
-    rabbitmqctl(stack, *raise_it)
+    stack.rabbitmqctl(*raise_it)
 
     def ready_says(**members):
         ready = http.get("/readyz")
@@ -290,12 +265,37 @@ def test_broker_alarm(stack, http, some, sockets, alarm):
         stack.notifier().kill(signal.SIGKILL)
         back = eventually(lambda: come_back(sockets, cursors), 30, "browsers can come back during the alarm")
     finally:
-        rabbitmqctl(stack, *clear_it)
+        stack.rabbitmqctl(*clear_it)
     stack.outbox_empty(40)
     in_stream(stack, users, 10)
     for user in users:
         heard_all(back[user], [user], [f"n{n}" for n in range(5)], 30)
     stack.ready()
+
+
+def test_a_publisher_that_connects_during_an_alarm(stack, http, some):
+    """Such a broker takes connections, and answers nothing after the first message on one. It is blocked, not down."""
+    _, tasks = some
+    raise_it, clear_it = ALARMS["memory"]
+    stack.rabbitmqctl(*raise_it)
+
+    def broker():
+        return http.get("/readyz").json()["broker"]
+
+    try:
+        before = {worker.pid for worker in stack.workers()}
+        for worker in stack.workers():
+            worker.kill(signal.SIGKILL)
+        eventually(lambda: not before & {worker.pid for worker in stack.workers()}, 60, "all workers are new")
+        eventually(lambda: broker() == "blocked", 30, "the alarm is felt")
+        write_some(http, tasks, 1)
+        connects = total(scrape(http), "carillon_api_broker_connects_total")
+        eventually(lambda: total(scrape(http), "carillon_api_broker_connects_total") >= connects + 2, 60, "it has tried again, twice")
+        assert broker() == "blocked"
+    finally:
+        stack.rabbitmqctl(*clear_it)
+    stack.ready(60)
+    stack.outbox_empty(40)
 
 
 @contextmanager
@@ -332,7 +332,7 @@ def test_healer_killed_half_way(stack, http, some, tmp_path):
 
     with journal_held(stack, users):
         data.cut()
-        eventually(healing, 120, "somebody is at it, and waits")
+        eventually(healing, 120, "a publisher is at it, and waits")
         for worker in stack.workers():
             worker.kill(signal.SIGKILL)
         eventually(lambda: not workers & {worker.pid for worker in stack.workers()}, 60, "all workers are new")
@@ -369,7 +369,7 @@ def wipe_the_broker(stack):
 
 def delete_the_stream(stack):
     """While all clients stay connected: the notifier declares it again at once."""
-    rabbitmqctl(stack, "delete_queue", "tasks_completed")
+    stack.rabbitmqctl("delete_queue", "tasks_completed")
 
 
 @pytest.mark.parametrize("lose", [wipe_the_broker, delete_the_stream])

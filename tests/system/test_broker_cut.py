@@ -118,6 +118,7 @@ def test_confirmed_long_after_it_was_made(stack, http, data, definitions, socket
     assert sorted(socket.notification(30)["task"]["user_id"] for _ in users) == users
 
 
+@pytest.mark.long
 def test_what_is_kept_of_a_long_journal(stack):
     """Putting events back takes time in proportion to their number, not to the journal's length: otherwise no piece
     would ever be done in time."""
@@ -240,6 +241,7 @@ def markers(http):
     return total(scrape(http, "/notifier/metrics"), "carillon_notifier_marker_seconds", "_count")
 
 
+@pytest.mark.long
 def test_offsets_that_a_notifier_has_read(stack, http, data, sockets):
     """The stream lacks its end, which a notifier had read, but not the place from which the notifier goes on. What comes
     next has the same offsets, and is delivered."""
@@ -288,6 +290,7 @@ def no_reading(stack):
     )).encode())  # fmt: skip
 
 
+@pytest.mark.long
 def test_a_stream_that_may_not_be_read(stack, http, data, no_reading):
     """Then all kept events are published again."""
     users = stack.new_users(2)

@@ -212,6 +212,7 @@ def test_a_database_that_dies_leaves_no_answer_wrong(stack, first):
     stack.outbox_empty()
 
 
+@pytest.mark.long
 def test_a_deadline_that_passes_while_waiting(stack, first):
     """Changes behind a group that hangs for longer than they may wait are refused and never made. Were their time to begin
     only with their own group, it would end after 16 s, and nginx answers 504 after 14 s."""

@@ -192,6 +192,25 @@ def test_database_restarted(stack, http, task, number):
     eventually(lambda: stack.part("mariadb").restarts > before.restarts, 10)
 
 
+def test_a_database_that_was_away_does_not_count_as_refusing(stack, http, task):
+    """It is ready as soon as it answers: a balancer that goes by /readyz sends no write before, which would show that writes work."""
+    def word():
+        answer = http.get("/readyz")
+        return "up" if answer.status == 200 else answer.json()["database"]
+
+    stack.s6("-d", "mariadb")
+    try:
+        eventually(lambda: word() == "down", 30, "it is away")
+        for _ in range(2 * len(stack.workers())):
+            refused(http, "PATCH", f"/tasks/{task['id']}", {"status": 1})
+    finally:
+        stack.s6("-u", "mariadb")
+    words = []
+    eventually(lambda: words.append(word()) or words[-1] != "down", 30, "it answers", interval=0.2)
+    assert words[-1] == "up"
+    heals(stack, http, task)
+
+
 def test_a_refused_write_has_no_effect(stack, http, task):
     """What was answered with 503 is in neither table; what was answered with 200 is in both."""
     accepted, path = 0, f"/tasks/{task['id']}"
@@ -284,7 +303,7 @@ def no_connection_left(stack):
                         cursor.execute(f"KILL {number}")
                 return not others
 
-            eventually(alone, 10, "nobody else has a connection")
+            eventually(alone, 10, "no other connection is left")
         yield
     finally:
         for connection in held:

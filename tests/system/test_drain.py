@@ -148,7 +148,7 @@ def test_frozen_worker_holds_up_nobody(stack, load, sockets, http):
                 rows = stack.sql(f"SELECT id FROM users WHERE id IN ({others}) AND event_seq <= {before // 10}")
                 return not rows
 
-            eventually(all_go_on, 20, "everybody's writes are accepted")
+            eventually(all_go_on, 20, "the writes of all are accepted")
         finally:
             worker.kill(signal.SIGCONT)
     load.stop()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Events of other programs (docs/emit.md): CALL carillon_emit in a transaction of their own."""
+"""Events of other programs by SQL (docs/emit.md): CALL carillon_emit in a transaction of their own."""
 
 import json
 import os
@@ -12,58 +12,10 @@ from contextlib import closing, suppress
 import pymysql
 import pytest
 
-from lib.http import assert_problem
+from lib.emit import APP, connect, emit, execute, numbers
 from lib.stack import ROOT
 from lib.wait import eventually
 from system.test_event_source import Events
-
-APP = "an_application"
-
-
-def connect(stack, program="emit", **more):
-    """A connection of the account for other programs; `root` is the user that started the stack."""
-    place = {"host": "127.0.0.1", "port": stack.port("DB_PORT")} if program == "emit" else {"unix_socket": str(stack.run_dir / "sock" / "mariadb.sock")}
-    password = {} if program == "root" else {"password": (stack.run_dir / "secrets" / f"db_{program}_password").read_text().strip()}
-    user = stack.sql("SELECT SUBSTRING_INDEX(CURRENT_USER(), '@', 1)")[0][0] if program == "root" else f"carillon-{program}"
-    return pymysql.connect(user=user, database="carillon", charset="utf8mb4", **place, **password, **more)
-
-
-@pytest.fixture
-def emitter(stack):
-    with closing(connect(stack, autocommit=True)) as connection:
-        yield connection
-
-
-@pytest.fixture
-def root(stack):
-    with closing(connect(stack, "root")) as connection:
-        yield connection
-
-
-@pytest.fixture
-def invoices(stack, root):
-    """A table of an application that has a database of its own."""
-    stack.sql(f"CREATE DATABASE IF NOT EXISTS {APP}; CREATE OR REPLACE TABLE {APP}.invoices (id INT AUTO_INCREMENT PRIMARY KEY, customer INT UNSIGNED, amount INT)")
-    yield f"{APP}.invoices"
-    root.rollback()
-    stack.sql(f"DROP DATABASE {APP}")
-
-
-def emit(connection, user, kind="invoice.paid", message=None, data=None):
-    with connection.cursor() as cursor:
-        cursor.execute("CALL carillon_emit(%s, %s, %s, %s)", (user, kind, message, data))
-
-
-def execute(connection, *statements):
-    with connection.cursor() as cursor:
-        for statement in statements:
-            cursor.execute(statement)
-        return cursor.fetchall()
-
-
-def numbers(stack, user):
-    """The user's counter, and the journal's events."""
-    return stack.sql_number(f"SELECT event_seq FROM users WHERE id = {user}"), [seq for seq, _, _ in stack.journal(user)]
 
 
 # ---- what comes out ------------------------------------------------------------------------------------
@@ -144,7 +96,7 @@ def test_row_and_event_come_together(stack, root, invoices, ws, user):
     ws.subscribe(user)
     execute(root, f"INSERT INTO {invoices} (customer, amount) VALUES ({user}, 5)")
     emit(root, user, data='{"amount":5}')
-    assert numbers(stack, user) == (0, []), "nobody sees it before the commit"
+    assert numbers(stack, user) == (0, []), "no reader sees it before the commit"
     root.commit()
     assert ws.notification()["data"] == {"amount": 5}
     assert stack.sql_number(f"SELECT COUNT(*) FROM {invoices}") == 1
@@ -241,6 +193,17 @@ def test_others_may_have_been_faster(stack, http, root, user, level):
     assert stack.journal(user)[1][1] == "invoice.paid"
 
 
+@pytest.mark.parametrize("level", ["READ COMMITTED", "REPEATABLE READ"])
+def test_an_open_call_keeps_no_publisher_waiting(stack, root, user, level):
+    """However long the caller takes until its commit: what publishers write for themselves is not locked."""
+    execute(root, f"SET SESSION TRANSACTION ISOLATION LEVEL {level}")
+    emit(root, user)
+    for table in ("notes", "broker", "settled", "confirmed"):
+        stack.sql(f"SET innodb_lock_wait_timeout = 3; SELECT COUNT(*) FROM (SELECT 1 FROM {table} FOR UPDATE) rows_of_it")
+    root.commit()
+    assert numbers(stack, user) == (1, [1])
+
+
 def test_beside_the_api(stack, http, task, sockets):
     """Writes by the API and by SQL, of one user, at once: each is heard once, in order."""
     user, each = task["user_id"], 25
@@ -312,83 +275,6 @@ def test_a_deadlock_and_how_to_avoid_it(stack):
     assert len(failed) == 1 and failed[0].args[0] == 1213, failed
     assert both(stack, (first, second), (first, second)) == [None, None]
     assert numbers(stack, first) == numbers(stack, second) == (3, [1, 2, 3])
-
-
-# ---- over HTTP ---------------------------------------------------------------------------------------
-
-
-def test_by_post(stack, http, ws, user):
-    """The same frame as by SQL, with the data as it was written."""
-    ws.subscribe(user)
-    data = '{"id": 7, "amount":12.50, "big":12345678901234567890, "for":"Zo\\u00e9"}'
-    body = f'{{"message":"Invoice \\"7\\"\\né", "event":"invoice.paid", "d\\u0061ta" : {data} }}'
-    answer = http.post(f"/users/{user}/events", body.encode(), headers={"X-Request-Id": "mine-1"})
-    cursor = f"{stack.epoch()}:1"
-    assert answer.status == 201 and answer.text == f'{{"cursor":"{cursor}"}}', answer
-    text = ws.recv_text()
-    assert text == f'{{"type":"notification","event":"invoice.paid","cursor":"{cursor}","user_id":{user},"message":"Invoice \\"7\\"\\né","data":{data}}}'
-    assert stack.journal(user) == [(1, "invoice.paid", text)]
-    assert stack.sql(f"SELECT request_id, task_id FROM events WHERE user_id = {user}") == [("mine-1", "0")]
-    assert http.post(f"/users/{user}/events", {"event": "a.b", "message": None, "data": None}).json() == {"cursor": f"{stack.epoch()}:2"}
-    assert ws.notification()["data"] is None
-    largest = json.dumps({"x": "y" * 65527})
-    assert http.post(f"/users/{user}/events", f'{{"event":"a.b","data":{largest}}}'.encode()).status == 201
-    assert ws.notification(timeout=20)["data"] == json.loads(largest)
-
-
-def test_a_post_with_a_key_is_one_event(stack, http, user):
-    path, event = f"/users/{user}/events", {"event": "invoice.paid", "data": {"a": 1}}
-    key = {"Idempotency-Key": f"emit-{user}"}
-    first, again = http.post(path, event, headers=key), http.post(path, event, headers=key)
-    assert (first.status, again.status) == (201, 201) and first.text == again.text
-    assert first.header("Idempotency-Replayed") is None and again.header("Idempotency-Replayed") == "true"
-    assert_problem(http.post(path, {**event, "data": None}, headers=key), 422, "idempotency-mismatch")
-    assert numbers(stack, user) == (1, [1])
-    tag = http.get(path).header("ETag")
-    assert_problem(http.post(path, event, headers={"If-None-Match": tag}), 412, "stale")
-    assert http.post(path, event, headers={"If-None-Match": 'W/"another"'}).status == 201
-
-
-def test_posts_and_calls_and_writes_share_groups(stack, http, task):
-    """Events, changes and new tasks of one user at once: numbers without a gap, each in the journal once."""
-    user = task["user_id"]
-
-    def one(number):
-        client = stack.client()
-        if number % 3 == 0:
-            return client.post(f"/users/{user}/events", {"event": "a.b", "data": {"n": number}}).status
-        if number % 3 == 1:
-            return client.patch(f"/tasks/{task['id']}", {"content": f"n {number}"}).status
-        return client.post("/tasks", {"user_id": user, "content": "x"}).status
-
-    with ThreadPoolExecutor(12) as pool:
-        assert set(pool.map(one, range(60))) == {200, 201}
-    count, seqs = numbers(stack, user)
-    assert count == 61 and seqs == list(range(1, 62))
-    stack.outbox_empty()
-
-
-@pytest.mark.parametrize(
-    "body, field",
-    [
-        ({}, "event"), ({"event": 5}, "event"), ({"event": None}, "event"), ({"event": "invoice"}, "event"), ({"event": "task.created"}, "event"),
-        ({"event": "carillon.epoch"}, "event"), ({"event": "A.b"}, "event"), ({"event": "a" * 63 + ".b"}, "event"),
-        ({"event": "a.b", "message": 5}, "message"), ({"event": "a.b", "message": "x" * 1001}, "message"), ({"event": "a.b", "data": []}, "data"),
-        ({"event": "a.b", "data": "{}"}, "data"), ({"event": "a.b", "data": {"x": "y" * 65530}}, "data"), ({"event": "a.b", "user_id": 1}, "user_id"),
-    ],
-    ids=lambda value: str(value)[:40],
-)  # fmt: skip
-def test_a_post_that_is_refused(stack, http, user, body, field):
-    assert_problem(http.post(f"/users/{user}/events", body), 422, "validation", field)
-    assert numbers(stack, user) == (0, [])
-
-
-def test_a_post_for_nobody(http, user):
-    assert_problem(http.post("/users/4000000000/events", {"event": "a.b"}), 404, "not-found")
-    assert_problem(http.post("/users/x/events", {"event": "a.b"}), 404, "not-found")
-    assert_problem(http.post("/users/4000000000/events", {"event": "a.b"}, headers={"If-None-Match": "*"}), 404, "not-found")
-    assert_problem(http.post(f"/users/{user}/events", b"nonsense"), 400, "not-json")
-    assert_problem(http.post(f"/users/{user}/events?x=1", {"event": "a.b"}), 422, "validation")
 
 
 # ---- what is refused -----------------------------------------------------------------------------------
@@ -493,92 +379,3 @@ def test_the_pages_first_line(stack, ws):
     stack.script("sql", input=block("sql", "CALL carillon.carillon_emit(1, 'invoice.paid'"))
     frame = ws.notification()
     assert frame["event"] == "invoice.paid" and frame["data"] == {"invoice": 7, "amount": "12.50"}
-
-
-# ---- scripts/watch -------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def watched(stack, root, invoices):
-    """A table with a column of every kind, and its triggers made."""
-    execute(
-        root,
-        f"CREATE OR REPLACE TABLE {invoices} (id INT AUTO_INCREMENT PRIMARY KEY, customer INT UNSIGNED, amount DECIMAL(10, 2),"
-        " `it's``odd` VARCHAR(20) CHARACTER SET latin1, bytes VARBINARY(5), zeros INT(5) ZEROFILL, bits BIT(3), place POINT, doc JSON,"
-        " said LONGTEXT, at DATETIME(3), half DOUBLE, kind ENUM('a', 'b'), twice INT AS (zeros * 2) STORED)",
-    )
-    root.autocommit(True)
-    stack.script("sql", input=stack.script("watch", invoices, "--user", "customer", "--type", "invoice").stdout)
-    return invoices
-
-
-def test_a_watched_table(stack, root, watched, ws, user):
-    ws.subscribe(user)
-    execute(
-        root,
-        f"INSERT INTO {watched} (customer, amount, `it's``odd`, bytes, zeros, bits, place, doc, said, at, half, kind) VALUES ({user}, 12.50, 'é \"q\" \\\\',"
-        " X'00ff01', 7, b'101', POINT(1, 2), '{\"a\":[1]}', 'line\\n\\t\\x01🥖', '2026-11-29 10:00:00.5', 0.5, 'b')",
-    )
-    frame = ws.notification()
-    row = frame["data"]
-    assert frame["event"] == "invoice.inserted" and frame["message"] is None
-    assert row == {
-        "id": 1, "customer": user, "amount": 12.5, "it's`odd": 'é "q" \\', "bytes": "AP8B", "zeros": 7, "bits": 5, "doc": {"a": [1]},
-        "said": "line\n\tx01🥖", "at": "2026-11-29 10:00:00.500", "half": 0.5, "kind": "b", "twice": 14,
-    }  # fmt: skip
-    execute(root, f"UPDATE {watched} SET amount = 12.50 WHERE id = 1", f"UPDATE {watched} SET amount = 13, said = NULL WHERE id = 1")
-    frame = ws.notification()
-    assert frame["event"] == "invoice.updated", "one that changes nothing is none"
-    assert frame["data"] == {**row, "amount": 13, "said": None}
-    execute(root, f"DELETE FROM {watched} WHERE id = 1")
-    assert ws.notification()["event"] == "invoice.deleted" and numbers(stack, user)[0] == 3
-
-
-def test_a_watched_row_changes_hands(stack, root, watched, sockets):
-    first, second = stack.new_users(2)
-    ears = {user: sockets() for user in (first, second)}
-    for user, ear in ears.items():
-        ear.subscribe(user)
-    for owner in ("NULL", first, second, first, "NULL"):
-        if owner == "NULL" and not stack.sql(f"SELECT 1 FROM {watched}"):
-            execute(root, f"INSERT INTO {watched} (customer) VALUES (NULL)")
-        else:
-            execute(root, f"UPDATE {watched} SET customer = {owner}")
-    execute(root, f"DELETE FROM {watched}")
-    assert [ears[first].notification()["event"] for _ in range(4)] == ["invoice.inserted", "invoice.deleted"] * 2
-    assert [ears[second].notification()["event"] for _ in range(2)] == ["invoice.inserted", "invoice.deleted"]
-    assert numbers(stack, first)[0] == 4 and numbers(stack, second)[0] == 2
-
-
-def test_a_watched_row_that_is_too_large(root, watched, ws, user):
-    ws.subscribe(user)
-    execute(root, f"INSERT INTO {watched} (id, customer, said) VALUES (9, {user}, REPEAT('x', 70000))")
-    assert ws.notification()["data"] == {"id": 9}
-
-
-def test_watched_in_one_transaction(stack, root, watched, user):
-    root.autocommit(False)
-    execute(root, f"INSERT INTO {watched} (customer) VALUES ({user}), ({user})", "ROLLBACK")
-    assert numbers(stack, user) == (0, [])
-    execute(root, f"INSERT INTO {watched} (customer) VALUES ({user}), ({user})", f"DELETE FROM {watched}", "COMMIT")
-    assert [kind for _, kind, _ in stack.journal(user)] == ["invoice.inserted"] * 2 + ["invoice.deleted"] * 2
-
-
-@pytest.mark.parametrize(
-    "arguments, names",
-    [
-        ([], "which table"), (["x"], "'x'"), (["shop.nope", "--user", "a"], "shop.nope"), ([f"{APP}.invoices"], "--user"),
-        ([f"{APP}.invoices", "--user", "nope"], "'nope'"), ([f"{APP}.invoices", "--user"], "--user"), ([f"{APP}.invoices", "--user", "said"], "longtext"),
-        (["carillon.tasks", "--user", "user_id"], "carillon.tasks"), ([f"{APP}.invoices", "--user", "customer", "--type", "Bad"], "'Bad'"),
-        ([f"{APP}.invoices", "--user", "customer", "--type", "task"], "'task'"), (["--bad"], "'--bad'"), (["a.b", "--user", "c", "d"], "'d'"),
-    ],
-)  # fmt: skip
-def test_watch_refuses(stack, root, watched, arguments, names):
-    done = stack.script("watch", *arguments, check=False)
-    assert done.returncode == 1 and not done.stdout
-    assert len(done.stderr.splitlines()) == 1 and names in done.stderr, done.stderr
-
-
-def test_watch_helps(stack):
-    done = stack.script("watch", "--help")
-    assert "--user COLUMN" in done.stdout and "scripts/watch TABLE" in done.stdout and not done.stderr

@@ -9,6 +9,7 @@ import urllib.parse
 import pytest
 
 from lib.http import Http, assert_problem
+from lib.wait import eventually
 
 class Events:
     """One answer of /events, read event by event."""
@@ -105,9 +106,10 @@ def test_all_that_is_wrong_at_once(http):
 
 
 @pytest.mark.parametrize("how", ["since=", "lastEventId=", "since=nowhere:1&lastEventId=", "header"])
-def test_where_to_go_on(stack, http, listen, task, how):
+def test_where_to_go_on(stack, http, listen, sockets, task, how):
     """A polyfill that may not send the header puts the id into the address, beside what was there."""
     user, cursor = task["user_id"], f"{stack.epoch()}:0"
+    eventually(lambda: sockets().subscribe(user, since=cursor)["recovered"], 20, "the notifier has the event")
     events = listen(f"user_id={user}", **{"Last-Event-ID": cursor}) if how == "header" else listen(f"user_id={user}&{how}{cursor}")
     assert answer(events)["recovered"] is True
     assert json.loads(events.event()["data"])["task"] == task

@@ -319,7 +319,7 @@ def test_a_fresh_token_extends_in_place(guarded_stack, world):
     first = socket.notification()
     answer = socket.subscribe(world.user, token=issuer.token(world.user), since=first["cursor"])
     assert answer["recovered"] is True and answer["replayed"] == 0, (cursor, answer)
-    assert other.wait_closed(60)[0] == 4401, "who brings no other token goes when the first one ends"
+    assert other.wait_closed(60)[0] == 4401, "a socket that brings no other token is closed when the first one ends"
     assert socket.is_open
     client.post("/tasks", {"user_id": world.user, "content": "after"}, headers=mine)
     assert socket.notification()["task"]["content"] == "after"

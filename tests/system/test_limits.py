@@ -101,7 +101,7 @@ def crowd(come):
         client = come(number)
         if not is_in(client):
             return number, time.monotonic() - began, client
-    raise AssertionError("nobody is refused")
+    raise AssertionError("no client is refused")
 
 
 def events(server, user=1, **headers):
@@ -149,6 +149,7 @@ def test_an_address_that_is_only_claimed(notifier, connect):
     refused(connect(server.ws, "192.0.2.3"), "too many connections from this address", 30)
 
 
+@pytest.mark.long
 def test_nginx_tells_the_address_and_not_the_client():
     """Through the whole stack: a header of the client's own does not get past nginx."""
     stack = Stack.start(WS_MAX_ADDRESS_CLIENTS=2, API_WORKERS=1)

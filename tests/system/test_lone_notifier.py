@@ -165,6 +165,7 @@ def test_what_is_no_message_is_limited_too(tmp_path, kind):
         good.close()
 
 
+@pytest.mark.long
 def test_a_pause_of_the_process_costs_no_socket(tmp_path):
     """Stopped for longer than a peer may be silent: the pongs and messages that wait are read first."""
     with notifier(tmp_path / "log", WS_PING_S=1, WS_PONG_TIMEOUT_S=7) as one:  # the test itself may stand still for a while

@@ -190,7 +190,7 @@ def test_metrics_are_not_for_everybody(stack):
         (
             "/metrics",
             "outbox_events outbox_oldest_seconds publish_lag_seconds broker_connects_total db_connects_total rows_purged_total"
-            " events_healed_total broker_blocked broker_confirmed_seconds db_write_refused_seconds",
+            " events_healed_total epochs_renewed_total broker_blocked broker_confirmed_seconds db_write_refused_seconds",
         ),
         (
             "/notifier/metrics",

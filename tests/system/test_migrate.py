@@ -134,7 +134,7 @@ def test_what_an_older_version_left_half_done(database):
     database.sql(first[: first.index("-- The journal")])
     told = database.migrate(check=False)
     assert told.returncode == 1 and "--resume" in told.stderr and "DB_NAME" in told.stderr
-    assert "events" not in tables(database), "somebody else's database would be filled"
+    assert "events" not in tables(database), "another application's database would be filled"
     database.migrate("--resume")
     assert {"users", "tasks", "events", "epoch"} <= tables(database)
     # Applied, and killed before that was written down.

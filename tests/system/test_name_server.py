@@ -4,14 +4,13 @@
 The programs run where a server of the test's is the only one that knows names. Servers of the stack are reached by a relay
 at 127.0.0.2, an address that their certificate is not for: it is for localhost and 127.0.0.1."""
 
-import contextlib
+from functools import partial
 
 import pytest
 
 from lib.http import Http
 from lib.name_server import NameServer, why_not
-from lib.program import Program
-from lib.relay import Relay
+from lib.relay import ignore
 from lib.wait import eventually
 from lib.ws import OP_PING, OP_PONG, RawWebSocket, WebSocket
 
@@ -36,32 +35,22 @@ def names(tmp_path):
 
 
 @pytest.fixture
-def start(tls_stack, tmp_path, names):
+def start(tls_stack, tmp_path, names, programs):
     """start("fcgi-api", DB_PORT=...) runs until the test ends, with default timeouts. Only the settings name hosts that
     have to be looked up."""
-    with contextlib.ExitStack() as ends:
 
-        def begin(name, resolver="", **settings):
-            usual = {"AMQP_HOST": "127.0.0.1", "DB_HOST": "127.0.0.1", "DB_TIMEOUT_MS": 1500}
-            (directory := tmp_path / name).mkdir()
-            program = Program(tls_stack, name, directory, inside=names.inside(directory, resolver), **usual | settings)
-            ends.callback(program.end)
-            return program
+    def begin(name, resolver="", **settings):
+        usual = {"AMQP_HOST": "127.0.0.1", "DB_HOST": "127.0.0.1", "DB_TIMEOUT_MS": 1500}
+        (view := tmp_path / f"etc-of-{name}").mkdir()
+        return programs(tls_stack, name, inside=names.inside(view, resolver), **usual | settings)
 
-        yield begin
+    return begin
 
 
 @pytest.fixture
-def relay(tls_stack):
-    """relay("DB_PORT") leads from ELSEWHERE to that port of the stack."""
-    with contextlib.ExitStack() as ends:
-
-        def make(name, host=ELSEWHERE, **more):
-            wire = Relay(tls_stack.port(name), host=host, **more)
-            ends.callback(wire.close)
-            return wire
-
-        yield make
+def relay(tls_stack, relays):
+    """relay("DB_PORT") leads from ELSEWHERE to that port of the stack, unless `host` is another place."""
+    return partial(relays, tls_stack, host=ELSEWHERE)
 
 
 def reads(api):
@@ -137,10 +126,10 @@ def test_one_of_several_addresses(start, names, relay):
 def test_the_certificate_is_for_the_name(start, names, relay):
     """Both programs connect to an address, which the certificate is even for; what counts is the name in the settings."""
     names.hosts["other.test"] = ["127.0.0.1"]
-    api = start("fcgi-api", DB_HOST="other.test", DB_PORT=relay("DB_PORT", "127.0.0.1").port)
+    api = start("fcgi-api", DB_HOST="other.test", DB_PORT=relay("DB_PORT", host="127.0.0.1").port)
     assert api.ask("/tasks/1")[0] == 503
     assert "Validation of SSL server certificate failed" in api.says("database: cannot read")
-    notifier = start("ws-notifier", AMQP_HOST="other.test", AMQP_PORT=relay("AMQPS_PORT", "127.0.0.1").port)
+    notifier = start("ws-notifier", AMQP_HOST="other.test", AMQP_PORT=relay("AMQPS_PORT", host="127.0.0.1").port)
     assert "the broker's certificate: hostname mismatch" in notifier.says("the broker is away").lower()
 
 
@@ -150,7 +139,7 @@ def test_the_certificate_is_for_the_name(start, names, relay):
 def test_the_broker_is_told_the_name(start, names, relay):
     """A machine that answers for several chooses the certificate by the name in the greeting."""
     said = []
-    notifier = start("ws-notifier", AMQP_HOST="localhost", AMQP_PORT=relay("AMQPS_PORT", watch=lambda: said.append).port)
+    notifier = start("ws-notifier", AMQP_HOST="localhost", AMQP_PORT=relay("AMQPS_PORT", watch=lambda: (said.append, ignore)).port)
     eventually(notifier.ready, 30, "it has read the stream")
     assert b"localhost" in said[0] and ELSEWHERE.encode() not in said[0]
 

@@ -297,7 +297,7 @@ def test_a_unit_sets_what_its_program_knows(unit, program):
     credentials = set(re.findall(r"^LoadCredential=(\w+):", text, re.M))
     assert credentials == set(re.findall(r"%d/(\w+)", text))
     for file in re.findall(r"^LoadCredential=\w+:/etc/carillon/(\w+)$", text, re.M):
-        assert re.search(rf"\b{file}\b", (ROOT / "scripts/lib/accounts.sh").read_text()), f"{file} is made by nobody"
+        assert re.search(rf"\b{file}\b", (ROOT / "scripts/lib/accounts.sh").read_text()), f"no script makes {file}"
 
 
 @pytest.mark.parametrize("unit", ["carillon-watch.service", "carillon-backup.service"])

@@ -3,7 +3,9 @@
 while the other serves on. Their ring is small, so that it can be outrun."""
 
 import asyncio
+import json
 import signal
+import subprocess
 import urllib.parse
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from drill.listeners import STEADY, Listener
 from lib.http import Http
 from lib.load import Load
+from lib.stack import ROOT
 from lib.wait import eventually
 from lib.ws import shared_loop
 
@@ -77,6 +80,7 @@ def test_come_back_to_the_other(pair, doors, busy):
         socket.close()
 
 
+@pytest.mark.long
 def test_who_was_away_too_long_is_told(pair, doors, busy):
     """More has happened than the ring holds. After reading the list, its cursor serves."""
     user, change = busy
@@ -123,7 +127,7 @@ def test_rolling_restart_under_load(pair, doors):
     load.start()
     try:
         readers = [reader for listener in listeners for reader in listener.readers.values()]
-        eventually(lambda: all(reader.answered for reader in readers), 60, "everybody is there")
+        eventually(lambda: all(reader.answered for reader in readers), 60, "all readers are there")
         for part in PARTS:
             restart(pair, pages, part)
             goal = len(load.accepted) + 150
@@ -132,7 +136,7 @@ def test_rolling_restart_under_load(pair, doors):
         load.assert_none_failed()
         heads = {int(user): int(seq) for user, seq in pair.sql("SELECT id, event_seq FROM users")}
         assert sum(heads[user] for user in users) == len(users) + len(load.accepted)
-        eventually(lambda: all(r.answered and r.last == heads[r.user] for r in readers), 90, "everybody has everything")
+        eventually(lambda: all(r.answered and r.last == heads[r.user] for r in readers), 90, "all readers have everything")
     finally:
         load.stop()
         for task in running:
@@ -170,3 +174,27 @@ def is_ready(page):
         return page.get("/readyz").status == 200
     except OSError:
         return False
+
+
+@pytest.mark.long
+def test_a_crowd_is_measured(pair, tmp_path):
+    """scripts/scale, briefly: it counts each delivery, and the clients of the notifier that it restarts come back."""
+    subprocess.run(["make", "-C", ROOT, "BUILD=build", "build/bench/crowd", "build/bench/pump"], check=True, capture_output=True, timeout=600)
+    told = tmp_path / "told.json"
+    done = pair.script("scale", "--stack", pair.run_dir, "--sockets", "300", "--seconds", "1", "--rate", "50", "--output", told,
+                       env={**pair.environment, "BUILD_DIR": str(ROOT / "build")}, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = {row["what"]: row["value"] for row in json.loads(told.read_text())["rows"]}
+    assert rows["restart of one notifier: sockets that came back"] == 150
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["--sockets", "many"], "argument --sockets: must be a whole number from 1 to 1,000,000, not 'many'; see scripts/scale --help"),
+        (["--stack", "/nowhere"], "/nowhere is no directory of scripts/run"),
+    ],
+)
+def test_what_it_cannot_measure_is_one_line(pair, arguments, said):
+    done = pair.script("scale", *arguments, env={**pair.environment, "BUILD_DIR": str(ROOT / "build")}, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"scale: {said}\n")

@@ -188,7 +188,8 @@ def test_a_checkout_that_only_its_owner_reads_can_be_installed(tmp_path):
 def test_no_configuration_is_for_everybody_to_write(stack):
     """MariaDB ignores one, and would open the system's data directory."""
     for path in (stack.run_dir / "etc").rglob("*"):
-        assert path.stat().st_mode & 0o077 == 0, path
+        # A link has no rights of its own, and leads to a plugin of Debian's.
+        assert path.is_symlink() or path.stat().st_mode & 0o077 == 0, path
     assert stack.sql("SELECT @@datadir") == [(f"{stack.run_dir}/mariadb/",)]
 
 

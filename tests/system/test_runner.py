@@ -70,6 +70,15 @@ def bash(commands, **environment):
     return done.stdout.split()
 
 
+def test_a_part_is_asked_until_it_is_ready_once():
+    """A new node's notifier is ready, and with the first beacon not: asked a second time it seemed to have failed."""
+    asked = "asked=0; part_check() { asked=$((asked + 1)); [ $asked != 2 ]; }"
+    others = "part_restarts() { echo 0; }; supervisor_runs() { :; }; begin() { :; }; ready() { echo $1 $asked; }; LOG_DIR=/nonexistent"
+    assert bash(f". scripts/lib/clients.sh; . scripts/lib/supervisor.sh; {asked}; {others}; part_wait part 5 0") == ["part", "1"]
+    late = "asked=0; part_check() { asked=$((asked + 1)); [ $asked = 3 ]; }"
+    assert bash(f". scripts/lib/clients.sh; . scripts/lib/supervisor.sh; {late}; {others}; part_wait part 5 0") == ["part", "3"]
+
+
 def test_packages_of_a_programs_libraries():
     """Their names are this Debian's own (libjwt0 or libjwt2): what an image is told to install brings every library."""
     program = BUILD_DIR / "ws-notifier"

@@ -38,6 +38,48 @@ def test_an_older_program_goes_on_beside_a_newer_one(database):
     assert database.sql(OLDER_READS, "api") == [("anew",)]
 
 
+# Those of a program of before sql/008_nodes.sql, which knows of no nodes, and what it expects of each.
+BEFORE_NODES = [
+    ("INSERT INTO events (user_id, seq, type, task_id, payload, created_at) VALUES (1, 1, 'task.created', 1, '{}', NOW(3))", None),
+    ("INSERT INTO outbox (user_id, seq, created_at) VALUES (1, 1, NOW(3))", None),
+    (
+        "SELECT o.user_id, o.seq FROM outbox o FORCE INDEX (PRIMARY) STRAIGHT_JOIN events e ON e.user_id = o.user_id AND e.seq = o.seq "
+        "JOIN epoch m ON m.id = 1 WHERE (o.user_id = 1 AND o.seq > 0 AND o.seq <= 9) ORDER BY o.user_id, o.seq LIMIT 9",
+        [(1, 1)],
+    ),
+    (
+        "SELECT user_id, MAX(seq) FROM (SELECT user_id, seq, created_at FROM outbox WHERE created_at <= NOW(3) OR created_at > NOW(3) "
+        "ORDER BY created_at LIMIT 10000) waiting GROUP BY user_id ORDER BY MIN(created_at) LIMIT 9",
+        [(1, 1)],
+    ),
+    ("INSERT INTO broker (id, life) VALUES (1, 1) ON DUPLICATE KEY UPDATE life = life + 1", None),
+    ("UPDATE broker SET lived_ms = lived_ms + 5 WHERE id = 1 AND life = 1 AND lived_ms = 0", None),
+    ("SELECT life, lived_ms FROM broker WHERE id = 1 LOCK IN SHARE MODE", [(1, 5)]),
+    ("DELETE FROM outbox WHERE user_id = 1 AND seq = 1", None),
+    ("INSERT INTO confirmed (user_id, first_seq, last_seq, lived_ms) VALUES (1, 1, 1, 5)", None),
+    ("SELECT user_id, first_seq, last_seq FROM confirmed WHERE id > 0 ORDER BY id LIMIT 9", [(1, 1, 1)]),
+    ("INSERT IGNORE INTO outbox (user_id, seq, created_at) VALUES (1, 1, FROM_UNIXTIME(1700000000000 / 1000))", None),
+    ("DELETE FROM confirmed WHERE lived_ms <= 5 ORDER BY lived_ms LIMIT 9", None),
+    ("SELECT COUNT(*) FROM outbox", [(1,)]),
+    ("INSERT INTO notes (name, value) VALUES ('purge_at', '7') ON DUPLICATE KEY UPDATE value = VALUES(value)", None),
+    ("INSERT INTO notes (name, value) VALUES ('purge_at', '8') ON DUPLICATE KEY UPDATE value = VALUES(value)", None),
+    ("SELECT value FROM notes WHERE name = 'purge_at'", [("8",)]),
+    ("INSERT INTO settled (id, times) VALUES (CONNECTION_ID() MOD 16, 1) ON DUPLICATE KEY UPDATE times = times + 1", None),
+    ("SELECT user_id, seq FROM emitted ORDER BY user_id, seq LIMIT 9", []),
+    ("DELETE FROM outbox WHERE user_id = 1 AND seq = 1", None),
+]
+
+
+def test_a_program_that_knows_of_no_nodes_goes_on(database):
+    """Its rows are those of the one machine there is."""
+    database.sql("INSERT INTO users (id, name) VALUES (1, 'one')")
+    for statement, expected in BEFORE_NODES:
+        found = database.sql(statement, "api")
+        assert expected is None or found == expected, statement
+    assert database.sql("SELECT DISTINCT node FROM notes UNION SELECT DISTINCT node FROM settled") == [(1,)]
+    database.sql("DELETE FROM events; DELETE FROM users; ALTER TABLE users AUTO_INCREMENT = 1")
+
+
 @pytest.mark.parametrize("value", ["", "with:colon", "a" * 17])
 def test_an_epoch_that_cannot_be(database, value):
     """With an empty one every cursor would be ':59'; with a colon none could be read back."""

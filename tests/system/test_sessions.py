@@ -162,7 +162,7 @@ def test_while_the_broker_is_away(pair, tmp_path):
     try:
         assert end(pair, user).status == 204
         assert pair.client().get("/tasks", headers=bearer(old)).status == 401
-        assert all(socket.is_open for socket, _ in sockets), "nobody has told them"
+        assert all(socket.is_open for socket, _ in sockets), "the notifiers have not been told"
     finally:
         broker.start()
     for socket, _ in sockets:
@@ -199,6 +199,7 @@ def test_who_may_and_whom(pair):
     assert pair.client().get("/tasks", headers=bearer(token(pair, user))).status == 200
 
 
+@pytest.mark.long
 def test_an_end_that_was_committed_late(pair):
     """Its id is lower than those that were read long ago."""
     [user] = pair.new_users(1)
@@ -235,6 +236,7 @@ def test_a_token_that_lives_too_long(pair):
     assert "JWT_MAX_LIFE_S" in problem["detail"]
 
 
+@pytest.mark.long
 def test_an_administrator_reads_figures_while_the_database_is_away(pair):
     """They are wanted most then. Whose session was ended before is not let in by that."""
     [user] = pair.new_users(1)

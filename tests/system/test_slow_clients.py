@@ -114,7 +114,7 @@ def test_memory_is_bounded(short_stack):
         assert good.notification()["cursor"].split(":")[1] == str(sent)
         assert metric(stack, "memory_bytes") <= MEMORY
     grown = stack.notifier().resident_kb() - before
-    print(f"after {sent} events of {BODY} bytes to 12 who do not read: {grown} KiB more")
+    print(f"after {sent} events of {BODY} bytes to 12 clients that do not read: {grown} KiB more")
     assert metric(stack, "memory_closed_total") >= 1
     assert metric(stack, "memory_events_total") >= 1
     assert any(end_of(client) in (4408, 1006) for client in slow)

@@ -3,45 +3,29 @@
 here, with its part's settings and one of them changed, against the servers of a stack with TLS."""
 
 import base64
-import contextlib
 import os
 import re
 import shutil
 import subprocess
 import urllib.parse
+from functools import partial
 
 import pytest
 
 from lib.http import Http
-from lib.program import Program
-from lib.relay import Relay
 from lib.wait import eventually
 
 
 @pytest.fixture
-def start(tls_stack, tmp_path):
+def start(tls_stack, programs):
     """start("fcgi-api", DB_TLS_CA=...) runs until the test ends."""
-    with contextlib.ExitStack() as ends:
-
-        def begin(name, stack=tls_stack, **settings):
-            program = Program(stack, name, tmp_path, **settings)
-            ends.callback(program.end)
-            return program
-
-        yield begin
+    return partial(programs, tls_stack)
 
 
 @pytest.fixture
-def relay(tls_stack):
+def relay(tls_stack, relays):
     """relay("DB_PORT") leads to that port of the stack."""
-    with contextlib.ExitStack() as ends:
-
-        def make(name, **more):
-            wire = Relay(tls_stack.port(name), **more)
-            ends.callback(wire.close)
-            return wire
-
-        yield make
+    return partial(relays, tls_stack)
 
 
 @pytest.fixture(scope="module")
@@ -130,9 +114,9 @@ def test_a_database_of_another_name(start, relay):
     assert "Validation of SSL server certificate failed" in api.says("database: cannot read")
 
 
-def test_a_database_without_tls(start, stack, tls_stack):
+def test_a_database_without_tls(programs, stack, tls_stack):
     """An attacker in between may remove TLS from the server's greeting: then there is no connection."""
-    api = start("fcgi-api", stack=stack, DB_SOCKET="", DB_PORT=stack.port("DB_PORT"), DB_TLS_CA=tls_stack.endpoints["tls_ca"])
+    api = programs(stack, "fcgi-api", DB_SOCKET="", DB_PORT=stack.port("DB_PORT"), DB_TLS_CA=tls_stack.endpoints["tls_ca"])
     assert api.ask("/tasks/1")[0] == 503
     assert "SSL" in api.says("database: cannot read")
 
