@@ -26,7 +26,7 @@ export class SharedSocket {
     this.#clock = clock;
     const giveUp = () => this.#goAlone(alone);
     try {
-      this.#worker = new SharedWorker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'carillon-client 0.9.0' });
+      this.#worker = new SharedWorker(new URL('./worker.js', import.meta.url), { type: 'module', name: 'carillon-client 1.0.0' });
       this.#worker.onerror = giveUp;
       this.#port = this.#worker.port;
     } catch {

@@ -6,7 +6,7 @@
  *
  *   answer    an accepted change is committed; one that is refused is not
  *   once      no change is committed twice
- *   end       when nothing moves any more, every change has its answer (nobody waits without a leader)
+ *   end       when nothing moves any more, every change has its answer (none waits without a leader)
  *   apart     two transactions of the leader's connection are never open at once
  *
  * What is here: three threads with a change each, a queue, the leadership, a transaction with its COMMIT, which may
@@ -21,7 +21,7 @@
  *   AGAIN_AFTER_LOSS a change whose COMMIT was sent is tried again
  *   TAKE_AND_KEEP    the leader reads the queue and does not empty it
  *   NO_HANDOVER      the leader goes without making the next one lead
- *   TWO_LEADERS      who comes leads, whether or not another does
+ *   TWO_LEADERS      a change that comes leads, whether or not another does
  */
 
 #ifndef LOSSES

@@ -36,7 +36,7 @@
  *   SKIP_LOCKED      it reads past rows that another publisher is busy with
  *   DELETE_EARLY     it deletes what it has sent, not what is confirmed
  *   NEWEST_FIRST     it sends a batch from the highest number down
- *   NO_SWEEPER       lost hints are nobody's business
+ *   NO_SWEEPER       no publisher looks for lost hints
  *   NO_HEAL          a new connection does not bring back what the broker may have lost
  *   HEAL_TOO_EARLY   it does so before the connection is made, not after
  *   NOTE_TOO_EARLY   it notes the broker's life before it has put back what is kept
@@ -84,7 +84,7 @@ byte known[2];        /* that of a publisher's connection */
 
 /* The broker, and the connections to it. */
 byte top[USERS]; /* the stream holds 1..top */
-bool noted = true; /* somebody has healed in this life: gone with a crash */
+bool noted = true; /* a publisher has healed in this life: gone with a crash */
 chan wire[LINKS] = [BATCH] of { byte };
 bool taken[LINKS];   /* a publisher holds it */
 bool up[LINKS];      /* false: nothing comes back on it any more */
@@ -356,7 +356,7 @@ end:    do
             }
 #endif
         /* Confirms come in any portions, and what has arrived counts even when the connection is gone, as long as
-         * nobody has met the broker in another life. */
+         * no other publisher has met the broker in another life. */
         :: atomic {
                 acked[link] != 0 ->
                 if
