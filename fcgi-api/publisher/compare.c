@@ -9,9 +9,9 @@
  *
  * - The events that this process published last, when its database connection is a new one.
  * - What is in the stream since the note, before anything is published (heal.c), when the broker has begun a
- *   new life, or no publisher of this pool was at work until just now. The note is a time in the database,
- *   written every 10 s: "up to now this stream and the journal agree". Put back with the rest of the data it
- *   is as old as that, so it names what must be read.
+ *   new life, or no publisher of this pool was at work until just now, or the database's server was started
+ *   lately. The note is a time in the database, written every 10 s: "up to now this stream and the journal
+ *   agree". Put back with the rest of the data it is as old as that, so it names what must be read.
  * - The note itself. When it is older than the one that this process left, the broker connection is given up:
  *   the next one reads the stream.
  *
@@ -23,8 +23,9 @@
  * Not noticed: lost commits whose events never reached this node's stream, nor left this process. No stream
  * has their numbers, so they can be given again; only an answer over HTTP can have told one. A loss is not
  * noticed either when neither note nor stream reach back to it: a note that was never written (programs from
- * before it), a stream that is gone or cannot be read; nor when the publisher dies with the database and
- * another one takes over within a second.
+ * before it), a stream that is gone or cannot be read; nor when the publisher dies, another one takes over
+ * within a second, and meanwhile the data went back without a start of the server, or another server, which
+ * has run for long, took its place.
  *
  * What was published between the loss and its notice is in the journal, and in the stream under the epoch
  * before, where readers may have dropped it. What of it is kept (heal.c) goes into the stream again, in the
@@ -36,7 +37,8 @@
 #include "fcgi-api/publisher/internal.h"
 
 #define COMPARED_NOTE "compared_at"
-#define MARGIN_S      5 /* an event reaches the stream some time before the note, and chunks are whole */
+#define MARGIN_S      5  /* an event reaches the stream some time before the note, and chunks are whole */
+#define COMPARED_S    60 /* a publisher that was at work has compared a server that has run for so long */
 
 /* What is kept goes back when this is set, by the next connection. */
 static void begin_anew(struct publisher *publisher)
@@ -117,6 +119,22 @@ enum err publisher_note_compared(struct publisher *publisher)
     if (!err)
         comparing->noted_ms = now_ms;
     return err == ERR_CLOSED ? err : ERR_OK;
+}
+
+/* The publisher before this one has compared this database, unless both died before it could. */
+enum err publisher_decide_to_look(struct publisher *publisher)
+{
+    struct comparing *comparing = &publisher->comparing;
+    uint64_t up_s = 0;
+
+    if (!comparing->succeeds)
+        return ERR_OK;
+    if (store_uptime(publisher->store, &up_s) != ERR_OK)
+        return ERR_UNAVAILABLE;
+    if (up_s < COMPARED_S)
+        comparing->look = true;
+    comparing->succeeds = false;
+    return ERR_OK;
 }
 
 enum err publisher_compared_since(struct publisher *publisher, int64_t *since_s)

@@ -132,7 +132,8 @@ static enum heal_state decide(struct publisher *publisher)
     if (healing->decided)
         return HEAL_DONE;
     bool begins = !healing->marked || !healing->noted || publisher->comparing.renewed;
-    if (store_broker_life(publisher->store, begins, &publisher->life) != ERR_OK)
+    if (publisher_decide_to_look(publisher) != ERR_OK ||
+        store_broker_life(publisher->store, begins, &publisher->life) != ERR_OK)
         return pause_for(publisher, DB_PAUSE_MS);
     healing->needed = begins;
     healing->refill.whole_journal = !healing->marked;

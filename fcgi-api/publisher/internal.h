@@ -154,6 +154,7 @@ struct comparing {
     int64_t retry_at;
     int64_t noted_ms; /* the note that this publisher left last; 0: none */
     bool look;        /* the stream is to be compared before anything is published */
+    bool succeeds;    /* not, if the publisher that was at work until just now has compared this database */
     bool renewed;     /* there is a new epoch, and what is kept has not gone back yet */
 };
 
@@ -231,6 +232,8 @@ void publisher_heal_abandon(struct publisher *publisher); /* the connection is g
 /* ERR_STALE: commits are lost, or the data has a new epoch for another reason: this connection must be given
  * up. ERR_UNAVAILABLE: the database does not tell now. */
 MUST_CHECK enum err publisher_compare_with(struct publisher *publisher, const struct witness *witness);
+/* Whether the stream is to be compared on a new connection to the broker: in `comparing.look`. */
+MUST_CHECK enum err publisher_decide_to_look(struct publisher *publisher);
 /* From how many seconds ago on the stream is to be compared. */
 MUST_CHECK enum err publisher_compared_since(struct publisher *publisher, int64_t *since_s);
 /* Leaves the note that up to now they agree. */

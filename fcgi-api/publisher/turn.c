@@ -10,7 +10,7 @@
 
 #define LOOK_MS     100  /* between two checks for the turn */
 #define STUCK_MS    8000 /* few calls of a publisher's thread take so long */
-#define JUST_NOW_MS 1000 /* no database is put back meanwhile */
+#define JUST_NOW_MS 1000
 
 void publisher_show_up(struct publisher *publisher)
 {
@@ -27,7 +27,7 @@ static int64_t last_seen(const struct pool *pool)
     return holder > other ? holder : other;
 }
 
-/* Then it would have noticed a database that has lost commits (compare.c). */
+/* Then it has noticed a database that has lost commits, if there was time for it (compare.c). */
 static bool another_was_at_work(const struct pool *pool)
 {
     int64_t since_ms = clock_monotonic_ms() - last_seen(pool);
@@ -59,7 +59,8 @@ bool publisher_wait_for_turn(struct publisher *publisher)
     if (atomic_load(&publisher->stopping))
         return false;
     publisher->holder_seen = pool_seen(publisher->pool, POOL_HOLDER);
-    publisher->comparing.look = !another_was_at_work(publisher->pool);
+    publisher->comparing.succeeds = another_was_at_work(publisher->pool);
+    publisher->comparing.look = !publisher->comparing.succeeds;
     publisher_show_up(publisher); /* at once, or another worker would stand in, too */
     return true;
 }

@@ -121,6 +121,16 @@ enum err store_unlock(struct store *store, const char *name)
     return store_run(store, STORE_READ, unlock_work, &call);
 }
 
+static enum err uptime_work(struct store *store, void *up_s)
+{
+    return store_select_one(store, SQL_UPTIME, NULL, 0, STORE_OUT(to_u64(up_s)));
+}
+
+enum err store_uptime(struct store *store, uint64_t *up_s)
+{
+    return store_run(store, STORE_READ, uptime_work, up_s);
+}
+
 static enum err clock_work(struct store *store, void *context)
 {
     struct note_call *call = context;

@@ -157,6 +157,17 @@ def test_programs_that_were_stopped_meanwhile(own_stack, life):
     life.has_a_new_epoch()
 
 
+def test_publishers_that_die_meanwhile(own_stack, life):
+    """The next one begins at once, so what the one before it knew could have been compared. It was not."""
+    life.copy.put_back()
+    old = {worker.pid for worker in own_stack.workers()}
+    for worker in own_stack.workers():
+        worker.kill(signal.SIGKILL)
+    eventually(lambda: {worker.pid for worker in own_stack.workers()} - old, 30, "there is a new worker")
+    life.copy.start()
+    life.has_a_new_epoch()
+
+
 def test_a_publisher_that_has_published_nothing(own_stack, life):
     """It has the note that the one before it left, or it, and nothing else to go by."""
     new_pool(own_stack)

@@ -173,7 +173,7 @@ def test_a_cursor_of_one_is_good_at_the_other(a, b, task, sockets):
     b.write(task, "0")
     cursor = first.notification()["cursor"]
     other = sockets("b")
-    other.subscribe(user)
+    other.subscribe(user, since=cursor)  # that one's stream may not have it yet
     write_at_a(a, task, "seen at both")
     assert first.notification()["cursor"] == other.notification()["cursor"]
     cursor = f"{cursor.split(':')[0]}:2"

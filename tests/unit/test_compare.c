@@ -17,6 +17,7 @@ static struct {
     char epoch[CURSOR_EPOCH_MAX + 1];
     uint64_t last_seq; /* every user's */
     int64_t noted_ms, now_ms;
+    uint64_t up_s; /* the server */
     enum err err;      /* of each question */
     unsigned compared; /* how often it was asked what the journal says */
     bool beaten;       /* another publisher makes the new epoch a moment before */
@@ -46,6 +47,13 @@ enum err store_epoch_renew(struct store *store, const char *of, char epoch[CURSO
     strcpy(world.epoch, "k2");
     strcpy(epoch, world.epoch);
     *made = !world.beaten;
+    return world.err;
+}
+
+enum err store_uptime(struct store *store, uint64_t *up_s)
+{
+    (void)store;
+    *up_s = world.up_s;
     return world.err;
 }
 
@@ -187,6 +195,30 @@ static void test_an_older_note(void **state)
     assert_int_equal(renewed(), 0);
 }
 
+/* After another publisher: that one has compared a server which has run for long, and perhaps no other. */
+static void test_whether_to_look(void **state)
+{
+    struct comparing *comparing = &publisher.comparing;
+    (void)state;
+    world.err = ERR_UNAVAILABLE;
+    assert_int_equal(publisher_decide_to_look(&publisher), ERR_OK); /* it follows none: it does not ask */
+    assert_false(comparing->look);
+    comparing->succeeds = true;
+    assert_int_equal(publisher_decide_to_look(&publisher), ERR_UNAVAILABLE);
+    world.err = ERR_OK;
+    world.up_s = 60;
+    assert_int_equal(publisher_decide_to_look(&publisher), ERR_OK);
+    assert_false(comparing->look);
+    comparing->succeeds = true;
+    world.up_s = 59;
+    assert_int_equal(publisher_decide_to_look(&publisher), ERR_OK);
+    assert_true(comparing->look && !comparing->succeeds);
+    comparing->succeeds = true;
+    world.up_s = 60; /* and there is another reason to look */
+    assert_int_equal(publisher_decide_to_look(&publisher), ERR_OK);
+    assert_true(comparing->look);
+}
+
 static void test_how_far_back(void **state)
 {
     int64_t since_s;
@@ -209,6 +241,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_another_publisher_was_first, begin, end),
         cmocka_unit_test_setup_teardown(test_a_database_that_does_not_tell, begin, end),
         cmocka_unit_test_setup_teardown(test_an_older_note, begin, end),
+        cmocka_unit_test_setup_teardown(test_whether_to_look, begin, end),
         cmocka_unit_test_setup_teardown(test_how_far_back, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
