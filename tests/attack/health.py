@@ -2,11 +2,15 @@
 """What must hold after an attack: everything answers, an event still arrives, no process died, and memory,
 descriptors and connections are as before."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 from lib import leftovers, proc
 from lib.load import Load
 from lib.wait import Late, eventually
 
 LIMIT_S = 120
+LONGEST_LIST = 200
+CLIENTS = 320  # a few more than all workers have threads
 
 
 class Health:
@@ -19,10 +23,21 @@ class Health:
         self.marks = self.stack.log_marks()
 
     def warm_up(self):
-        """Has every worker serve a request, so that its connections exist before they are counted."""
+        """Has every worker serve as much at the same time as it can, so that its connections and what its threads keep exist
+        before they are counted."""
         load = Load(self.stack.http, lambda index: ("GET", "/readyz", None), 400, total=400)
         load.start().finish().assert_none_failed()
+        user, _ = self.ground.prey()
+        self.stack.new_tasks([user] * LONGEST_LIST)
+        with ThreadPoolExecutor(CLIENTS) as pool:
+            for status in pool.map(lambda _: self._longest_lists(user), range(CLIENTS)):
+                assert status == {200}, status
         self.alive()
+
+    def _longest_lists(self, user):
+        client, headers = self.stack.client(), self.ground.bearer(user)
+        path = f"/tasks?user_id={user}&limit={LONGEST_LIST}"
+        return {client.get(path, headers=headers).status for _ in range(4)}
 
     def _pids(self):
         return self.stack.pids(), sorted(worker.pid for worker in self.stack.workers())

@@ -15,11 +15,12 @@ WAYS = (
 
 
 LOOKS_S = 5  # between two of its progress reports
+OPENS_S = 10  # all at once they would be a flood, which is another attack: of the largest lists, more than fit into the backlog
 
 
 def one(ground, judge, way, arguments, path, connections, seconds):
     done = subprocess.run(
-        ["slowhttptest", "-c", str(connections), "-r", str(connections // 3), "-l", str(seconds), "-p", "10", *arguments]
+        ["slowhttptest", "-c", str(connections), "-r", str(connections // OPENS_S), "-l", str(seconds), "-p", "10", *arguments]
         + ["-u", ground.stack.http + path],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=seconds + 120,
     )  # fmt: skip
