@@ -14,7 +14,7 @@ import time
 import pytest
 
 from lib.cluster import Cluster
-from lib.older import programs_of
+from lib.older import programs_of, revision_that_added
 from lib.wait import eventually
 
 from . import evidence as evidence_of
@@ -33,7 +33,7 @@ USERS, CLIENTS, WRITERS, WATCHERS, WORKERS = 40, 60, 24, 9, 1
 SQL_WRITERS = 2  # at each node
 SQL_SHARE = 0.2  # transactions of SQL writers for each write over HTTP
 QUIET_S = 120
-OLDER = "10c4960"  # the first revision whose programs know this database
+NEWEST_OF_DATABASE = "sql/008_nodes.sql"  # older programs do not know that there are several nodes
 
 SETTINGS = {"API_WORKERS": WORKERS, "WS_HEARTBEAT_S": 4, "RING_AGE_S": 300}
 
@@ -70,7 +70,7 @@ class ClusterDrill:
     def build_older(self):
         if any(strike.kind == UPGRADE for strike in self.plan):
             try:
-                self.older = programs_of(OLDER)
+                self.older = programs_of(revision_that_added(NEWEST_OF_DATABASE))
             except pytest.skip.Exception as why:
                 self.say(f"programs are restarted and not replaced: {why}")
 

@@ -14,6 +14,14 @@ from .npm import cache_folder
 from .stack import ROOT
 
 
+def revision_that_added(path):
+    """In a shallow clone that may be the first one it has. Skips the test where there is no history."""
+    found = subprocess.run(["git", "log", "--max-count=1", "--diff-filter=A", "--format=%h", "--", path], cwd=ROOT, capture_output=True, text=True)
+    if not found.stdout.strip():
+        pytest.skip(f"git has no revision that added {path} here: {found.stderr.strip()}")
+    return found.stdout.strip()
+
+
 def programs_of(revision):
     """The folder with both; skips the test where they cannot be had."""
     target = cache_folder() / f"older-{revision}-{platform.freedesktop_os_release().get('VERSION_ID', '')}"

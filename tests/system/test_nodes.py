@@ -168,15 +168,14 @@ def test_events_of_other_programs_are_heard_at_both(a, b, task, sockets):
 
 def test_a_cursor_of_one_is_good_at_the_other(a, b, task, sockets):
     user, task = task
-    first = sockets("a")
+    first, other = sockets("a"), sockets("b")
     first.subscribe(user, since=None)
+    other.subscribe(user)
     b.write(task, "0")
-    cursor = first.notification()["cursor"]
-    other = sockets("b")
-    other.subscribe(user, since=cursor)  # that one's stream may not have it yet
-    write_at_a(a, task, "seen at both")
-    assert first.notification()["cursor"] == other.notification()["cursor"]
-    cursor = f"{cursor.split(':')[0]}:2"
+    write_at_a(a, task, "1")
+    for seq in (1, 2):
+        cursor = first.notification()["cursor"]
+        assert cursor == other.notification()["cursor"] and number({"cursor": cursor}) == seq
     for turn in range(6):
         write_at_a(a, task, f"{turn} a")
         b.write(task, f"{turn} b")
