@@ -17,7 +17,7 @@ static struct {
     char epoch[CURSOR_EPOCH_MAX + 1];
     uint64_t last_seq; /* every user's */
     int64_t noted_ms, now_ms;
-    uint64_t up_s; /* the server */
+    uint64_t up_s;     /* the server */
     enum err err;      /* of each question */
     unsigned compared; /* how often it was asked what the journal says */
     bool beaten;       /* another publisher makes the new epoch a moment before */
