@@ -6,7 +6,9 @@ middle: the connection is closed, or the process is killed -9, before COMMIT or 
 The account is `carillon-emit`, which may do nothing else with Carillon's tables."""
 
 import asyncio
+import contextlib
 import json
+import os
 import random
 import signal
 import sys
@@ -150,10 +152,10 @@ class SqlWriter:
         self._process.stdin.write(json.dumps(what).encode() + b"\n")
 
     def _kill(self):
-        try:
-            self._process.send_signal(signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+        """Not by the process's own kill(): that one asks for the status of a process that has just ended, and then the loop has none."""
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process.pid, signal.SIGKILL)
 
     async def _follow(self, transaction):
         """Reads words until the last. What a killed process had still said counts."""
