@@ -97,7 +97,7 @@ static void begin_anew(void *context, struct subscription *subscription)
 
     hub_cancel_replay(delivery->hub, subscription);
     subscription->last_seq = 0;
-    if (!change->tell)
+    if (!change->tell && !subscription->heard)
         return;
     struct frame *frame = reset_frame(subscription_user(subscription), change->before, last_seq, "epoch");
     client_send(subscription->client, frame);

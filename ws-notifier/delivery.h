@@ -32,7 +32,8 @@ void delivery_begin(struct delivery *delivery, int64_t begin_s);
 void delivery_begin_anew(struct delivery *delivery, int64_t begin_s);
 
 /* Forgets all events: the numbers of another epoch start anew. When there was an epoch before, each live
- * subscription starts anew with it; `tell` also sends it a reset. */
+ * subscription starts anew with it; `tell` also sends it a reset, which one that heard an event gets in any
+ * case. */
 void delivery_begin_epoch(struct delivery *delivery, const char *epoch, bool tell);
 const char *delivery_epoch(const struct delivery *delivery); /* "" while unknown */
 

@@ -129,7 +129,7 @@ static int64_t reached_s(const struct feed *feed, int64_t created_at_ms)
 /* ---- epochs -------------------------------------------------------------------------------------- */
 
 /* Another life of the data begins: numbers start anew, and those from before mean nothing. Until the stream
- * has been read once this is history, of which clients have heard nothing. */
+ * has been read once this is history, of which most clients have heard nothing. */
 static void change_epoch(struct feed *feed, const char *epoch)
 {
     const char *before = feed_epoch(feed);

@@ -322,8 +322,10 @@ int64_t hub_deliver(struct hub *hub, const struct hub_event *event, hub_reset_ma
             subscription->last_seq = event->seq;
             subscription->told = false;
         }
-        if (!old)
-            deliveries += client_send(subscription->client, event->frame);
+        if (old)
+            continue;
+        subscription->heard = true;
+        deliveries += client_send(subscription->client, event->frame);
     }
     frame_unref(&resets.frame);
     metrics_add(hub->metrics, NOTIFIER_DELIVERIES, deliveries);

@@ -39,6 +39,7 @@ struct subscription {
     bool replaying;   /* live, but still behind */
     bool with_cursor; /* gets heartbeats */
     bool told;        /* it was sent a reset: a hole before its next event causes no other */
+    bool heard;       /* it was sent an event as it came */
 };
 
 /* `beats`: the number of hub_beat() calls that make a whole round of heartbeats. */

@@ -264,6 +264,26 @@ static void test_epoch_changes(void **state)
     check_hears(&one, "{\"cursor\":\"k3f9a1c2:10\"}");
 }
 
+/* History has every epoch that there was. It means something only to a browser that heard an event of it, as
+ * one does that came while the stream was being read, when the event happened after that. */
+static void test_epoch_changes_while_reading_back(void **state)
+{
+    (void)state;
+    says(&one, "{\"type\":\"subscribe\",\"user_id\":1}");
+    says(&two, "{\"type\":\"subscribe\",\"user_id\":2}");
+    browser_hears(&one);
+    browser_hears(&two);
+    feed_connected(feed, false);
+    take_beacon("before");
+    take_event_of("before", 1, 7);
+    check_hears(&one, "{\"cursor\":\"before:7\"}");
+    take_beacon(EPOCH);
+    check_hears(&one, RESET("before:7", "epoch"));
+    check_hears(&two, "");
+    take_event(1, 7);
+    check_hears(&one, "{\"cursor\":\"k3f9a1c2:7\"}");
+}
+
 /* A stream that is read from between two beacons: its events give the epoch until the next beacon. */
 static void test_epoch_of_an_event(void **state)
 {
@@ -383,6 +403,7 @@ int main(void)
         WITH_AUDIENCE(test_types_of_other_programs),
         WITH_AUDIENCE(test_lost_event),
         WITH_AUDIENCE(test_epoch_changes),
+        WITH_AUDIENCE(test_epoch_changes_while_reading_back),
         WITH_AUDIENCE(test_epoch_of_an_event),
         WITH_AUDIENCE(test_other_stream),
         WITH_AUDIENCE(test_heartbeat),
