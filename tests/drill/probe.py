@@ -17,6 +17,7 @@ from .http import FAILURES, Connection
 
 GAP_S = 0.1
 LOOKS_S = 0.15
+CHANGES = 2000
 
 
 @dataclass
@@ -24,6 +25,10 @@ class Change:
     sent: float
     accepted: bool = False
     heard: dict = field(default_factory=dict)  # door -> when
+
+    @property
+    def content(self):
+        return f"probe {self.sent!r}"
 
 
 async def end(tasks):
@@ -41,10 +46,9 @@ class Probe:
         self._task, self._user, self._doors, self._http = task, user, doors, http
         self._database = database
         database.patience = 2  # it is struck, too
-        self._changes = []
+        self._changes = {}  # what each wrote, the last CHANGES of them in order -> Change
         self._oldest = []  # (when looked, creation time of the oldest row in the outbox or None)
         self._tasks = []
-        self._news = asyncio.Event()
 
     def start(self):
         self._tasks = [asyncio.create_task(self._change()), asyncio.create_task(self._look())]
@@ -61,20 +65,20 @@ class Probe:
         pending = set()
         while True:
             change = Change(time.time())
-            self._changes.append(change)
-            del self._changes[:-2000]
-            request = asyncio.create_task(self._send(change, len(self._changes)))
+            self._changes[change.content] = change
+            if len(self._changes) > CHANGES:
+                del self._changes[next(iter(self._changes))]
+            request = asyncio.create_task(self._send(change))
             pending.add(request)
             request.add_done_callback(pending.discard)
             # One change at a time while all is well; a second one when it takes long.
             await asyncio.wait(pending, timeout=0.5, return_when=asyncio.FIRST_COMPLETED)
             await asyncio.sleep(GAP_S)
 
-    async def _send(self, change, _number):
+    async def _send(self, change):
         connection = Connection(*self._http)
         try:
-            body = {"content": f"probe {change.sent!r}"}
-            answer = await connection.call("PATCH", f"/tasks/{self._task}", body, timeout=5)
+            answer = await connection.call("PATCH", f"/tasks/{self._task}", {"content": change.content}, timeout=5)
             change.accepted = answer.accepted
         except FAILURES:
             pass
@@ -95,12 +99,9 @@ class Probe:
         frame = json.loads(text)
         if frame.get("type") != "notification":
             return
-        now = time.time()
-        for change in reversed(self._changes):
-            if frame["task"]["content"] == f"probe {change.sent!r}":
-                change.heard.setdefault(door, now)
-                break
-        self._news.set()
+        change = self._changes.get(frame["task"]["content"])
+        if change:
+            change.heard.setdefault(door, time.time())
 
     async def _look(self):
         while True:
@@ -116,7 +117,7 @@ class Probe:
     # -- what it is asked
 
     def _flows_since(self, t0):
-        for change in self._changes:
+        for change in self._changes.values():
             if change.sent >= t0 and change.accepted and len(change.heard) == len(self._doors):
                 return max(change.heard.values())
         return None
