@@ -338,6 +338,15 @@ static void send_marker(struct consumer *consumer, int64_t now_ms)
         lost(consumer, amqp_link_why(consumer->link));
 }
 
+static void repeat_marker(struct consumer *consumer, int64_t now_ms)
+{
+    enum err err = amqp_link_publish_marker(consumer->link, consumer->progress.marker);
+    if (!err)
+        progress_marker_repeated(&consumer->progress, now_ms);
+    else if (err != ERR_AGAIN)
+        lost(consumer, amqp_link_why(consumer->link));
+}
+
 static void tick_reading(struct consumer *consumer, int64_t now_ms)
 {
     drain(consumer); /* also what sends and checks heartbeats */
@@ -348,6 +357,9 @@ static void tick_reading(struct consumer *consumer, int64_t now_ms)
         break;
     case PROGRESS_MARKER:
         send_marker(consumer, now_ms);
+        break;
+    case PROGRESS_REPEAT:
+        repeat_marker(consumer, now_ms);
         break;
     case PROGRESS_OTHER_STREAM:
         start_over(consumer, "nothing is at its place");

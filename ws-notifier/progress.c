@@ -14,6 +14,7 @@
 #define QUIET_MS   100  /* without a delivery: history is over, probably */
 #define BUSY_MS    2000 /* a backlog, it is never quiet: ask all the same */
 #define BLOCKED_MS 1000 /* no publisher can publish, and nothing comes: this is the end */
+#define REPEAT_MS  2000 /* then twice as long each time: history may be long, and the marker at its end */
 
 void progress_init(struct progress *progress, int64_t marker_interval_ms, int64_t proof_limit_ms,
                    int64_t silence_limit_ms)
@@ -59,8 +60,13 @@ void progress_marker_sent(struct progress *progress, int64_t now_ms, int64_t wal
     progress->sent++;
     if (!progress->first_marker)
         progress->first_marker = progress->sent;
-    progress->sent_ms = now_ms;
+    progress->sent_ms = progress->asked_ms = now_ms;
     progress->sent_wall_s = wall_s;
+}
+
+void progress_marker_repeated(struct progress *progress, int64_t now_ms)
+{
+    progress->asked_ms = now_ms;
 }
 
 static void marker_is_back(struct progress *progress, int64_t offset, const char *id, int64_t now_ms,
@@ -76,6 +82,7 @@ static void marker_is_back(struct progress *progress, int64_t offset, const char
     if (!step->all_read)
         return;
     progress->patient = false;
+    progress->silent_links = 0;
     /* What follows is new. The offset is lower than before where the stream has lost its end. */
     progress->last_offset = offset;
 }
@@ -135,7 +142,27 @@ static bool silent_for(const struct progress *progress, int64_t limit_ms, int64_
            now_ms - progress->sent_ms >= limit_ms && now_ms - progress->delivery_ms >= limit_ms;
 }
 
-enum progress_due progress_check(const struct progress *progress, bool caught_up, int64_t now_ms)
+static bool link_is_good(const struct progress *progress)
+{
+    return progress->first_marker && progress->back >= progress->first_marker;
+}
+
+/* Grows from link to link: a broker that is slow to deliver must not be asked anew for ever. */
+static int64_t silence_limit(const struct progress *progress)
+{
+    int64_t limit_ms = progress->proof_limit_ms << (progress->silent_links < 8 ? progress->silent_links : 8);
+    return link_is_good(progress) || limit_ms > progress->silence_limit_ms ? progress->silence_limit_ms
+                                                                           : limit_ms;
+}
+
+static bool repeat_is_due(const struct progress *progress, int64_t now_ms)
+{
+    int64_t pause_ms = progress->asked_ms - progress->sent_ms;
+    return progress->first_marker && progress->back < progress->sent &&
+           now_ms - progress->asked_ms >= (pause_ms > REPEAT_MS ? pause_ms : REPEAT_MS);
+}
+
+enum progress_due progress_check(struct progress *progress, bool caught_up, int64_t now_ms)
 {
     if (progress->proving && now_ms - progress->link_ms >= progress->proof_limit_ms)
         return PROGRESS_OTHER_STREAM;
@@ -143,7 +170,11 @@ enum progress_due progress_check(const struct progress *progress, bool caught_up
         return PROGRESS_NOTHING;
     if (progress->blocked)
         return !caught_up && silent_for(progress, BLOCKED_MS, now_ms) ? PROGRESS_ALL_READ : PROGRESS_NOTHING;
-    if (silent_for(progress, progress->silence_limit_ms, now_ms))
+    if (silent_for(progress, silence_limit(progress), now_ms)) {
+        progress->silent_links += !link_is_good(progress);
         return PROGRESS_SILENT;
-    return marker_is_due(progress, now_ms) ? PROGRESS_MARKER : PROGRESS_NOTHING;
+    }
+    if (marker_is_due(progress, now_ms))
+        return PROGRESS_MARKER;
+    return repeat_is_due(progress, now_ms) ? PROGRESS_REPEAT : PROGRESS_NOTHING;
 }

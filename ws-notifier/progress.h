@@ -21,6 +21,7 @@ struct progress {
     int64_t marker_interval_ms; /* between two markers */
     int64_t proof_limit_ms;     /* the message at our place must come within */
     int64_t silence_limit_ms;   /* a marker that brings nothing back: something is wrong */
+    unsigned silent_links;      /* one after the other that never brought one back */
 
     int64_t place;                           /* offset of the marker that came back last; -1: none */
     char place_marker[PROGRESS_MARKER_SIZE]; /* its id */
@@ -33,8 +34,9 @@ struct progress {
     uint64_t sent, back;               /* markers, over all links */
     char marker[PROGRESS_MARKER_SIZE]; /* the last one's id */
     uint64_t first_marker;             /* of this link; 0: not sent yet */
-    int64_t sent_ms, sent_wall_s;
-    int64_t link_ms, delivery_ms; /* since when there is this link; its last delivery */
+    int64_t sent_ms, sent_wall_s;      /* the last one, for the first time ... */
+    int64_t asked_ms;                  /* ... and for the last time */
+    int64_t link_ms, delivery_ms;      /* since when there is this link; its last delivery */
 };
 
 void progress_init(struct progress *progress, int64_t marker_interval_ms, int64_t proof_limit_ms,
@@ -48,6 +50,7 @@ void progress_begin(struct progress *progress, int64_t now_ms);
 
 void progress_next_marker(struct progress *progress, char id[PROGRESS_MARKER_SIZE]);
 void progress_marker_sent(struct progress *progress, int64_t now_ms, int64_t wall_s);
+void progress_marker_repeated(struct progress *progress, int64_t now_ms);
 
 struct progress_step {
     bool other_stream; /* not the message that is at our place: all else is unset */
@@ -70,12 +73,13 @@ void progress_is_fresh(struct progress *progress);
 enum progress_due {
     PROGRESS_NOTHING,
     PROGRESS_MARKER,       /* send one */
+    PROGRESS_REPEAT,       /* send the last one once more */
     PROGRESS_OTHER_STREAM, /* nothing came from our place: the stream does not reach so far */
-    PROGRESS_SILENT,       /* nothing comes at all */
+    PROGRESS_SILENT,       /* nothing comes at all: the link is to be given up */
     PROGRESS_ALL_READ,     /* the marker is held back by an alarm, but so are all other messages */
 };
 
 /* Ask several times a second. */
-enum progress_due progress_check(const struct progress *progress, bool caught_up, int64_t now_ms);
+enum progress_due progress_check(struct progress *progress, bool caught_up, int64_t now_ms);
 
 #endif

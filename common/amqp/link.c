@@ -248,8 +248,9 @@ enum err amqp_link_consume(struct amqp_link *link, int64_t since_s, int64_t from
     amqp_basic_consume(link->state, AMQP_CHANNEL, amqp_text(link->queue), amqp_empty_bytes, false, false,
                        false, arguments);
     amqp_rpc_reply_t reply = amqp_get_rpc_reply(link->state);
-    err = amqp_link_check_reply(link, "consume", reply);
-    return err && amqp_closed_the_channel(&reply, AMQP_PRECONDITION_FAILED) ? ERR_AGAIN : err;
+    if (!amqp_link_check_reply(link, "consume", reply))
+        return ERR_OK;
+    return amqp_closed_the_channel(&reply, AMQP_ACCESS_REFUSED) ? ERR_UNAVAILABLE : ERR_AGAIN;
 }
 
 enum err amqp_link_ack(struct amqp_link *link, uint64_t tag)

@@ -143,9 +143,9 @@ MUST_CHECK enum err amqp_link_publish_beacon(struct amqp_link *link, const char 
 void amqp_link_say_complete(struct amqp_link *link, int64_t complete_ms);
 
 /* Consumer side: reads the stream from what `since_s` seconds ago reached it (whole chunks: earlier
- * messages may come too), or from offset `from_offset` when that is >= 0. The link is dead after any error;
- * ERR_AGAIN: a broker that has just started has no copy of the stream to read from yet (406, at the channel).
- */
+ * messages may come too), or from offset `from_offset` when that is >= 0. The link is dead after any error.
+ * ERR_AGAIN: on another one it may succeed; a broker that has just started has no stream to read from yet
+ * (406 or 541). ERR_UNAVAILABLE: the account may not read it. */
 MUST_CHECK enum err amqp_link_consume(struct amqp_link *link, int64_t since_s, int64_t from_offset,
                                       int prefetch);
 /* Acknowledges all deliveries up to tag; this is the stream's credit. */

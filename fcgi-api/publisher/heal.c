@@ -31,16 +31,14 @@
 #define HEAL_LOCK     "heal"
 #define REFILL_ROWS   1000
 #define LOCK_PAUSE_MS 50
-#define LOOK_MARGIN_S 15 /* an event reaches the stream some time before it is kept */
-#define LOOK_PAUSE_MS 100
-#define LOOK_WAIT_MS                                                                                         \
-    5000 /* so long a broker that has just started may have no copy of the stream to read from */
+#define LOOK_MARGIN_S 15    /* an event reaches the stream some time before it is kept */
+#define LOOK_WAIT_MS  10000 /* so long a broker that has just started may not let its stream be read */
 
 /* The result of a step; HEAL_DONE: go on to the next step. */
 
 void publisher_heal_begin(struct publisher *publisher)
 {
-    publisher->healing = (struct healing){0};
+    publisher->healing = (struct healing){.look_fails_since = publisher->healing.look_fails_since};
     watermark_reset(
         &publisher->upkeep.watermark); /* it was another stream's, or that of one that has lost its end */
 }
@@ -154,6 +152,21 @@ static enum heal_state go_without(struct publisher *publisher, const char *why)
     return HEAL_DONE;
 }
 
+/* A broker that comes back from a power cut may begin its stream several times, each for a part of a second.
+ * What was sent to one that ended is lost, the probe too, and who reads it hears nothing more. So the next
+ * attempt is made on a new connection, soon, with another probe. */
+static enum heal_state look_again(struct publisher *publisher, const char *why)
+{
+    int64_t *since = &publisher->healing.look_fails_since, now = clock_monotonic_ms();
+    if (*since == 0)
+        *since = now;
+    if (now - *since >= LOOK_WAIT_MS)
+        return go_without(publisher, why);
+    backoff_reset(&publisher->link.backoff);
+    (void)publisher_lost(publisher, "the stream cannot be read back: %s", why);
+    return HEAL_LOST;
+}
+
 /* How far back: as far as what is kept may be, and as compare.c wants. */
 static enum heal_state begin_look(struct publisher *publisher)
 {
@@ -171,9 +184,9 @@ static enum heal_state begin_look(struct publisher *publisher)
     since_s += (clock_monotonic_ms() - healing->probed_at) / 1000; /* its end is the probe */
     enum err err = look_begin(publisher->config, since_s, healing->probe, publisher->sending.epoch,
                               &healing->look, why, sizeof why);
-    if (err == ERR_AGAIN && clock_monotonic_ms() - healing->probed_at < LOOK_WAIT_MS)
-        return pause_for(publisher, LOOK_PAUSE_MS);
-    return err ? go_without(publisher, why) : HEAL_WAITS;
+    if (!err)
+        return HEAL_WAITS;
+    return err == ERR_AGAIN ? look_again(publisher, why) : go_without(publisher, why);
 }
 
 /* Before anything of a new connection is published. While the database is away the look would be lost, and
@@ -226,14 +239,7 @@ static enum heal_state look(struct publisher *publisher)
     }
     enum err err = look_step(healing->look);
     healing->read = err == ERR_OK; /* the last piece is compared, too */
-    if (!err || err == ERR_AGAIN)
-        return HEAL_WAITS;
-    if (!healing->look_failed) {
-        /* When the broker has gone, our own connection is lost before the next step. */
-        healing->look_failed = true;
-        return HEAL_WAITS;
-    }
-    return go_without(publisher, look_why(healing->look));
+    return !err || err == ERR_AGAIN ? HEAL_WAITS : look_again(publisher, look_why(healing->look));
 }
 
 static bool is_there(const void *context, uint32_t user_id, uint64_t first_seq, uint64_t last_seq)
@@ -300,6 +306,7 @@ enum heal_state publisher_heal_step(struct publisher *publisher)
     }
     added = healing->refill.added;
     looked = healing->look != NULL;
+    healing->look_fails_since = 0;
     publisher->comparing.renewed = publisher->comparing.look = false;
     publisher_heal_abandon(publisher); /* nothing more to do: the other publishers may check */
     if (added > 0) {

@@ -84,10 +84,10 @@ struct healing {
     bool needed;               /* `refill` must be done */
     char probe[EVENT_ID_SIZE]; /* id of the message that asks whether the stream has our mark */
     int64_t probed_at;
-    bool looked;       /* the stream was read, or cannot be read */
-    bool read;         /* to its end */
-    bool look_failed;  /* perhaps because the broker has gone */
-    struct look *look; /* what was found; NULL: the stream was not read */
+    bool looked;              /* the stream was read, or cannot be read */
+    bool read;                /* to its end */
+    int64_t look_fails_since; /* also on the connections before; 0: it does not fail */
+    struct look *look;        /* what was found; NULL: the stream was not read */
     struct outbox_refill refill;
     bool left_marks;
 };

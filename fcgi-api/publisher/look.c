@@ -21,7 +21,7 @@
 #define ACK_EVERY 500
 #define SLICE     2000 /* messages */
 #define WAIT_MS   50
-#define SILENT_MS 5000 /* after so long without a message the stream counts as unreadable */
+#define SILENT_MS 2000 /* after so long without a message nothing more will come */
 
 #define TIMESTAMP_MS 1000 /* AMQP's timestamps are whole seconds */
 
@@ -57,19 +57,15 @@ enum err look_begin(const struct config *config, int64_t since_s, const char *un
 {
     struct look *look = look_new(until_id, epoch);
     look->account = config->amqp_user;
-    enum err err = amqp_link_open(config, AMQP_READER, "carillon fcgi-api publisher, looking", &look->amqp,
-                                  why, why_size);
-    if (!err) {
-        err = amqp_link_consume(look->amqp, since_s, -1, PREFETCH);
-        if (err) {
-            snprintf(why, why_size, "%s", amqp_link_why(look->amqp));
-            err = err == ERR_AGAIN ? ERR_AGAIN : ERR_UNAVAILABLE;
-        }
-    }
+    bool opened = amqp_link_open(config, AMQP_READER, "carillon fcgi-api publisher, looking", &look->amqp,
+                                 why, why_size) == ERR_OK;
+    enum err err = opened ? amqp_link_consume(look->amqp, since_s, -1, PREFETCH) : ERR_AGAIN;
+    if (opened && err)
+        snprintf(why, why_size, "%s", amqp_link_why(look->amqp));
     if (err)
         look_end(&look);
     *out = look;
-    return err;
+    return !err || err == ERR_UNAVAILABLE ? err : ERR_AGAIN;
 }
 
 void look_end(struct look **look)

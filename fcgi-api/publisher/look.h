@@ -21,8 +21,8 @@ struct witness;
 
 /* Begins to read what reached the stream within the last `since_s` seconds, up to the message `until_id`,
  * which is in the stream already. Only events of `epoch` that our own account published count. Waits for the
- * broker, AMQP_TIMEOUT_MS at most. `why` gets one line with the reason of an error. ERR_AGAIN: not yet, the
- * broker has only just started. ERR_UNAVAILABLE: the stream cannot be read. */
+ * broker, AMQP_TIMEOUT_MS at most. `why` gets one line with the reason of an error. ERR_AGAIN: not yet,
+ * the broker may have only just started. ERR_UNAVAILABLE: our account may not read the stream. */
 MUST_CHECK enum err look_begin(const struct config *config, int64_t since_s, const char *until_id,
                                const char *epoch, struct look **out, char *why, size_t why_size);
 /* Ends it; accepts NULL. */

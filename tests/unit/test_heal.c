@@ -22,6 +22,7 @@ static struct {
     bool alarm;              /* the probe is answered by that alone */
     bool kept;               /* there are events to look for */
     enum err look;           /* what a step of that ends with */
+    bool refused;            /* our account may not look */
     unsigned not_yet;        /* so often the stream cannot be read yet */
     unsigned put_back;       /* how often something went back */
     unsigned database_fails; /* so often at the last step */
@@ -182,6 +183,8 @@ enum err look_begin(const struct config *settings, int64_t since_s, const char *
     static char any;
     (void)settings, (void)since_s, (void)until_id, (void)epoch, (void)why, (void)why_size;
     world.looks++;
+    if (world.refused)
+        return ERR_UNAVAILABLE;
     *out = world.not_yet > 0 ? NULL : (struct look *)(void *)&any;
     return world.not_yet > 0 && world.not_yet-- ? ERR_AGAIN : ERR_OK;
 }
@@ -264,37 +267,53 @@ static void test_which_epoch_was_announced(void **state)
     assert_string_equal(publisher.sending.epoch, "");
 }
 
-/* A broker that dies while it is read back: its other connection shows that before anything goes back. */
+static void reconnect(void)
+{
+    assert_true(world.put_back == 0 && world.marks == 0);
+    publisher_heal_abandon(&publisher);
+    publisher_heal_begin(&publisher);
+    world.marked = world.kept = true;
+}
+
+/* A broker that has just started may begin its stream more than once: what was sent to one is not in the
+ * next, so the next attempt is made on a new connection, with a new probe. */
 static void test_a_look_that_fails(void **state)
 {
     (void)state;
-    world.marked = world.kept = true;
+    reconnect();
+    world.not_yet = 1;
+    assert_int_equal(publisher_heal_step(&publisher), HEAL_LOST); /* it cannot even begin */
+    reconnect();
     world.look = ERR_UNAVAILABLE;
     assert_int_equal(publisher_heal_step(&publisher), HEAL_WAITS); /* begins */
-    assert_int_equal(publisher_heal_step(&publisher), HEAL_WAITS); /* fails */
-    assert_true(world.put_back == 0 && world.marks == 0);
-    heal();
-    assert_true(world.put_back == 1 && world.marks == 1);
-}
-
-/* A broker that has only just started. */
-static void test_a_look_that_is_too_early(void **state)
-{
-    (void)state;
-    world.marked = world.kept = true;
-    world.not_yet = 2;
+    assert_int_equal(publisher_heal_step(&publisher), HEAL_LOST);  /* fails */
+    reconnect();
+    world.look = ERR_OK;
     heal();
     assert_true(world.looks == 3 && world.compared > 0 && world.put_back == 1);
-    (void)end(state);
-    (void)begin(state);
-    world.marked = world.kept = true;
-    world.not_yet = 100;
-    assert_int_equal(publisher_heal_step(&publisher), HEAL_WAITS);
-    assert_true(publisher.healing.next_at > 0 && world.put_back == 0);
-    publisher.healing.next_at = 0;
-    publisher.healing.probed_at -= 10000; /* for too long: all goes back */
-    heal();
+    assert_int_equal(publisher.healing.look_fails_since, 0);
+}
+
+static void test_a_look_that_fails_for_long(void **state)
+{
+    (void)state;
+    reconnect();
+    world.not_yet = 1;
+    assert_int_equal(publisher_heal_step(&publisher), HEAL_LOST);
+    publisher.healing.look_fails_since -= 10000;
+    reconnect();
+    world.look = ERR_UNAVAILABLE;
+    heal(); /* all goes back */
     assert_true(world.looks == 2 && world.put_back == 1);
+}
+
+static void test_a_stream_that_may_not_be_read(void **state)
+{
+    (void)state;
+    reconnect();
+    world.refused = true;
+    heal();
+    assert_true(world.looks == 1 && world.put_back == 1);
 }
 
 /* The lock goes with the database's connection. Another publisher may have taken it then, and healed: what
@@ -396,7 +415,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_marks_are_left_once, begin, end),
         cmocka_unit_test_setup_teardown(test_which_epoch_was_announced, begin, end),
         cmocka_unit_test_setup_teardown(test_a_look_that_fails, begin, end),
-        cmocka_unit_test_setup_teardown(test_a_look_that_is_too_early, begin, end),
+        cmocka_unit_test_setup_teardown(test_a_look_that_fails_for_long, begin, end),
+        cmocka_unit_test_setup_teardown(test_a_stream_that_may_not_be_read, begin, end),
         cmocka_unit_test_setup_teardown(test_a_lock_that_is_lost, begin, end),
         cmocka_unit_test_setup_teardown(test_the_stream_is_compared, begin, end),
         cmocka_unit_test_setup_teardown(test_commits_are_lost, begin, end),

@@ -187,17 +187,56 @@ static void test_nothing_at_its_place(void **state)
     assert_int_equal(check(false), PROGRESS_OTHER_STREAM);
 }
 
+static void expect_silence_after(int64_t limit_ms)
+{
+    progress_take(&progress, 1, NULL, now_ms); /* much history, but it moves */
+    for (now_ms += limit_ms - 1; check(false) == PROGRESS_REPEAT;)
+        progress_marker_repeated(&progress, now_ms);
+    assert_int_equal(check(false), PROGRESS_NOTHING);
+    now_ms += 1;
+    assert_int_equal(check(false), PROGRESS_SILENT);
+    progress_forget(&progress);
+    progress_begin(&progress, now_ms);
+    send_marker();
+}
+
 static void test_silence(void **state)
 {
     (void)state;
     send_marker();
-    now_ms += SILENCE - 1;
-    assert_int_equal(check(false), PROGRESS_NOTHING);
-    progress_take(&progress, 1, NULL, now_ms); /* much history, but it moves */
-    now_ms += SILENCE - 1;
-    assert_int_equal(check(false), PROGRESS_NOTHING);
-    now_ms += 1;
-    assert_int_equal(check(false), PROGRESS_SILENT);
+    now_ms += PROOF - 1;
+    expect_silence_after(PROOF); /* nothing was ever heard on this link: the next one may be better */
+    expect_silence_after(2 * PROOF);
+    expect_silence_after(4 * PROOF);
+    expect_silence_after(SILENCE);
+    progress_take(&progress, 1, marker, now_ms);
+    send_marker();
+    expect_silence_after(SILENCE);
+    expect_silence_after(PROOF); /* the link before that one was good */
+}
+
+/* Other messages come, the marker does not: it is lost, or behind them. */
+static void test_a_marker_that_does_not_come_back(void **state)
+{
+    int64_t sent_at = now_ms;
+    unsigned repeats = 0;
+    (void)state;
+    send_marker();
+    for (int64_t offset = 1; now_ms < sent_at + 15000; now_ms += 100) {
+        progress_take(&progress, offset++, NULL, now_ms);
+        if (check(false) != PROGRESS_REPEAT)
+            continue;
+        progress_marker_repeated(&progress, now_ms);
+        repeats++;
+        assert_int_equal(now_ms - sent_at, 1000 << repeats); /* after 2, 4 and 8 s */
+    }
+    assert_int_equal(repeats, 3);
+    /* Whichever copy it is: everything before the first one has been read. */
+    struct progress_step step = progress_take(&progress, 1000, marker, now_ms);
+    assert_true(step.all_read && step.marker_ms == 15000);
+    assert_int_equal(progress.sent_wall_s, sent_at / 1000);
+    assert_true(progress_take(&progress, 1001, marker, now_ms).all_read);
+    assert_int_equal(progress.place, 1001);
 }
 
 static void test_alarm(void **state)
@@ -254,6 +293,7 @@ int main(void)
         cmocka_unit_test_setup(test_other_message_at_its_place, set_up),
         cmocka_unit_test_setup(test_nothing_at_its_place, set_up),
         cmocka_unit_test_setup(test_silence, set_up),
+        cmocka_unit_test_setup(test_a_marker_that_does_not_come_back, set_up),
         cmocka_unit_test_setup(test_alarm, set_up),
         cmocka_unit_test_setup(test_without_offsets, set_up),
     };
