@@ -86,7 +86,10 @@ notifier_configure() {
 }
 
 watch_configure() {
-    service_make watch watch "FCGI_SOCKET=$FCGI_SOCKET" "BROKER_SERVICE=$SERVICE_DIR/rabbitmq" "BROKER_STUCK_S=$BROKER_STUCK_S"
+    local notifiers
+    printf -v notifiers 'http://127.0.0.1:%s/readyz ' "${NOTIFIER_PORTS[@]}"
+    service_make watch watch "FCGI_SOCKET=$FCGI_SOCKET" "NOTIFIER_URLS=$notifiers" "BROKER_SERVICE=$SERVICE_DIR/rabbitmq" \
+        "BROKER_STUCK_S=$BROKER_STUCK_S" "DATABASE_SERVICE=${GALERA:+$SERVICE_DIR/mariadb}"
     ln -s "$SERVICE_DIR/rabbitmq/alarm" "$SERVICE_DIR/watch/alarm"
 }
 

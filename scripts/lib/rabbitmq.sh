@@ -39,7 +39,8 @@ rabbitmq_configure() {
         "RABBITMQ_ENABLED_PLUGINS_FILE=$ETC_DIR/rabbitmq/enabled_plugins" \
         "RABBITMQ_PLUGINS_DIR=$ETC_DIR/rabbitmq/plugins" \
         "RABBITMQ_ADMIN_CURL=$ETC_DIR/rabbitmq/admin.curl" \
-        "MANAGEMENT_PORT=$MANAGEMENT_PORT"
+        "MANAGEMENT_PORT=$MANAGEMENT_PORT" \
+        "STREAM=${AMQP_QUEUE:-tasks_completed}"
 }
 
 # RabbitMQ reads the settings' schema of every plugin that it finds, enabled or not. Without those that are not used it starts in 6 s
