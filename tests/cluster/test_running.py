@@ -165,6 +165,15 @@ def test_supervisors_are_killed(cluster):
     assert Http(cluster.http, timeout=10).get("/tasks/1").status == 200
 
 
+def test_a_member_that_has_left_the_others(cluster):
+    """As after a state transfer that failed: its MariaDB runs on, and would never come back by itself."""
+    stack = cluster.nodes["node2"].stack
+    stack.sql("SET GLOBAL wsrep_provider_options = 'gmcast.isolate=2'")
+    eventually(lambda: not cluster.nodes["node2"].ready(), 20, "it takes no writes any more")
+    eventually(lambda: "has left the other members of its cluster" in stack.logs("watch"), 60, "the watch notices")
+    whole(cluster)
+
+
 def test_forget_and_join_with_an_empty_disk(cluster):
     """Also when its cable was pulled before, and when the join fails at first."""
     cluster.command("kill", "node3")

@@ -19,6 +19,17 @@ def emit(connection, user, kind="invoice.paid", message=None, data=None):
         cursor.execute("CALL carillon_emit(%s, %s, %s, %s)", (user, kind, message, data))
 
 
+def emit_many(stack, user, count, message="one of many"):
+    """In one transaction."""
+    connection = connect(stack, "root")
+    try:
+        for _ in range(count):
+            emit(connection, user, message=message)
+        connection.commit()
+    finally:
+        connection.close()
+
+
 def execute(connection, *statements):
     with connection.cursor() as cursor:
         for statement in statements:

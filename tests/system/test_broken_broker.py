@@ -3,10 +3,12 @@
 event is missing. On a file system of its own, so that it can be filled."""
 
 import os
+import signal
 import subprocess
 
 import pytest
 
+from lib.emit import emit_many
 from lib.stack import Stack
 from lib.wait import eventually
 from test_broker_away import whole_journal_is_in_the_stream
@@ -86,6 +88,44 @@ def test_a_full_disk(stack):
     journal = stack.journal(user)
     assert len(journal) >= accepted + 1
     socket.close()
+
+
+def damage_stream(stack):
+    """In its middle."""
+    [segment] = (stack.run_dir / "rabbitmq").glob("carillon@localhost/stream/*/*.segment")
+    with segment.open("r+b") as file:
+        file.seek(segment.stat().st_size // 2)
+        file.write(bytes(5000))
+    return segment
+
+
+def fill_stream(stack):
+    [user] = stack.new_users(1)
+    emit_many(stack, user, 300, "x" * 100)
+    stack.outbox_empty()
+
+
+def test_a_stream_that_cannot_be_read(stack):
+    """The API publishes and is answered, but nobody can read it. A restart does not help."""
+    fill_stream(stack)
+    damage_stream(stack)
+    http = stack.client()
+    stack.s6("-k", "ws-notifier")
+    eventually(lambda: http.get("/notifier/readyz").json().get("broker") == "down", 30, "the notifier cannot read")
+    eventually(lambda: "made anew (a restart did not help" in stack.logs("watch"), 120, "its data are made anew", interval=1)
+    all_arrives(stack, http)
+
+
+def test_a_stream_that_does_not_come_up(stack):
+    """As RabbitMQ 3.10 leaves one at times, while it answers everything else."""
+    fill_stream(stack)
+    stack.s6("-O", "rabbitmq")
+    stack.broker().kill(signal.SIGKILL)
+    subprocess.run(["s6-svwait", "-D", "-t", "60000", stack.run_dir / "service" / "rabbitmq"], check=True)
+    damage_stream(stack).with_suffix(".index").write_bytes(b"")
+    stack.s6("-u", "rabbitmq")
+    eventually(lambda: not stack.client().get("/notifier/readyz").json().get("caught_up"), 30, "the notifier knows")
+    all_arrives(stack, stack.client())
 
 
 def started_with(stack, damage):
