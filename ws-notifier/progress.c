@@ -76,6 +76,8 @@ static void marker_is_back(struct progress *progress, int64_t offset, const char
         progress->place = offset;
         snprintf(progress->place_marker, sizeof progress->place_marker, "%s", id);
     }
+    if (progress->first_marker && progress->back == progress->sent)
+        return; /* a second copy */
     progress->back = progress->sent;
     step->marker_ms = now_ms - progress->sent_ms;
     step->all_read = progress->first_marker != 0;

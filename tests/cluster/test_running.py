@@ -229,3 +229,24 @@ def refused_after_positions(cluster):
     done = cluster.command("start", "--no-build", check=False)
     assert done.returncode == 1 and done.stderr.count("\n") == 1, done
     return done.stderr
+
+
+def test_a_cluster_begun_from_a_node_that_was_behind(cluster):
+    """The two nodes that had the newest commits have lost their disks. Their brokers, and so browsers, know of those."""
+    client, node = Http(cluster.http, timeout=10), cluster.nodes["node1"]
+    epoch = node.stack.epoch()
+    cluster.command("cut", "node3")
+    eventually(lambda: client.patch("/tasks/1", {"content": "lost"}).status == 200, 20, "the others take writes")
+    waiting = "SELECT COUNT(*) FROM outbox JOIN nodes ON nodes.id = outbox.node WHERE nodes.name <> 'node3'"
+    eventually(lambda: node.stack.sql_number(waiting) == 0, 20, "their streams have the event")
+    for name in cluster.nodes:
+        cluster.command("kill", name)
+    cluster.command("heal", "node3")
+    for name in ("node1", "node2"):
+        shutil.rmtree(cluster.directory / name / "mariadb")
+    assert "scripts/cluster start --from node3" in refused_after_positions(cluster)
+    cluster.command("start", "--no-build", "--from", "node3")
+    whole(cluster)
+    assert client.get("/tasks/1").json()["content"] != "lost"
+    eventually(lambda: node.stack.epoch() != epoch, 60, "the data has a new epoch")
+    assert len({one.stack.epoch() for one in cluster.nodes.values()}) == 1

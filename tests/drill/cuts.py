@@ -126,8 +126,7 @@ class Power:
         return [process for process in proc.of_stack(self.stack.run_dir) if process.state not in "ZX"]
 
     def hold_supervisors(self):
-        """Stops their supervisors, so that no nginx or notifier starts between the look and the cut; returns the
-        running ones."""
+        """Stops them, so that no nginx or notifier starts between this and the cut."""
         if self.start:
             # A package installation belongs to this machine, not to the stack.
             eventually(lambda: not any(process.name in PACKAGERS for process in self.start.tree()), GIVE_UP_S, "packages are installed", interval=0.5)
@@ -135,7 +134,18 @@ class Power:
         for process in self.processes():
             if process.name in SUPERVISORS:
                 _signal(process.pid, signal.SIGSTOP)
-        return [process for process in self.processes() if process.name in STANDING]
+
+    def hold_entrances(self):
+        """Stops every nginx and notifier, and returns them. One that has just started makes its workers after a look, and they
+        would go on answering: so it is looked until none moves."""
+        while True:
+            standing = [process for process in self.processes() if process.name in STANDING]
+            moving = [process for process in standing if process.state not in "Tt"]
+            if not moving:
+                return standing
+            for process in moving:
+                if process.alive():
+                    process.kill(signal.SIGSTOP)
 
     def off(self, kind):
         """After disk.cut()."""
@@ -146,7 +156,6 @@ class Power:
         subprocess.run(["umount", "--lazy", self.stack.run_dir / "log"], check=True)
         self.disk.lose(kind)
         keep_logs(self.stack)
-
 
     def _killed(self):
         left = self.processes()
@@ -182,14 +191,10 @@ class Cuts:
 
     async def _cut(self, outcome):
         disk, name = self._power.disk, f"witness-{outcome.cut.number}"
-        standing = await _aside(self._power.hold_supervisors)
+        await _aside(self._power.hold_supervisors)
         left = leave_witness(disk.place, name)
         # From here until nginx and the notifiers are dead nothing else of this process runs.
-        for process in standing:
-            _signal(process.pid, signal.SIGSTOP)
-        for process in standing:
-            if process.alive():
-                process.kill(signal.SIGSTOP)
+        standing = self._power.hold_entrances()
         for writer in self._sql_writers:
             writer.hold()
         began = time.monotonic()
@@ -226,7 +231,8 @@ class Cuts:
         outcome.stretch = self._crowd.stretch(began)
         if outcome.recovery is None:
             raise AssertionError(f"{outcome.cut}: not recovered after {GIVE_UP_S} s")
-        self._say(f"{outcome.cut}, {outcome.kind}: started in {outcome.started:.1f} s, recovered after {outcome.recovery:.1f} s")
+        with_what = ", with a new broker" if outcome.renewed else ""
+        self._say(f"{outcome.cut}, {outcome.kind}: started in {outcome.started:.1f} s{with_what}, recovered after {outcome.recovery:.1f} s")
         if outcome.renewed:
             await _aside(self._power.disk.flush)
 

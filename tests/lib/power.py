@@ -37,7 +37,7 @@ def _seconds_up(stack):
 class BrokerData:
     def __init__(self, stack, directory):
         self._stack = stack
-        self._data = stack.run_dir / "rabbitmq" / "carillon@localhost"
+        self.folder = stack.run_dir / "rabbitmq" / "carillon@localhost"
         self._copy = directory / "copy"
 
     def stop(self):
@@ -50,12 +50,18 @@ class BrokerData:
     def start(self):
         self._stack.s6("-u", "rabbitmq")
 
+    def die(self):
+        """Killed, and not started again by itself."""
+        self._stack.s6("-O", "rabbitmq")
+        self._stack.broker().kill(signal.SIGKILL)
+        subprocess.run(["s6-svwait", "-D", "-t", "60000", self._stack.run_dir / "service" / "rabbitmq"], check=True)
+
     def copy(self):
         """Copies the data of a broker that is stopped, or frozen."""
-        shutil.copytree(self._data, self._copy)
+        shutil.copytree(self.folder, self._copy)
 
     def wipe(self):
-        shutil.rmtree(self._data)
+        shutil.rmtree(self.folder)
 
     def cut(self):
         """All that came after copy() was never written; then the broker starts again."""
@@ -64,8 +70,6 @@ class BrokerData:
 
     def lose(self):
         """The same, and it does not start."""
-        self._stack.s6("-O", "rabbitmq")  # not to be started again by itself
-        self._stack.broker().kill(signal.SIGKILL)
-        subprocess.run(["s6-svwait", "-D", "-t", "60000", self._stack.run_dir / "service" / "rabbitmq"], check=True)
+        self.die()
         self.wipe()
-        shutil.copytree(self._copy, self._data)
+        shutil.copytree(self._copy, self.folder)

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from lib.amqp import first_appearances
+from lib.emit import emit_many
 from lib.power import BrokerData, settle
 from lib.wait import eventually
 from test_accounts import management
@@ -235,6 +236,39 @@ def test_only_what_is_missing_goes_again(stack, http, data):
     assert kept.at_least(5)
     assert healed(stack) >= before + 2
     assert publications(stack, users) == [(users[0], 1), (users[1], 1), (users[1], 2), (users[2], 1), (users[2], 2)]
+
+
+# Ends the stream's writer so often, each time when the next one is there.
+END_WRITERS = """Writers = fun() -> [P || {_, P, _, [osiris_writer]} <- supervisor:which_children(osiris_server_sup), is_pid(P)] end,
+    Next = fun(Self, Old, N) when N > 0 -> case Writers() of [P] when P =/= Old -> P; _ -> timer:sleep(10), Self(Self, Old, N - 1) end end,
+    [begin [P] = Writers(), exit(P, kill), Next(Next, P, 500), timer:sleep(30) end || _ <- lists:seq(1, %d)], ok."""
+
+
+@pytest.mark.long
+def test_a_stream_that_begins_several_times(stack, http, data, sockets):
+    """A broker that comes back from a power cut may not have noted which lives of its stream are over, and begins one after
+    the other. What is sent to one that ends is lost, and its readers hear nothing more."""
+    [user] = stack.new_users(1)
+    [task] = stack.new_tasks([user])
+    emit_many(stack, user, 5000)  # so that a beginning takes some time
+    stack.outbox_empty(60)
+    socket = sockets()
+    socket.subscribe(user)
+    [noted] = data.folder.glob("coordination/*/meta.dets")
+    before = noted.read_bytes()
+    stack.rabbitmqctl("eval", END_WRITERS % 40)
+    stack.ready(60)
+    stack.outbox_empty(60)
+    again, marks = healed(stack), stack.log_marks()
+    data.die()
+    noted.write_bytes(before)
+    data.start()
+    assert http.patch(f"/tasks/{task}", {"content": "once"}).status == 200
+    stack.ready(60)
+    stack.outbox_empty(60)
+    assert socket.notification(30)["task"]["content"] == "once"
+    assert "goes there again" not in stack.logs_since(marks, "fcgi-api")
+    assert healed(stack) == again
 
 
 def markers(http):
