@@ -2,7 +2,13 @@
 /* The first marker of a link waits until history is over: a fresh message, or a quiet moment. A broker under
  * an alarm stops listening to a connection once it has published, to its acknowledgements too: one that asked
  * at once would not get the rest of its history before the alarm is over. One that asked too early all the
- * same (a moment's quiet was not the end) is given up for another link, which waits longer. */
+ * same (a moment's quiet was not the end) is given up for another link, which waits longer.
+ *
+ * A broker that comes back from a power cut may begin its stream several times, each for a part of a second.
+ * A marker that was sent to one of these is lost when it ends, and a reader gets no more messages. So a
+ * marker that does not come back is sent again, the same one: the first copy that comes proves that
+ * everything before it was read. And a link that has brought none back yet is given up for its silence sooner
+ * than others. */
 #include "ws-notifier/progress.h"
 
 #include <inttypes.h>

@@ -153,8 +153,8 @@ static enum heal_state go_without(struct publisher *publisher, const char *why)
 }
 
 /* A broker that comes back from a power cut may begin its stream several times, each for a part of a second.
- * What was sent to one that ended is lost, the probe too, and who reads it hears nothing more. So the next
- * attempt is made on a new connection, soon, with another probe. */
+ * A message that was sent to one of these is lost when it ends, and a reader gets no more messages. The probe
+ * may be lost, too. So the next attempt is made on a new connection, soon, with another probe. */
 static enum heal_state look_again(struct publisher *publisher, const char *why)
 {
     int64_t *since = &publisher->healing.look_fails_since, now = clock_monotonic_ms();
