@@ -137,10 +137,10 @@ void ring_drop_oldest(struct ring *ring)
     struct ring_event *event = ring->oldest;
     struct ring_user *user = event->user;
 
-    /* The oldest event of all is also its user's oldest. Events that reached the stream before
-     * it are gone, too. */
+    /* The oldest event of all is also its user's oldest. Events that reached the stream before it are gone,
+     * too: all until the end of its second may be. */
     assert(nth(user, 0) == event);
-    ring_begin(ring, event->time_s);
+    ring_begin(ring, event->time_s + 1);
     ring->oldest = event->next;
     if (!ring->oldest)
         ring->newest = NULL;

@@ -154,7 +154,7 @@ class RingMachine(RuleBasedStateMachine):
         assert (ring.bytes > 0) == bool(held)
         assert ring.users == len({user for user, _, _ in held})
         gone = self.added[: len(self.added) - ring.count]
-        assert all(when <= ring.begin_s for _, _, when in gone)
+        assert all(when < ring.begin_s for _, _, when in gone)
         for user in self.reached:
             mine = self.held(user)
             assert ring.last_seq(user) == (mine[-1] if mine else 0)

@@ -227,13 +227,26 @@ static void test_age(void **state)
     ring_age(ring, NOW + 960);
     assert_int_equal(ring_count(ring), 1);
     assert_int_equal(ring_users(ring), 1);
-    assert_int_equal(ring_begin_s(ring), NOW + 50);
+    assert_int_equal(ring_begin_s(ring), NOW + 51); /* the second of what was dropped is not whole */
     assert_false(find(ring, 1, 0, 0, &replay));
     assert_true(find(ring, 1, 1, 0, &replay));
     check_replay(ring, &replay, 1, 2, 2);
     ring_age(ring, NOW + 2000);
     assert_int_equal(ring_count(ring), 0);
     assert_int_equal(ring_bytes(ring), 0);
+    ring_free(&ring);
+}
+
+/* The cursor is older than the event, by a clock that is ahead; both are of the same second. */
+static void test_dropped_in_the_second_of_the_cursor(void **state)
+{
+    (void)state;
+    struct ring *ring = ring_new(1000000, 900, NOW - 900);
+    struct ring_replay replay;
+    add(ring, 1, 1, NOW - 1);
+    ring_drop_oldest(ring);
+    assert_false(find(ring, 1, 0, NOW - 1 + RING_CLOCK_MARGIN_S, &replay));
+    assert_true(find(ring, 1, 0, NOW + RING_CLOCK_MARGIN_S, &replay));
     ring_free(&ring);
 }
 
@@ -257,7 +270,7 @@ static void test_bytes(void **state)
     ring_add(ring, 9, 1, NOW + 2000, frame);
     frame_unref(&frame);
     assert_int_equal(ring_count(ring), 0);
-    assert_int_equal(ring_begin_s(ring), NOW + 2000);
+    assert_int_equal(ring_begin_s(ring), NOW + 2001);
     ring_free(&ring);
 }
 
@@ -374,6 +387,7 @@ int main(void)
         cmocka_unit_test(test_idle_user_by_time),
         cmocka_unit_test(test_unknown_seq),
         cmocka_unit_test(test_age),
+        cmocka_unit_test(test_dropped_in_the_second_of_the_cursor),
         cmocka_unit_test(test_bytes),
         cmocka_unit_test(test_clear),
         cmocka_unit_test(test_random_histories),
