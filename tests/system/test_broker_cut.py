@@ -250,7 +250,7 @@ def test_a_stream_that_begins_several_times(stack, http, data, sockets):
     the other. What is sent to one that ends is lost, and its readers hear nothing more."""
     [user] = stack.new_users(1)
     [task] = stack.new_tasks([user])
-    emit_many(stack, user, 5000)  # so that a beginning takes some time
+    emit_many(stack, user, 10_000)  # so that a beginning takes some time
     stack.outbox_empty(60)
     socket = sockets()
     socket.subscribe(user)
