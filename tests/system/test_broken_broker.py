@@ -106,7 +106,7 @@ def fill_stream(stack):
 
 
 def test_a_stream_that_cannot_be_read(stack):
-    """The API publishes and is answered, but nobody can read it. A restart does not help."""
+    """The broker confirms what the API publishes, but no notifier can read the stream. A restart does not help."""
     fill_stream(stack)
     damage_stream(stack)
     http = stack.client()
