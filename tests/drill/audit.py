@@ -9,24 +9,30 @@ from dataclasses import dataclass, field
 
 from .sql_client import TYPE
 from .sql_writers import ABANDONED, REFUSED_FOR_GOOD, UNDONE
+from .report import clock
 from .writers import ACCEPTED, CREATE, DELETE, REFUSED, REJECTED, UNKNOWN
-
-SHOWN = 15  # of one kind
-
 
 @dataclass
 class Verdict:
-    violations: list = field(default_factory=list)
+    violations: list = field(default_factory=list)  # (kind, text)
     counts: Counter = field(default_factory=Counter)
 
     def add(self, kind, text):
-        self.counts["violation: " + kind] += 1
-        if self.counts["violation: " + kind] <= SHOWN:
-            self.violations.append(f"{kind}: {text}")
+        self.violations.append((kind, text))
 
     @property
     def total(self):
-        return sum(count for kind, count in self.counts.items() if kind.startswith("violation: "))
+        return len(self.violations)
+
+    def lines(self, shown=None):
+        """With `shown` no more than so many of a kind, and how many more there are."""
+        of_kind = {}
+        for kind, text in self.violations:
+            of_kind.setdefault(kind, []).append(text)
+        for kind, texts in of_kind.items():
+            yield from (f"{kind}: {text}" for text in texts[:shown])
+            if shown is not None and len(texts) > shown:
+                yield f"{kind}: {len(texts) - shown} more"
 
 
 def check_journal(evidence, verdict):
@@ -48,7 +54,7 @@ def check_writes(writes, evidence, verdict):
     for write in writes:
         done = [found for request in write.request_ids for found in by_request.pop(request, [])]
         verdict.counts[write.outcome] += 1
-        name = f"{write.event} by {write.request_ids} of task {write.task}, answered {write.status}"
+        name = f"{write.event} by {write.request_ids} of task {write.task}, answered {write.status} at {clock(write.answered)}"
         if write.bare:
             verdict.add("wrong answer", f"{name}: {write.bare} times refused without Retry-After")
         if write.outcome == ACCEPTED and not done:

@@ -197,9 +197,8 @@ class ClusterDrill:
         left_out = len(self.plan) - len(self.outcomes)
         rows += [("not struck", f"{left_out}: {', '.join(f'{kind}, because {why}' for kind, why in self.impossible.items())}")] if left_out else []
         print("\n".join(report.figures(verdict, self.listeners, rows) + report.crowded(self.outcomes)))
-        bad = verdict.violations + self.problems + late
         total = verdict.total + len(self.problems) + len(late)
-        print(f"{'violations':<16}{total or 'none'}", *("  " + line for line in bad), sep="\n")
+        print(*report.violations(verdict, self.problems + late, self.given.keep and self.cluster.directory), sep="\n")
         print(f"\nrepeat with     scripts/drill --cluster --strikes {self.given.strikes} --seed {self.given.seed} --rate {self.given.rate:g}")
         print(f"\n{0 if total else 1} passed, {1 if total else 0} failed, 0 skipped")
         return 1 if total else 0

@@ -12,6 +12,7 @@ everything, are stopped from just before the copy until they are killed. SQL wri
 are killed just before it, and start again when all is dead."""
 
 import asyncio
+import contextlib
 import itertools
 import os
 import random
@@ -25,6 +26,8 @@ from lib import proc
 from lib.disk import KINDS, leave_witness, witness_lost
 from lib.stack import ROOT
 from lib.wait import eventually
+
+from .report import clock
 
 LOADED, RISING, FULL, NEW = "loaded", "rising", "full", "new"
 
@@ -51,6 +54,7 @@ class Cut:
 class Outcome:
     cut: Cut
     kind: str  # of file system
+    at: float = 0  # time.time()
     copied_ms: float = 0
     witness_lost: bool = None  # None: there was no room for one
     starts: int = 1  # of scripts/run, until one went well
@@ -144,7 +148,7 @@ class Power:
             if not moving:
                 return standing
             for process in moving:
-                if process.alive():
+                with contextlib.suppress(OSError):  # it has just ended
                     process.kill(signal.SIGSTOP)
 
     def off(self, kind):
@@ -197,7 +201,7 @@ class Cuts:
         standing = self._power.hold_entrances()
         for writer in self._sql_writers:
             writer.hold()
-        began = time.monotonic()
+        outcome.at, began = time.time(), time.monotonic()
         disk.cut()
         outcome.copied_ms = (time.monotonic() - began) * 1000
         for process in standing:
@@ -232,7 +236,7 @@ class Cuts:
         if outcome.recovery is None:
             raise AssertionError(f"{outcome.cut}: not recovered after {GIVE_UP_S} s")
         with_what = ", with a new broker" if outcome.renewed else ""
-        self._say(f"{outcome.cut}, {outcome.kind}: started in {outcome.started:.1f} s{with_what}, recovered after {outcome.recovery:.1f} s")
+        self._say(f"{outcome.cut}, {outcome.kind}, at {clock(outcome.at)}: started in {outcome.started:.1f} s{with_what}, recovered after {outcome.recovery:.1f} s")
         if outcome.renewed:
             await _aside(self._power.disk.flush)
 

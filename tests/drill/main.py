@@ -267,11 +267,8 @@ class Drill:
         if self.missed_s is not None:
             lines.append(f"{'long absence':<16}{MISSED:,} missed events replayed in {self.missed_s:.2f} s")
         print("\n".join(lines))
-        bad = verdict.violations + self.problems
         total = verdict.total + len(self.problems)
-        print(f"{'violations':<16}{total or 'none'}")
-        for line in bad:
-            print("  " + line)
+        print(*report.violations(verdict, self.problems, self.given.keep and self.stack.run_dir.parent), sep="\n")
         print(f"\nrepeat with     scripts/drill {self.command()}")
         print(f"\n{0 if total else 1} passed, {1 if total else 0} failed, {self.skipped} skipped")
         return 1 if total else 0

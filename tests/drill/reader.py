@@ -10,6 +10,8 @@ import time
 import zlib
 from array import array
 
+from .report import clock
+
 
 def parse_cursor(text):
     """(epoch, seq, time); time 0 when it is the short form."""
@@ -39,7 +41,7 @@ class Reader:
 
     def violation(self, text):
         if len(self.violations) < 20:
-            self.violations.append(f"{self.client}, user {self.user}: {text}")
+            self.violations.append(f"{self.client}, user {self.user}, at {clock(time.time())}: {text}")
 
     # -- what it says
 
@@ -81,7 +83,7 @@ class Reader:
             self.resumes += 1
         if frame["recovered"] is False:
             self.refusals[frame["reason"]] = self.refusals.get(frame["reason"], 0) + 1
-            self.told.append(f"{time.strftime('%H:%M:%S', time.gmtime())} since {self._since}, last {self.last}: {text[:200]}")
+            self.told.append(f"{clock(time.time())} since {self._since}, last {self.last}: {text[:200]}")
             self.needs_reload = True
             return
         _, seq, _ = parse_cursor(frame["cursor"])
@@ -130,6 +132,6 @@ class Reader:
         if not self.plain and not self.needs_reload and (time_s or seq not in (self.last or 0, 0)):
             self.violation(f"a reset whose cursor may not be kept after event {self.last}: {frame}")
         self.resets += 1
-        self.told.append(f"{time.strftime('%H:%M:%S', time.gmtime())} last {self.last}: {text[:200]}")
+        self.told.append(f"{clock(time.time())} last {self.last}: {text[:200]}")
         self.refusals["reset: " + frame["reason"]] = self.refusals.get("reset: " + frame["reason"], 0) + 1
         self.needs_reload = True

@@ -2,8 +2,17 @@
 """The table."""
 
 import statistics
+import time
 
 from .plan import HANG, KILL, PARTS, WAYS
+
+
+SHOWN = 15  # violations of one kind
+
+
+def clock(moment):
+    """Of time.time(), as the logs write it."""
+    return time.strftime("%H:%M:%S", time.gmtime(moment)) + f".{int(moment * 1000) % 1000:03}"
 
 
 def _seconds(value):
@@ -39,6 +48,17 @@ def late(outcomes):
         elif not outcome.overlapped and outcome.recovery > outcome.strike.part.limit * outcome.stretch:
             found.append(f"{outcome.strike} took {outcome.recovery:.2f} s, limit {outcome.strike.part.limit:.0f} s")
     return found
+
+
+def violations(verdict, problems, directory=None):
+    """The most telling ones; where a directory is kept, all of them in a file there."""
+    total = verdict.total + len(problems)
+    yield f"{'violations':<16}{total or 'none'}"
+    yield from ("  " + line for line in [*verdict.lines(SHOWN), *problems])
+    if directory and total:
+        path = directory / "violations"
+        path.write_text("".join(line + "\n" for line in [*verdict.lines(), *problems]))
+        yield f"  all of them: {path}"
 
 
 def crowded(outcomes):

@@ -162,7 +162,7 @@ def a_good_world():
 
 
 def kinds(world):
-    return {line.split(":")[0] for line in audit(*world).violations}
+    return {kind for kind, _ in audit(*world).violations}
 
 
 def test_audit_content():
@@ -278,6 +278,18 @@ def test_audit_complains(damage, expected):
     world = copy.deepcopy(a_good_world())
     damage(*world)
     assert expected & kinds(world), audit(*world).violations
+
+
+def test_many_of_a_kind(tmp_path):
+    verdict = audit(*a_good_world())
+    assert list(report.violations(verdict, [], tmp_path)) == ["violations      none"] and list(tmp_path.iterdir()) == []
+    for number in range(report.SHOWN + 5):
+        verdict.add("lost write", f"r{number}")
+    lines = list(report.violations(verdict, ["cut 7: late"], tmp_path))
+    assert lines[0].split() == ["violations", str(report.SHOWN + 6)]
+    assert lines[-3:] == ["  lost write: 5 more", "  cut 7: late", f"  all of them: {tmp_path / 'violations'}"]
+    every = (tmp_path / "violations").read_text().splitlines()
+    assert every == [*(f"lost write: r{number}" for number in range(report.SHOWN + 5)), "cut 7: late"]
 
 
 def test_unknown_may_have_happened():
@@ -437,7 +449,7 @@ def commit_none(transactions, evidence):
 def test_transactions_complain(damage, expected):
     transactions, evidence = a_world_of_transactions()
     damage(transactions, evidence)
-    assert {line.split(":")[0] for line in judged(transactions, evidence).violations} == expected
+    assert {kind for kind, _ in judged(transactions, evidence).violations} == expected
 
 
 def test_what_a_transaction_does():

@@ -114,7 +114,7 @@ def evidence_of(user=7, heads=2, content="a", deeds=1, stream=2):
 def compared(*evidence):
     verdict = Verdict()
     compare_nodes([f"node{number}" for number in range(1, len(evidence) + 1)], evidence, verdict)
-    return verdict.violations
+    return list(verdict.lines())
 
 
 def test_nodes_that_are_the_same():

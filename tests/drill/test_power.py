@@ -2,11 +2,17 @@
 """The way the drill cuts the power (scripts/drill --power) loses what it must, and nothing else."""
 
 import itertools
+import os
+import signal
+import subprocess
+from types import SimpleNamespace
 
 import pytest
 
 from drill import cuts, power
+from lib import proc
 from lib.disk import KINDS, Disk, Unavailable, self_check
+from lib.wait import eventually
 
 
 @pytest.fixture
@@ -72,3 +78,36 @@ def test_it_judges_itself():
     assert [line.split(":")[0] for line in drill.judge()] == ["cut 1 (new)", "no cut lost what had not been flushed"]
     drill.outcomes = [cuts.Outcome(cut, "ext4", witness_lost=True, recovery=power.LIMIT_S + 1, stretch=2)]
     assert drill.judge() == []
+
+
+class Rising(cuts.Power):
+    """Its nginx makes a worker just after the first look at the processes."""
+
+    def __init__(self, directory):
+        super().__init__(SimpleNamespace(run_dir=directory), None)
+        program = directory / "nginx"
+        program.write_text("#!/bin/bash\ntrap '(sleep 60; :) & wait' USR1\nsleep 60 & wait\nwait\n")
+        program.chmod(0o700)
+        self.master = subprocess.Popen([program], start_new_session=True)
+
+    def nginx(self):
+        return [process for process in super().processes() if process.name == "nginx"]
+
+    def processes(self):
+        found = super().processes()
+        if len(self.nginx()) == 1:
+            os.kill(self.master.pid, signal.SIGUSR1)
+            eventually(lambda: len(self.nginx()) > 1, 5, "nginx has a worker")
+        return found
+
+
+def test_no_entrance_stays_open(tmp_path):
+    """A worker that nginx makes while all are being stopped would go on answering while the disk is copied."""
+    power = Rising(tmp_path)
+    try:
+        eventually(lambda: len(proc.tree(power.master.pid)) > 1, 5, "nginx listens to signals")
+        held = power.hold_entrances()
+        assert len(held) == 2 and {process.state for process in held} == {"T"}
+    finally:
+        os.killpg(power.master.pid, signal.SIGKILL)
+        power.master.wait()

@@ -6,6 +6,7 @@ has an X-Request-Id of its own, which the event carries: so the audit knows what
 
 import asyncio
 import random
+import time
 from dataclasses import dataclass, field
 
 from .http import FAILURES, Connection
@@ -32,6 +33,7 @@ class Write:
     answer: dict = None
     request_ids: list = field(default_factory=list)
     seconds: float = 0.0
+    answered: float = 0.0  # time.time()
     excused: bool = False  # rejected, as could be expected
     bare: int = 0  # times it was refused without being told when to come back
 
@@ -103,6 +105,7 @@ class Writer:
                 write.answer = answer.json()
         except FAILURES:
             write.status, write.outcome = 0, UNKNOWN
+        write.answered = time.time()
         write.seconds = max(write.seconds, asyncio.get_running_loop().time() - began)
         if write.outcome in (REFUSED, UNKNOWN):
             await asyncio.sleep(self._chance.uniform(0.05, 0.5))
