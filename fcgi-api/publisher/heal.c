@@ -38,7 +38,7 @@
 
 void publisher_heal_begin(struct publisher *publisher)
 {
-    publisher->healing = (struct healing){.look_fails_since = publisher->healing.look_fails_since};
+    publisher->healing = (struct healing){.failed_looks = publisher->healing.failed_looks};
     watermark_reset(
         &publisher->upkeep.watermark); /* it was another stream's, or that of one that has lost its end */
 }
@@ -154,13 +154,18 @@ static enum heal_state go_without(struct publisher *publisher, const char *why)
 
 /* A broker that comes back from a power cut may begin its stream several times, each for a part of a second.
  * A message that was sent to one of these is lost when it ends, and a reader gets no more messages. The probe
- * may be lost, too. So the next attempt is made on a new connection, soon, with another probe. */
+ * may be lost, too. So the next attempt is made on a new connection, soon, with another probe. Where there
+ * was none for long, the broker was away meanwhile, and gets its time again. */
 static enum heal_state look_again(struct publisher *publisher, const char *why)
 {
-    int64_t *since = &publisher->healing.look_fails_since, now = clock_monotonic_ms();
-    if (*since == 0)
-        *since = now;
-    if (now - *since >= LOOK_WAIT_MS)
+    struct healing *healing = &publisher->healing;
+    int64_t now = clock_monotonic_ms();
+    bool was_away = healing->probed_at - healing->failed_looks.last_at >= LOOK_WAIT_MS;
+
+    if (healing->failed_looks.since == 0 || was_away)
+        healing->failed_looks.since = now;
+    healing->failed_looks.last_at = now;
+    if (now - healing->failed_looks.since >= LOOK_WAIT_MS)
         return go_without(publisher, why);
     backoff_reset(&publisher->link.backoff);
     (void)publisher_lost(publisher, "the stream cannot be read back: %s", why);
@@ -306,7 +311,7 @@ enum heal_state publisher_heal_step(struct publisher *publisher)
     }
     added = healing->refill.added;
     looked = healing->look != NULL;
-    healing->look_fails_since = 0;
+    healing->failed_looks.since = 0;
     publisher->comparing.renewed = publisher->comparing.look = false;
     publisher_heal_abandon(publisher); /* nothing more to do: the other publishers may check */
     if (added > 0) {

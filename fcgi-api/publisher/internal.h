@@ -84,10 +84,13 @@ struct healing {
     bool needed;               /* `refill` must be done */
     char probe[EVENT_ID_SIZE]; /* id of the message that asks whether the stream has our mark */
     int64_t probed_at;
-    bool looked;              /* the stream was read, or cannot be read */
-    bool read;                /* to its end */
-    int64_t look_fails_since; /* also on the connections before; 0: it does not fail */
-    struct look *look;        /* what was found; NULL: the stream was not read */
+    bool looked; /* the stream was read, or cannot be read */
+    bool read;   /* to its end */
+    struct {
+        int64_t since; /* 0: it does not fail */
+        int64_t last_at;
+    } failed_looks;    /* also on the connections before */
+    struct look *look; /* what was found; NULL: the stream was not read */
     struct outbox_refill refill;
     bool left_marks;
 };

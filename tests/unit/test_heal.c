@@ -291,7 +291,7 @@ static void test_a_look_that_fails(void **state)
     world.look = ERR_OK;
     heal();
     assert_true(world.looks == 3 && world.compared > 0 && world.put_back == 1);
-    assert_int_equal(publisher.healing.look_fails_since, 0);
+    assert_int_equal(publisher.healing.failed_looks.since, 0);
 }
 
 static void test_a_look_that_fails_for_long(void **state)
@@ -300,11 +300,27 @@ static void test_a_look_that_fails_for_long(void **state)
     reconnect();
     world.not_yet = 1;
     assert_int_equal(publisher_heal_step(&publisher), HEAL_LOST);
-    publisher.healing.look_fails_since -= 10000;
+    publisher.healing.failed_looks.since -= 10000;
     reconnect();
     world.look = ERR_UNAVAILABLE;
     heal(); /* all goes back */
     assert_true(world.looks == 2 && world.put_back == 1);
+}
+
+/* A broker that was away since then has just started again. */
+static void test_looks_that_failed_long_ago(void **state)
+{
+    (void)state;
+    reconnect();
+    world.not_yet = 2;
+    assert_int_equal(publisher_heal_step(&publisher), HEAL_LOST);
+    publisher.healing.failed_looks.since -= 60000;
+    publisher.healing.failed_looks.last_at -= 60000;
+    reconnect();
+    assert_int_equal(publisher_heal_step(&publisher), HEAL_LOST);
+    reconnect();
+    heal();
+    assert_true(world.looks == 3 && world.compared > 0 && world.put_back == 1);
 }
 
 static void test_a_stream_that_may_not_be_read(void **state)
@@ -416,6 +432,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_which_epoch_was_announced, begin, end),
         cmocka_unit_test_setup_teardown(test_a_look_that_fails, begin, end),
         cmocka_unit_test_setup_teardown(test_a_look_that_fails_for_long, begin, end),
+        cmocka_unit_test_setup_teardown(test_looks_that_failed_long_ago, begin, end),
         cmocka_unit_test_setup_teardown(test_a_stream_that_may_not_be_read, begin, end),
         cmocka_unit_test_setup_teardown(test_a_lock_that_is_lost, begin, end),
         cmocka_unit_test_setup_teardown(test_the_stream_is_compared, begin, end),
