@@ -99,7 +99,7 @@ enum err store_fail(struct store *store, unsigned error, const char *text)
     store->failure = meaning_of(error);
     note_why(store, error, text);
     if (store->failure == FAILURE_LOST) {
-        store->losses++;
+        (void)store_leave_host(store);
         store_disconnect(store);
     }
     if (store->failure == FAILURE_DUPLICATE)

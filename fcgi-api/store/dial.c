@@ -88,6 +88,12 @@ enum err store_find_server(struct store *store)
     return err;
 }
 
+bool store_leave_host(struct store *store)
+{
+    store->losses++;
+    return strchr(store->config->db_host, ',') != NULL;
+}
+
 /* The first may be a node that takes connections and, cut off from the others, answers no statement: those
  * who tried it have lost it, and begin with the next. */
 const char *store_hosts(struct store *store)

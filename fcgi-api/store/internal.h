@@ -171,6 +171,8 @@ MUST_CHECK enum err store_find_server(struct store *store);
 /* What the library is to connect to: DB_HOST, where that is a list from another one of it on after each loss.
  */
 const char *store_hosts(struct store *store);
+/* The next connection is to begin with another one. False: there is no other. */
+bool store_leave_host(struct store *store);
 
 /* ---- statement.c --------------------------------------------------------------------------------- */
 

@@ -107,11 +107,14 @@ static enum err begin(struct store *store, enum store_mode mode)
     return err ? err : store_command(store, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY");
 }
 
-/* The reason for rolling back is what the caller wants to know, also when that fails. */
+/* The reason for rolling back is what the caller wants to know, also when that fails. A server that takes no
+ * writes is left: another one of DB_HOST may. */
 static void roll_back(struct store *store)
 {
     enum store_failure failure = store->failure;
     if (store->mysql && store_command(store, "ROLLBACK") != ERR_OK)
+        store_disconnect(store);
+    if (store->mysql && failure == FAILURE_READ_ONLY && store_leave_host(store))
         store_disconnect(store);
     store->failure = failure;
 }

@@ -76,7 +76,7 @@ class Pair:
     """`first` is written to, `second` follows it; a pool and a notifier in a virtual host of their own; a user with a task, and a
     browser that hears it."""
 
-    def __init__(self, stack, directory, ends):
+    def __init__(self, stack, directory, ends, replica_first=False):
         copy = DatabaseCopy(stack, directory)
         copy.take()
         self.first, self.second = (self._server(stack, directory, number, ends) for number in (1, 2))
@@ -86,7 +86,8 @@ class Pair:
         everything = json.dumps({"configure": ".*", "write": ".*", "read": ".*"}).encode()
         for account in (API, NOTIFIER):
             management(stack, f"permissions/replicas/{account}", method="PUT", body=everything)
-        hosts = ",".join(f"127.0.0.1:{server.port}" for server in (self.first, self.second))
+        hosts = [f"127.0.0.1:{server.port}" for server in (self.first, self.second)]
+        hosts = ",".join(reversed(hosts) if replica_first else hosts)
         self.api = self._start(stack, "fcgi-api", directory, ends, DB_SOCKET="", DB_HOST=hosts)
         self.notifier = self._start(stack, "ws-notifier", directory, ends)
         eventually(self.notifier.ready, 30, "the notifier is ready")
@@ -154,9 +155,22 @@ class Pair:
 
 
 @pytest.fixture
-def pair(own_stack, tmp_path):
+def make_pair(own_stack, tmp_path):
     with ExitStack() as ends:
-        yield Pair(own_stack, tmp_path, ends)
+        yield lambda **more: Pair(own_stack, tmp_path, ends, **more)
+
+
+@pytest.fixture
+def pair(make_pair):
+    return make_pair()
+
+
+def test_a_server_that_takes_no_writes_is_passed_over(make_pair):
+    """As after a start of the first one, during which all connections went to its replica."""
+    pair = make_pair(replica_first=True)
+    pair.takes_writes("0")
+    pair.hears("0", 1, pair.first.value("SELECT value FROM epoch"))
+    assert pair.second.value("SELECT @@read_only") == "1"
 
 
 def test_a_replica_that_lags_is_promoted_when_it_has_everything(pair):
