@@ -148,7 +148,8 @@
       "most frames that wait for one socket; a slower client is closed with 4408")                           \
     X(INT, ws_queue_bytes, WS_QUEUE_BYTES, "8388608", 65536, 1073741824,                                     \
       "most bytes that wait for one socket")                                                                 \
-    X(INT, ws_ping_s, WS_PING_S, "25", 1, 3600, "seconds between protocol pings")                            \
+    X(INT, ws_ping_s, WS_PING_S, "25", 1, 3600,                                                              \
+      "seconds between protocol pings, less up to a quarter so that not all sockets are pinged together")    \
     X(INT, ws_pong_timeout_s, WS_PONG_TIMEOUT_S, "10", 1, 3600,                                              \
       "a client is closed when its pong has not come within so many seconds")                                \
     X(INT, ws_heartbeat_s, WS_HEARTBEAT_S, "25", 1, 3600,                                                    \

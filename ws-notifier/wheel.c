@@ -43,6 +43,13 @@ void wheel_put(struct wheel *wheel, struct wheel_entry *entry, int64_t due_ms)
     slot->prev = entry;
 }
 
+int64_t wheel_spread(const struct wheel_entry *entry, int64_t since_ms, int64_t ms)
+{
+    uint64_t mixed = ((uint64_t)(uintptr_t)entry + (uint64_t)since_ms) * 0x9E3779B97F4A7C15U;
+    int64_t share = (int64_t)(mixed >> 54); /* of 1024 */
+    return ms - ms / 4 * share / 1024;
+}
+
 void wheel_turn(struct wheel *wheel, int64_t now_ms)
 {
     while (wheel->turned_ms + WHEEL_TICK_MS <= now_ms) {

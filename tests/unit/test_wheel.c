@@ -132,6 +132,27 @@ static void test_what_a_look_returns_counts(void **state)
     wheel_take(&entries[0]);
 }
 
+/* Those that came together, which lie beside each other. */
+static void test_spread(void **state)
+{
+    static struct {
+        struct wheel_entry entry;
+        char more[72];
+    } sockets[4000];
+    (void)state;
+    for (int64_t since_ms = 1000; since_ms < 1003; since_ms++) {
+        int parts[10] = {0};
+        for (int n = 0; n < 4000; n++) {
+            int64_t after_ms = wheel_spread(&sockets[n].entry, since_ms, 20000);
+            assert_int_equal(after_ms, wheel_spread(&sockets[n].entry, since_ms, 20000));
+            assert_in_range(after_ms, 15001, 20000);
+            parts[(after_ms - 15001) / 500]++;
+        }
+        for (int i = 0; i < 10; i++)
+            assert_in_range(parts[i], 300, 500);
+    }
+}
+
 static int visits;
 
 static _Bool move_it(void *context, struct wheel_entry *entry)
@@ -163,6 +184,7 @@ int main(void)
         TEST(test_put_again_and_taken),
         TEST(test_late),
         TEST(test_what_a_look_returns_counts),
+        TEST(test_spread),
         TEST(test_each),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
