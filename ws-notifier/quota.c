@@ -202,6 +202,11 @@ enum close_code quota_listen(struct quota *quota, struct quota_guest *guest, siz
     return CLOSE_NOT;
 }
 
+void quota_hear(struct quota_guest *guest, size_t bytes)
+{
+    guest->weighed -= (uint32_t)bytes;
+}
+
 enum close_code quota_weigh(struct quota *quota, struct quota_guest *guest, uint32_t received, bool charge,
                             int64_t now_ms)
 {

@@ -25,7 +25,7 @@ struct quota_guest {
     struct quota_user *user;
     uint32_t subscriptions;
     uint32_t silent_since_s; /* the server's: it has none since; 0: it has */
-    uint32_t weighed;        /* bytes that it has been charged for, modulo 2^32 */
+    uint32_t weighed;        /* bytes that it has been charged for, less those heard, modulo 2^32 */
     struct rate messages, bytes;
 };
 
@@ -45,8 +45,11 @@ enum close_code quota_subscribe(struct quota *quota, struct quota_guest *guest, 
 /* It has sent so many bytes: a whole message, or a piece of one. */
 enum close_code quota_listen(struct quota *quota, struct quota_guest *guest, size_t bytes, bool whole,
                              int64_t now_ms);
-/* The kernel has had so many bytes from it, modulo 2^32. What came since the last time and was in no message
- * is charged, unless that is long ago (`charge` false). */
+/* It has sent so many bytes, whatever they are part of. Charges nothing yet. */
+void quota_hear(struct quota_guest *guest, size_t bytes);
+/* What was heard since the last time and was in no message is charged, unless that is long ago (`charge`
+ * false). `received`: 0, or for one of whom nothing is heard, so many bytes has the kernel had from it,
+ * modulo 2^32. */
 enum close_code quota_weigh(struct quota *quota, struct quota_guest *guest, uint32_t received, bool charge,
                             int64_t now_ms);
 void quota_leave(struct quota *quota, struct quota_guest *guest);

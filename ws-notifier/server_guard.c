@@ -38,6 +38,7 @@ static bool ends_request(const unsigned char *bytes, size_t length)
 /* When nothing is left for the library, say that nothing has come yet, not that the peer has closed. */
 static ssize_t look(struct session *session, void *bytes, size_t length)
 {
+    quota_hear(client_guest(session->client), length);
     struct guard_verdict verdict = guard_look(&session->guard, bytes, length);
     if (verdict.pings + verdict.pongs > 0 || verdict.fault != CLOSE_NOT)
         session_guarded(lws_context_user(lws_get_context(session->wsi)), session, &verdict);
@@ -90,10 +91,15 @@ void guard_begin(struct session *session)
         watched.sessions[fd] = session;
 }
 
-void guard_end(struct session *session)
+bool guard_watches(const struct session *session)
 {
     int fd = lws_get_socket_fd(session->wsi);
+    return fd >= 0 && (size_t)fd < watched.size && watched.sessions[fd] == session;
+}
+
+void guard_end(struct session *session)
+{
     guard_free(&session->guard);
-    if (fd >= 0 && (size_t)fd < watched.size && watched.sessions[fd] == session)
-        watched.sessions[fd] = NULL;
+    if (guard_watches(session))
+        watched.sessions[lws_get_socket_fd(session->wsi)] = NULL;
 }

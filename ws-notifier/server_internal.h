@@ -144,6 +144,7 @@ void session_guarded(struct server *server, struct session *session, const struc
 void guard_open(size_t descriptors);
 void guard_close(void);
 void guard_begin(struct session *session);
+bool guard_watches(const struct session *session);
 void guard_end(struct session *session);
 
 /* It has something to write, or is to be closed: at the end of this turn of the loop. */

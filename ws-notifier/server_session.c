@@ -248,9 +248,9 @@ void session_pong(struct server *server, struct session *session)
 
 void session_weigh(struct server *server, struct session *session, int64_t now_ms)
 {
-    struct tcp_facts facts = tcp_look(lws_get_socket_fd(session->wsi));
+    uint32_t received = guard_watches(session) ? 0 : tcp_look(lws_get_socket_fd(session->wsi)).received;
     enum close_code over =
-        quota_weigh(server->quota, client_guest(session->client), facts.received, server->weighing, now_ms);
+        quota_weigh(server->quota, client_guest(session->client), received, server->weighing, now_ms);
     if (over == CLOSE_NOT)
         return;
     if (client_closing(session->client)) /* it was told, and goes on */

@@ -195,6 +195,23 @@ static void test_bytes_beside_messages(void **state)
     assert_int_equal(quota_weigh(quota, guest, 489 + 501, true, 1000), CLOSE_BYTES);
 }
 
+static void test_bytes_that_are_heard(void **state)
+{
+    (void)state;
+    config.ws_max_bytes_s = 1000;
+    struct quota_guest *guest = &guests[0];
+    quota_hear(guest, 500000);
+    assert_int_equal(quota_weigh(quota, guest, 0, false, 0), CLOSE_NOT);
+    quota_hear(guest, 7010);
+    assert_int_equal(quota_listen(quota, guest, 7000, true, 0), CLOSE_NOT);
+    assert_int_equal(quota_weigh(quota, guest, 0, true, 0), CLOSE_NOT);
+    quota_hear(guest, 2990);
+    assert_int_equal(quota_weigh(quota, guest, 0, true, 0), CLOSE_NOT);
+    quota_hear(guest, 1);
+    assert_int_equal(quota_weigh(quota, guest, 0, true, 0), CLOSE_BYTES);
+    assert_int_equal(quota_weigh(quota, guest, 0, true, 0), CLOSE_NOT);
+}
+
 /* Requests over an address's limit do not count against the limit of all. */
 static void test_one_address_does_not_shut_out_the_others(void **state)
 {
@@ -297,6 +314,7 @@ int main(void)
         TEST(test_handshakes_of_an_address),
         TEST(test_handshakes_of_all),
         TEST(test_bytes_beside_messages),
+        TEST(test_bytes_that_are_heard),
         TEST(test_refused_for_all_costs_the_address_nothing),
         TEST(test_one_address_does_not_shut_out_the_others),
         TEST(test_addresses_are_forgotten),
