@@ -10,8 +10,9 @@
  * - The events that this process published last, when its database connection is a new one.
  * - What is in the stream since the note, before anything is published (heal.c), when the broker has begun a
  *   new life, or no publisher of this pool was at work until just now, or the database's server was started
- *   lately. The note is a time in the database, written every 10 s: "up to now this stream and the journal
- *   agree". Put back with the rest of the data it is as old as that, so it names what must be read.
+ *   lately, or is another one than that publisher compared. The note is a time in the database, written every
+ * 10 s: "up to now this stream and the journal agree". Put back with the rest of the data it is as old as
+ * that, so it names what must be read.
  * - The note itself. When it is older than the one that this process left, the broker connection is given up:
  *   the next one reads the stream.
  *
@@ -24,8 +25,7 @@
  * has their numbers, so they can be given again; only an answer over HTTP can have told one. A loss is not
  * noticed either when neither note nor stream reach back to it: a note that was never written (programs from
  * before it), a stream that is gone or cannot be read; nor when the publisher dies, another one takes over
- * within a second, and meanwhile the data went back without a start of the server, or another server, which
- * has run for long, took its place.
+ * within a second, and meanwhile the data went back without a start of the server.
  *
  * What was published between the loss and its notice is in the journal, and in the stream under the epoch
  * before, where readers may have dropped it. What of it is kept (heal.c) goes into the stream again, in the
@@ -107,6 +107,7 @@ static enum err read_note(struct publisher *publisher, int64_t *noted_ms)
 enum err publisher_note_compared(struct publisher *publisher)
 {
     struct comparing *comparing = &publisher->comparing;
+    struct store_server server;
     int64_t noted_ms, now_ms;
 
     if (comparing->connection != store_connections(publisher->store))
@@ -118,6 +119,9 @@ enum err publisher_note_compared(struct publisher *publisher)
         err = store_set_moment(publisher->store, COMPARED_NOTE, now_ms);
     if (!err)
         comparing->noted_ms = now_ms;
+    if (!err && store_server(publisher->store, &server) == ERR_OK &&
+        comparing->connection == store_connections(publisher->store))
+        pool_note_server(publisher->pool, server.name);
     return err == ERR_CLOSED ? err : ERR_OK;
 }
 
@@ -125,13 +129,13 @@ enum err publisher_note_compared(struct publisher *publisher)
 enum err publisher_decide_to_look(struct publisher *publisher)
 {
     struct comparing *comparing = &publisher->comparing;
-    uint64_t up_s = 0;
+    struct store_server server;
 
     if (!comparing->succeeds)
         return ERR_OK;
-    if (store_uptime(publisher->store, &up_s) != ERR_OK)
+    if (store_server(publisher->store, &server) != ERR_OK)
         return ERR_UNAVAILABLE;
-    if (up_s < COMPARED_S)
+    if (server.up_s < COMPARED_S || server.name != pool_server(publisher->pool))
         comparing->look = true;
     comparing->succeeds = false;
     return ERR_OK;

@@ -21,6 +21,7 @@
 
 struct page {
     _Atomic int64_t seen[POOL_PLACES];
+    _Atomic uint64_t server;
 };
 
 struct pool {
@@ -143,6 +144,16 @@ void pool_show_up(struct pool *pool, enum pool_place place, int64_t now_ms)
 int64_t pool_seen(const struct pool *pool, enum pool_place place)
 {
     return atomic_load_explicit(&pool->page->seen[place], memory_order_relaxed);
+}
+
+void pool_note_server(struct pool *pool, uint64_t server)
+{
+    atomic_store_explicit(&pool->page->server, server, memory_order_relaxed);
+}
+
+uint64_t pool_server(const struct pool *pool)
+{
+    return atomic_load_explicit(&pool->page->server, memory_order_relaxed);
 }
 
 static bool put(struct pool *pool, const struct pool_hint *hint)

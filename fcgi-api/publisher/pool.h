@@ -36,10 +36,15 @@ enum pool_place {
 void pool_show_up(struct pool *pool, enum pool_place place, int64_t now_ms);
 int64_t pool_seen(const struct pool *pool, enum pool_place place);
 
+/* The database's server that was compared with the stream last (compare.c), by its name in store_server(); 0:
+ * none. */
+void pool_note_server(struct pool *pool, uint64_t server);
+uint64_t pool_server(const struct pool *pool);
+
 /* All hints have one size, which divides a page of the pipe: a write is atomic, and every reader begins with
  * a whole hint, even after another reader died. For a while a pool's workers may be of two versions: raise
  * POOL_VERSION when anything of this changes. */
-#define POOL_VERSION     3
+#define POOL_VERSION     4
 #define POOL_HINT_SIZE   1024
 #define POOL_PAYLOAD_MAX (POOL_HINT_SIZE - sizeof(struct event_meta) - 2 * sizeof(int64_t))
 struct pool_hint {

@@ -269,8 +269,9 @@
       "DO RELEASE_LOCK(" LOCK_NAME ")")                                                                      \
     X(SQL_CLOCK,                                                                                             \
       "SELECT CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS UNSIGNED)")                                              \
-    X(SQL_UPTIME,                                                                                            \
-      "SELECT CAST(VARIABLE_VALUE AS UNSIGNED) FROM information_schema.GLOBAL_STATUS "                       \
+    X(SQL_SERVER,                                                                                            \
+      "SELECT CRC32(CONCAT_WS('/', @@hostname, @@port, @@server_id, @@datadir)), "                           \
+      "CAST(VARIABLE_VALUE AS UNSIGNED) FROM information_schema.GLOBAL_STATUS "                              \
       "WHERE VARIABLE_NAME = 'UPTIME'")                                                                      \
     X(SQL_NOTE_GET,                                                                                          \
       "SELECT value FROM notes WHERE node = :node AND name = ?")                                             \

@@ -339,8 +339,12 @@ MUST_CHECK enum err store_epoch_renew(struct store *store, const char *of, char 
 MUST_CHECK enum err store_lock(struct store *store, const char *name, bool *held);
 MUST_CHECK enum err store_unlock(struct store *store, const char *name);
 
-/* For how many seconds the database's server has run. */
-MUST_CHECK enum err store_uptime(struct store *store, uint64_t *up_s);
+/* The database's server. */
+struct store_server {
+    uint64_t name; /* of its machine, port and directory: another server hardly has the same number */
+    uint64_t up_s; /* for how many seconds it has run */
+};
+MUST_CHECK enum err store_server(struct store *store, struct store_server *server);
 /* Its clock, and moments of it that publishers leave each other under a name; -1: none yet. */
 MUST_CHECK enum err store_clock(struct store *store, int64_t *wall_ms);
 MUST_CHECK enum err store_moment(struct store *store, const char *name, int64_t *wall_ms);

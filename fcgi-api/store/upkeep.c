@@ -121,14 +121,16 @@ enum err store_unlock(struct store *store, const char *name)
     return store_run(store, STORE_READ, unlock_work, &call);
 }
 
-static enum err uptime_work(struct store *store, void *up_s)
+static enum err server_work(struct store *store, void *context)
 {
-    return store_select_one(store, SQL_UPTIME, NULL, 0, STORE_OUT(to_u64(up_s)));
+    struct store_server *server = context;
+    return store_select_one(store, SQL_SERVER, NULL, 0,
+                            STORE_OUT(to_u64(&server->name), to_u64(&server->up_s)));
 }
 
-enum err store_uptime(struct store *store, uint64_t *up_s)
+enum err store_server(struct store *store, struct store_server *server)
 {
-    return store_run(store, STORE_READ, uptime_work, up_s);
+    return store_run(store, STORE_READ, server_work, server);
 }
 
 static enum err clock_work(struct store *store, void *context)

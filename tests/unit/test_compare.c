@@ -17,10 +17,11 @@ static struct {
     char epoch[CURSOR_EPOCH_MAX + 1];
     uint64_t last_seq; /* every user's */
     int64_t noted_ms, now_ms;
-    uint64_t up_s;     /* the server */
-    enum err err;      /* of each question */
-    unsigned compared; /* how often it was asked what the journal says */
-    bool beaten;       /* another publisher makes the new epoch a moment before */
+    struct store_server server;
+    uint64_t compared_server; /* as the pool has it */
+    enum err err;             /* of each question */
+    unsigned compared;        /* how often it was asked what the journal says */
+    bool beaten;              /* another publisher makes the new epoch a moment before */
 } world;
 
 unsigned store_connections(const struct store *store)
@@ -50,11 +51,23 @@ enum err store_epoch_renew(struct store *store, const char *of, char epoch[CURSO
     return world.err;
 }
 
-enum err store_uptime(struct store *store, uint64_t *up_s)
+enum err store_server(struct store *store, struct store_server *server)
 {
     (void)store;
-    *up_s = world.up_s;
+    *server = world.server;
     return world.err;
+}
+
+void pool_note_server(struct pool *pool, uint64_t server)
+{
+    (void)pool;
+    world.compared_server = server;
+}
+
+uint64_t pool_server(const struct pool *pool)
+{
+    (void)pool;
+    return world.compared_server;
 }
 
 enum err store_moment(struct store *store, const char *name, int64_t *wall_ms)
@@ -206,15 +219,36 @@ static void test_whether_to_look(void **state)
     comparing->succeeds = true;
     assert_int_equal(publisher_decide_to_look(&publisher), ERR_UNAVAILABLE);
     world.err = ERR_OK;
-    world.up_s = 60;
+    world.server = (struct store_server){.name = 7, .up_s = 60};
+    world.compared_server = 7;
     assert_int_equal(publisher_decide_to_look(&publisher), ERR_OK);
     assert_false(comparing->look);
     comparing->succeeds = true;
-    world.up_s = 59;
+    world.server.up_s = 59;
     assert_int_equal(publisher_decide_to_look(&publisher), ERR_OK);
     assert_true(comparing->look && !comparing->succeeds);
     comparing->succeeds = true;
-    world.up_s = 60; /* and there is another reason to look */
+    world.server.up_s = 60; /* and there is another reason to look */
+    assert_int_equal(publisher_decide_to_look(&publisher), ERR_OK);
+    assert_true(comparing->look);
+}
+
+/* The publisher before it has compared another one. */
+static void test_a_server_that_takes_the_place_of_another(void **state)
+{
+    struct comparing *comparing = &publisher.comparing;
+    (void)state;
+    world.server = (struct store_server){.name = 7, .up_s = 9000};
+    assert_int_equal(publisher_note_compared(&publisher), ERR_OK);
+    assert_int_equal(world.compared_server, 0); /* not yet */
+    assert_int_equal(publisher_compare(&publisher), ERR_OK);
+    assert_int_equal(publisher_note_compared(&publisher), ERR_OK);
+    assert_int_equal(world.compared_server, 7);
+    comparing->succeeds = true;
+    assert_int_equal(publisher_decide_to_look(&publisher), ERR_OK);
+    assert_false(comparing->look);
+    comparing->succeeds = true;
+    world.server.name = 8;
     assert_int_equal(publisher_decide_to_look(&publisher), ERR_OK);
     assert_true(comparing->look);
 }
@@ -242,6 +276,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_database_that_does_not_tell, begin, end),
         cmocka_unit_test_setup_teardown(test_an_older_note, begin, end),
         cmocka_unit_test_setup_teardown(test_whether_to_look, begin, end),
+        cmocka_unit_test_setup_teardown(test_a_server_that_takes_the_place_of_another, begin, end),
         cmocka_unit_test_setup_teardown(test_how_far_back, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -199,13 +199,15 @@ static void test_two_targets_of_one_stats_file(void **state)
     assert_int_equal(pool_take_hints(other, &hint, 1), 0);
     assert_int_equal(pool_take_hints(one, &hint, 1), 1);
     pool_show_up(one, POOL_HOLDER, 5);
-    assert_int_equal(pool_seen(other, POOL_HOLDER), 0);
+    pool_note_server(one, 7);
+    assert_true(pool_seen(other, POOL_HOLDER) == 0 && pool_server(other) == 0);
     pool_close(&one);
     assert_int_equal(find_pipe(), 2);
     /* Seen by the next of the same pool, and kept apart from its stand-in's. */
     one = open_pool(stats_file);
     assert_int_equal(pool_seen(one, POOL_HOLDER), 5);
     assert_int_equal(pool_seen(one, POOL_STAND_IN), 0);
+    assert_int_equal(pool_server(one), 7);
     pool_close(&one);
     pool_close(&other);
     remove_files();
