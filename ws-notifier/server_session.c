@@ -328,8 +328,9 @@ static bool still_takes(struct session *session)
 
 static int64_t check_life(struct server *server, struct session *session, int64_t now_ms)
 {
+    uint32_t number = (uint32_t)lws_get_socket_fd(session->wsi);
     int64_t ping_ms =
-        session->since_ms + wheel_spread(&session->turn, session->since_ms, server->config->ws_ping_s * 1000);
+        session->since_ms + wheel_spread(number, session->since_ms, server->config->ws_ping_s * 1000);
     int64_t dead_ms = ping_ms + server->config->ws_pong_timeout_s * 1000;
 
     if (now_ms >= dead_ms && still_takes(session)) {

@@ -11,8 +11,8 @@
  * - What is in the stream since the note, before anything is published (heal.c), when the broker has begun a
  *   new life, or no publisher of this pool was at work until just now, or the database's server was started
  *   lately, or is another one than that publisher compared. The note is a time in the database, written every
- * 10 s: "up to now this stream and the journal agree". Put back with the rest of the data it is as old as
- * that, so it names what must be read.
+ *   ten seconds: "up to now this stream and the journal agree". Put back with the rest of the data it is as
+ *   old as that, so it names what must be read.
  * - The note itself. When it is older than the one that this process left, the broker connection is given up:
  *   the next one reads the stream.
  *
