@@ -252,9 +252,9 @@ def may(connection, statement, keep=False):
 
 def statements():
     """Every statement of the service, as the compiler reads them."""
-    source = '#include "fcgi-api/store/statements.h"\n#define X(name, sql) @@ sql\nSTORE_STATEMENTS(X)\n'
+    source = '#include "fcgi-api/store/statements.h"\n#define X(name, sql) next_one sql\nSTORE_STATEMENTS(X)\n'
     text = subprocess.run(["cc", "-E", "-P", "-I.", "-"], cwd=ROOT, input=source, capture_output=True, text=True, check=True).stdout
-    found = ["".join(re.findall(r'"([^"]*)"', part)) for part in text.split("@@")[1:]]
+    found = ["".join(re.findall(r'"([^"]*)"', part)) for part in text.split("next_one")[1:]]
     # Statements that are sent together are tested one by one: together they are checked only when executed.
     return [sql for one in found for sql in one.removeprefix("BEGIN NOT ATOMIC ").removesuffix("; END").split("; ")]
 
