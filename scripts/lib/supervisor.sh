@@ -36,11 +36,12 @@ supervisor_start() {
     wait_until 10000 supervisor_complete || die "the supervisor did not start: $(tail -n 1 "$log/current")"
 }
 
-# s6-svscan answers a moment before the s6-supervise of each part does.
+# s6-svscan answers a moment before the s6-supervise of each part does. And s6-svok, which looks at its lock, a moment before it
+# listens to s6-svc: by then its state is written, too.
 supervisor_complete() {
     local folder
     supervisor_runs || return 1
-    for folder in "$SERVICE_DIR"/*/ "$SERVICE_DIR"/*/log/; do s6-svok "$folder" 2>/dev/null || return 1; done
+    for folder in "$SERVICE_DIR"/*/ "$SERVICE_DIR"/*/log/; do s6-svstat "$folder" >/dev/null 2>&1 || return 1; done
 }
 
 open_files() { local most; most=$(ulimit -Hn); [ "$most" != unlimited ] && [ "$most" -lt 65536 ] || most=65536; echo "$most"; }
