@@ -108,7 +108,7 @@ class Life:
 def eventually_subscribed(stack, socket, user, cursor):
     """The answer, when the notifier has heard of the new epoch."""
     epoch = cursor.split(":")[0]
-    eventually(lambda: stack.client().get("/notifier/readyz").json()["epoch"] == epoch, 30, "the notifier knows the epoch")
+    eventually(lambda: stack.client().get("/notifier/readyz").json().get("epoch") == epoch, 30, "the notifier knows the epoch")
     return socket.subscribe(user, since=cursor)
 
 
