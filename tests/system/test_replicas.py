@@ -18,10 +18,10 @@ from lib.stack import Stack
 from lib.wait import eventually
 from lib.ws import WebSocket
 from test_accounts import API, NOTIFIER, management
+from test_lost_commits import LOST
 
 pytestmark = pytest.mark.disturbs
 
-LOST = "database: it has lost commits"
 REPLICATION = "'replication'@'127.0.0.1' IDENTIFIED BY 'of-the-test'"
 
 
