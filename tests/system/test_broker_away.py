@@ -398,8 +398,8 @@ def test_stream_gone(stack, http, some, sockets, lose):
         heard_all(socket, [user], contents, 40)
 
 
-def whole_journal_is_in_the_stream(stack):
-    reader = stack.stream()
+def whole_journal_is_in_the_stream(stack, offset="first"):
+    reader = stack.stream(offset)
     try:
         there = {(message.user, message.seq) for message in reader.sync(60).events()}
     finally:
