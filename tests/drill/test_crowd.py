@@ -5,7 +5,13 @@ import time
 
 import pytest
 
-from drill.crowd import Crowd, stood_still
+from drill.crowd import Crowd, stood_still, stretch
+
+
+def test_how_crowded_it_is():
+    assert stretch([1, 5, 3], cores=2) == 1.0
+    assert stretch([12, 4], cores=2) == 2.0
+    assert stretch([], cores=2) == 1.0
 
 
 @pytest.mark.parametrize(
