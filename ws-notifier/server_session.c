@@ -329,13 +329,13 @@ static bool still_takes(struct session *session)
 static int64_t check_life(struct server *server, struct session *session, int64_t now_ms)
 {
     uint32_t number = (uint32_t)lws_get_socket_fd(session->wsi);
-    int64_t ping_ms =
-        session->since_ms + wheel_spread(number, session->since_ms, server->config->ws_ping_s * 1000);
+    int64_t quiet_ms = wheel_spread(number, server->config->ws_ping_s * 1000);
+    int64_t ping_ms = session->since_ms + quiet_ms;
     int64_t dead_ms = ping_ms + server->config->ws_pong_timeout_s * 1000;
 
     if (now_ms >= dead_ms && still_takes(session)) {
         session->since_ms = now_ms;
-        return now_ms + server->config->ws_ping_s * 1000;
+        return now_ms + quiet_ms;
     }
     if (now_ms >= dead_ms) {
         metrics_add(server->metrics, NOTIFIER_CLOSED_DEAD, 1);

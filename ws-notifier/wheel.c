@@ -43,10 +43,10 @@ void wheel_put(struct wheel *wheel, struct wheel_entry *entry, int64_t due_ms)
     slot->prev = entry;
 }
 
-int64_t wheel_spread(uint32_t number, int64_t since_ms, int64_t ms)
+int64_t wheel_spread(uint32_t number, int64_t ms)
 {
-    uint64_t mixed = (number + (uint64_t)since_ms) * 0x9E3779B97F4A7C15U; /* 2^64 by the golden ratio */
-    int64_t share = (int64_t)(mixed >> 54);                               /* of 1024 */
+    uint64_t mixed = number * 0x9E3779B97F4A7C15U; /* 2^64 by the golden ratio */
+    int64_t share = (int64_t)(mixed >> 54);        /* of 1024 */
     return ms - ms / 4 * share / 1024;
 }
 

@@ -37,11 +37,11 @@ void wheel_entry_init(struct wheel_entry *entry);
 void wheel_put(struct wheel *wheel, struct wheel_entry *entry, int64_t due_ms);
 void wheel_take(struct wheel_entry *entry); /* one that is in none is left alone */
 
-/* Three quarters of `ms` to all of it, in milliseconds: how long after `since_ms` an entry with that number
- * is due. Always the same for both; of many numbers with one `since_ms` as many in each part of that time.
- * Without it all sockets that came together would be pinged together, and all that then answered together
- * again: 100,000 hold up every event for a second. */
-int64_t wheel_spread(uint32_t number, int64_t since_ms, int64_t ms);
+/* Three quarters of `ms` to all of it, in milliseconds: after how long an entry with that number is due.
+ * Always the same for a number, so that what begins later is due later; of many numbers as many in each part
+ * of that time. Without it all sockets that came together would be pinged together, and all that then
+ * answered together again: 100,000 hold up every event for a second. */
+int64_t wheel_spread(uint32_t number, int64_t ms);
 
 /* Looks at all whose time has come. */
 void wheel_turn(struct wheel *wheel, int64_t now_ms);

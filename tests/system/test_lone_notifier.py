@@ -189,3 +189,20 @@ def test_one_that_is_dead_is_still_found(tmp_path):
         raw = RawWebSocket(one.url)  # answers no ping
         eventually(lambda: one.metric('closed_total{reason="dead"}') == 1, 6, "it is dropped")  # by default after 35 s
         raw.close()
+
+
+@pytest.mark.long
+def test_one_that_speaks_again_has_its_time_for_the_pong(tmp_path):
+    """It is looked at by the time of its first message, and was to be pinged by that of its second."""
+    with notifier(tmp_path / "log", WS_PING_S=16, WS_PONG_TIMEOUT_S=1) as one:
+        sockets = [WebSocket(one.url) for _ in range(200)]
+        for number, each in enumerate(sockets, 1):
+            each.subscribe(number)
+        time.sleep(1.3)  # it is looked at after a second, and then when its ping is due
+        for number, each in enumerate(sockets, 1):
+            each.subscribe(number)
+        time.sleep(18)  # each has been pinged, and has answered
+        assert one.metric('closed_total{reason="dead"}') == 0
+        for each in sockets:
+            assert each.is_open
+            each.close()
