@@ -81,7 +81,8 @@
       "further request headers that pages of ALLOWED_ORIGINS may send")                                      \
     X(TEXT, db_socket, DB_SOCKET, "", 0, 107, "MariaDB's unix socket; empty: use DB_HOST and DB_PORT")       \
     X(TEXT, db_host, DB_HOST, "127.0.0.1", 1, 255,                                                           \
-      "MariaDB's host; or several, HOST:PORT,HOST:PORT: the first of them that takes writes is used")        \
+      "MariaDB's host; or several with commas between them, also as HOST:PORT: one that takes writes is "    \
+      "used, and for reading another one where none does")                                                   \
     X(INT, db_port, DB_PORT, "3306", 1, 65535, "MariaDB's port")                                             \
     X(TEXT, db_name, DB_NAME, "carillon", 1, 64, "name of the database")                                     \
     X(TEXT, db_user, DB_USER, "carillon", 1, 80, "MariaDB's user")                                           \

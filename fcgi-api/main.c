@@ -122,7 +122,8 @@ int main(int count, char **arguments)
     if (tls_files_check(CONFIG_FOR_API, &config, why, sizeof why) != ERR_OK)
         return give_up(why);
 
-    if (cors_check(&config, why, sizeof why) != ERR_OK)
+    if (cors_check(&config, why, sizeof why) != ERR_OK ||
+        store_hosts_check(&config, why, sizeof why) != ERR_OK)
         return give_up(why);
 
     limit_heaps();

@@ -21,6 +21,7 @@
 
 #define IDLE_MARGIN_S    2 /* a process that is stopped in a transaction keeps its rows no longer */
 #define HANDSHAKE_READ_S 1
+#define WRITES_LOOK_MS   5000
 #define COROUTINE_STACK  262144 /* getaddrinfo() needs more than the library's default */
 
 /* The server passes on errors of its file layer under that one's numbers (mysys_err.h, not installed). */
@@ -99,7 +100,7 @@ enum err store_fail(struct store *store, unsigned error, const char *text)
     store->failure = meaning_of(error);
     note_why(store, error, text);
     if (store->failure == FAILURE_LOST) {
-        (void)store_leave_host(store);
+        store->host_number++; /* it may be one that answers no statement, cut off from the others */
         store_disconnect(store);
     }
     if (store->failure == FAILURE_DUPLICATE)
@@ -233,9 +234,9 @@ static bool open_connection(struct store *store)
     MYSQL *connected = NULL;
 
     store_connecting = store;
-    int wanted = mysql_real_connect_start(&connected, store->mysql, socket ? NULL : store_hosts(store),
+    int wanted = mysql_real_connect_start(&connected, store->mysql, socket ? NULL : store->host,
                                           config->db_user, config->db_password, config->db_name,
-                                          socket ? 0 : (unsigned)config->db_port, socket, CLIENT_FOUND_ROWS);
+                                          socket ? 0 : (unsigned)store->port, socket, CLIENT_FOUND_ROWS);
     while (wanted != 0) {
         int happened = store_wait(store, wanted);
         unblock(store);
@@ -267,23 +268,86 @@ static enum store_failure make_connection(struct store *store)
     note_why(store, error, mysql_error(store->mysql));
     store_disconnect(store);
     if (store->address)
-        resolve_failed(store->config->db_host, store->address);
+        resolve_failed(store->host, store->address);
     return meaning_of(error) == FAILURE_LOST ? FAILURE_AWAY : FAILURE_REFUSED;
+}
+
+static enum store_failure connect_to(struct store *store, unsigned host_number)
+{
+    store->host_number = host_number;
+    store_take_host(store);
+    return store_find_server(store) == ERR_OK ? make_connection(store) : FAILURE_AWAY;
+}
+
+/* ---- several hosts ------------------------------------------------------------------------------- */
+
+/* Changes nothing; a server with read_only refuses it. A connection that is lost by it is closed. */
+static bool takes_writes(struct store *store)
+{
+    return store_command(store, "START TRANSACTION READ WRITE") == ERR_OK &&
+           store_command(store, "ROLLBACK") == ERR_OK;
+}
+
+static enum store_failure connect_to_writable(struct store *store, unsigned host_number)
+{
+    enum store_failure failure = connect_to(store, host_number);
+    if (failure != FAILURE_NONE || takes_writes(store))
+        return failure;
+    store_disconnect(store);
+    return store->failure == FAILURE_READ_ONLY ? FAILURE_READ_ONLY : FAILURE_AWAY;
+}
+
+/* The first that takes writes. Where none does, what request threads only read comes from one that answers.
+ * Each has its share of the time: one that is switched off never answers. */
+static enum store_failure connect_to_one_of(struct store *store, unsigned hosts)
+{
+    int64_t deadline = store->deadline;
+    unsigned first = store->host_number, readable = 0;
+    enum store_failure failure = FAILURE_AWAY, found = FAILURE_AWAY;
+
+    for (unsigned i = 0; i < hosts && failure != FAILURE_NONE; i++) {
+        int64_t now = clock_monotonic_ms();
+        store->late = false;
+        store->deadline = now + (deadline - now) / (hosts + 1 - i);
+        failure = connect_to_writable(store, first + i);
+        if (failure == FAILURE_READ_ONLY) {
+            found = failure;
+            readable = first + i;
+        }
+    }
+    store->deadline = deadline;
+    store->late = clock_monotonic_ms() >= deadline;
+    if (failure == FAILURE_NONE || found != FAILURE_READ_ONLY)
+        return failure;
+    return store->shared && !store->leads ? connect_to(store, readable) : FAILURE_READ_ONLY;
+}
+
+/* A server may have been made a replica of another one meanwhile. */
+static bool is_still_good(struct store *store)
+{
+    int64_t now = clock_monotonic_ms();
+    if (store->look_at == 0 || now < store->look_at)
+        return true;
+    store->look_at = now + WRITES_LOOK_MS;
+    return takes_writes(store);
 }
 
 enum err store_connect(struct store *store)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    if (store->mysql)
+    if (store->mysql && is_still_good(store))
         return ERR_OK;
+    store_disconnect(store);
     if (clock_monotonic_ms() < store->retry_at) {
         store->failure = store->not_connected; /* `why` still says what the last attempt met */
         return ERR_UNAVAILABLE;
     }
     pthread_once(&once, start_library);
-    bool found = store_find_server(store) == ERR_OK;
-    store->not_connected = found ? make_connection(store) : FAILURE_AWAY;
+    unsigned hosts = store_host_count(store);
+    store->not_connected = hosts == 1 ? connect_to(store, 0) : connect_to_one_of(store, hosts);
+    store->failure = store->not_connected;
     if (store->not_connected == FAILURE_NONE) {
+        store->look_at = hosts == 1 ? 0 : clock_monotonic_ms() + WRITES_LOOK_MS;
         backoff_reset(&store->backoff);
         store->short_lived = false;
         store->connections++;
@@ -291,7 +355,6 @@ enum err store_connect(struct store *store)
             metrics_add(store->metrics, API_DB_CONNECTS, 1);
         return ERR_OK;
     }
-    store->failure = store->not_connected;
     store->retry_at = clock_monotonic_ms() + backoff_next_ms(&store->backoff);
     return ERR_UNAVAILABLE;
 }

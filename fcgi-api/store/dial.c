@@ -19,6 +19,7 @@
 
 #include <ma_pvio.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "common/log.h"
 
@@ -47,7 +48,7 @@ static my_bool connect_to_addresses(MARIADB_PVIO *pvio, MA_PVIO_CINFO *to)
         store->address = at.host = store->addresses.text[i];
         failed = connect_to_host(pvio, &at);
         if (failed)
-            resolve_failed(store->config->db_host, store->address);
+            resolve_failed(store->host, store->address);
     }
     return failed;
 }
@@ -70,6 +71,68 @@ void store_dial_by_address(void)
     mysql_close(any);
 }
 
+/* ---- the host ------------------------------------------------------------------------------------ */
+
+unsigned store_host_count(const struct store *store)
+{
+    unsigned count = 1;
+    if (store->config->db_socket[0] != '\0')
+        return 1;
+    for (const char *comma = strchr(store->config->db_host, ','); comma; comma = strchr(comma + 1, ','))
+        count++;
+    return count;
+}
+
+/* Of HOST, HOST:PORT or [ADDRESS]:PORT, up to a comma. An IPv6 address alone has several colons. */
+static bool take_apart(const char *text, char *host, size_t size, int *port)
+{
+    bool bracketed = *text == '[';
+    text += bracketed;
+    snprintf(host, size, "%.*s", (int)strcspn(text, ","), text);
+    char *end = strchr(host, bracketed ? ']' : ':');
+    if (!end)
+        return !bracketed && *host != '\0';
+    const char *number = end + bracketed;
+    if (!bracketed && strchr(number + 1, ':'))
+        return true;
+    if (*number == ':') {
+        char *rest;
+        unsigned long value = strtoul(number + 1, &rest, 10);
+        if (*rest != '\0' || number[1] < '1' || number[1] > '9' || value > 65535)
+            return false;
+        *port = (int)value;
+    } else if (*number != '\0') {
+        return false;
+    }
+    *end = '\0';
+    return *host != '\0';
+}
+
+void store_take_host(struct store *store)
+{
+    const char *from = store->config->db_host;
+    for (unsigned i = store->host_number % store_host_count(store); i > 0; i--)
+        from = strchr(from, ',') + 1;
+    store->port = (int)store->config->db_port;
+    take_apart(from, store->host, sizeof store->host, &store->port);
+}
+
+enum err store_hosts_check(const struct config *config, char *why, size_t size)
+{
+    char host[256];
+    int port;
+    for (const char *from = config->db_host; from; from = strchr(from, ',')) {
+        from += *from == ',';
+        if (take_apart(from, host, sizeof host, &port))
+            continue;
+        snprintf(why, size,
+                 "DB_HOST must be HOST or HOST:PORT, or several with commas between them, not '%.*s'",
+                 (int)strcspn(from, ","), from);
+        return ERR_INVALID;
+    }
+    return ERR_OK;
+}
+
 enum err store_find_server(struct store *store)
 {
     const struct config *config = store->config;
@@ -77,36 +140,12 @@ enum err store_find_server(struct store *store)
 
     store->addresses.count = 0;
     store->address = NULL;
-    /* A list of hosts is the library's own business. */
-    if (config->db_socket[0] != '\0' || strchr(config->db_host, ',') || !connect_to_host)
+    if (config->db_socket[0] != '\0' || !connect_to_host)
         return ERR_OK;
-    enum err err = resolve_name(config->db_host, store->deadline, &store->addresses, &why);
+    enum err err = resolve_name(store->host, store->deadline, &store->addresses, &why);
     if (!err)
         return ERR_OK;
     store->late = clock_monotonic_ms() >= store->deadline;
-    snprintf(store->why, sizeof store->why, "%s: %s", config->db_host, why);
+    snprintf(store->why, sizeof store->why, "%s: %s", store->host, why);
     return err;
-}
-
-bool store_leave_host(struct store *store)
-{
-    store->losses++;
-    return strchr(store->config->db_host, ',') != NULL;
-}
-
-/* The first may be a node that takes connections and, cut off from the others, answers no statement: those
- * who tried it have lost it, and begin with the next. */
-const char *store_hosts(struct store *store)
-{
-    const char *list = store->config->db_host, *from = list;
-    unsigned count = 1;
-
-    for (const char *comma = strchr(list, ','); comma; comma = strchr(comma + 1, ','))
-        count++;
-    for (unsigned i = store->losses % count; i > 0; i--)
-        from = strchr(from, ',') + 1;
-    if (from == list)
-        return list;
-    snprintf(store->hosts, sizeof store->hosts, "%s,%.*s", from, (int)(from - list - 1), list);
-    return store->hosts;
 }

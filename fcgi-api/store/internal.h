@@ -79,10 +79,13 @@ struct store {
     const struct config *config;
     struct metrics *metrics;         /* may be NULL */
     MYSQL *mysql;                    /* NULL: not connected */
-    struct resolve_answer addresses; /* of DB_HOST; none: the library is given what the settings say */
+    unsigned host_number;            /* of those in DB_HOST: with which a connection begins */
+    char host[256];                  /* that one */
+    int port;                        /* and its port */
+    struct resolve_answer addresses; /* of the host; none: the library is given its name */
     const char *address;             /* among them: the one that was tried last; NULL: none */
-    unsigned connections, losses;    /* those that were made, and lost */
-    char hosts[256];                 /* DB_HOST, when it is a list: see store_hosts() */
+    int64_t look_at;                 /* whether it still takes writes, monotonic ms; 0: never */
+    unsigned connections;            /* those that were made */
     MYSQL_STMT *statements[STORE_STATEMENT_COUNT];
     uint32_t node;    /* this program's, as this connection knows it; 0: not yet */
     int64_t deadline; /* of the call that is running, monotonic ms */
@@ -168,11 +171,10 @@ void store_dial_by_address(void);
 /* Sets these, within the deadline. ERR_UNAVAILABLE: `why` is set. */
 MUST_CHECK enum err store_find_server(struct store *store);
 
-/* What the library is to connect to: DB_HOST, where that is a list from another one of it on after each loss.
- */
-const char *store_hosts(struct store *store);
-/* The next connection is to begin with another one. False: there is no other. */
-bool store_leave_host(struct store *store);
+/* How many hosts DB_HOST has. */
+unsigned store_host_count(const struct store *store);
+/* Sets host and port to those of store->host_number. */
+void store_take_host(struct store *store);
 
 /* ---- statement.c --------------------------------------------------------------------------------- */
 

@@ -114,7 +114,7 @@ static void roll_back(struct store *store)
     enum store_failure failure = store->failure;
     if (store->mysql && store_command(store, "ROLLBACK") != ERR_OK)
         store_disconnect(store);
-    if (store->mysql && failure == FAILURE_READ_ONLY && store_leave_host(store))
+    if (store->mysql && failure == FAILURE_READ_ONLY && store_host_count(store) > 1)
         store_disconnect(store);
     store->failure = failure;
 }

@@ -32,6 +32,9 @@ struct store; /* opaque */
 struct store *store_new(const struct config *config);
 void store_free(struct store **store);
 
+/* ERR_INVALID: DB_HOST is wrong, `why` says how. */
+MUST_CHECK enum err store_hosts_check(const struct config *config, char *why, size_t size);
+
 /* Connections made, transactions repeated and events committed are counted there from now on. */
 void store_use_metrics(struct store *store, struct metrics *metrics);
 

@@ -55,8 +55,7 @@ class Database:
             API_ACCOUNT=self.account("api"),
             ADMINER_ACCOUNT=self.account("adminer"),
             EMIT_ACCOUNT=self.account("emit"),
-            **more,
-        )
+        ) | more
         return subprocess.Popen(
             [self.tree / "scripts" / "migrate", *arguments], env=environment, text=True, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A program beside a stack's own, started by a test with other settings."""
 
+import json
 import os
 import random
 import re
@@ -50,9 +51,19 @@ class Program:
 
     def ask(self, path, method="GET", body=""):
         """(status, seconds) of a request past nginx."""
+        began = time.monotonic()
+        said = self._request(path, method, body)
+        return int(re.match(r"Status: (\d+)", said)[1]), time.monotonic() - began
+
+    def read(self, path):
+        """What is there, of JSON."""
+        said = self._request(path, "GET", "")
+        assert said.startswith("Status: 200"), said
+        return json.loads(said.partition("\n\n")[2])
+
+    def _request(self, path, method, body):
         question = {"REQUEST_METHOD": method, "REQUEST_URI": path, "SCRIPT_NAME": path.partition("?")[0], "REQUEST_ID": "test"}
         question |= {"QUERY_STRING": path.partition("?")[2], "SERVER_PROTOCOL": "HTTP/1.1", "CONTENT_LENGTH": str(len(body) or "")}
-        began = time.monotonic()
         done = subprocess.run(
             ["cgi-fcgi", "-bind", "-connect", self.address],
             env={"PATH": os.environ["PATH"], **question},
@@ -61,7 +72,7 @@ class Program:
             text=True,
             timeout=90,
         )
-        return int(re.match(r"Status: (\d+)", done.stdout)[1]), time.monotonic() - began
+        return done.stdout
 
     def ready(self):
         """Of the notifier: its page says so when it has read the stream."""

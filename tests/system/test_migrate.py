@@ -244,3 +244,13 @@ def test_what_belongs_to_an_account_that_is_missing(migrated):
     migrated.sql("DROP TRIGGER epoch_for_older_programs")
     assert "sql/routines.sql applied" in migrated.migrate().stdout
     assert "sql/routines.sql is there" in migrated.migrate().stdout
+
+
+# ---- where it may not go -----------------------------------------------------------------------------
+
+
+def test_a_list_of_hosts(shared):
+    """The programs find the one that takes writes (docs/deploy.md); a migration is not for the others."""
+    done = shared.migrate(DB_HOST="127.0.0.1:1,127.0.0.1:2", check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].endswith("DB_HOST must be one host here, the one that takes writes, not '127.0.0.1:1,127.0.0.1:2'")

@@ -5,6 +5,7 @@ are MariaDB's own, with a copy of the stack's data; the API has both in DB_HOST.
 import json
 import re
 import shutil
+import socket
 import subprocess
 from contextlib import ExitStack
 
@@ -76,7 +77,7 @@ class Pair:
     """`first` is written to, `second` follows it; a pool and a notifier in a virtual host of their own; a user with a task, and a
     browser that hears it."""
 
-    def __init__(self, stack, directory, ends, replica_first=False):
+    def __init__(self, stack, directory, ends, replica_first=False, before=()):
         copy = DatabaseCopy(stack, directory)
         copy.take()
         self.first, self.second = (self._server(stack, directory, number, ends) for number in (1, 2))
@@ -87,8 +88,9 @@ class Pair:
         for account in (API, NOTIFIER):
             management(stack, f"permissions/replicas/{account}", method="PUT", body=everything)
         hosts = [f"127.0.0.1:{server.port}" for server in (self.first, self.second)]
-        hosts = ",".join(reversed(hosts) if replica_first else hosts)
-        self.api = self._start(stack, "fcgi-api", directory, ends, DB_SOCKET="", DB_HOST=hosts)
+        hosts = ",".join([*before, *(reversed(hosts) if replica_first else hosts)])
+        self.start_api = lambda: self._start(stack, "fcgi-api", directory, ends, DB_SOCKET="", DB_HOST=hosts)
+        self.api = self.start_api()
         self.notifier = self._start(stack, "ws-notifier", directory, ends)
         eventually(self.notifier.ready, 30, "the notifier is ready")
         self.user = int(self.first.value("INSERT INTO users (name) VALUES ('of replicas') RETURNING id"))
@@ -106,7 +108,7 @@ class Pair:
 
     @staticmethod
     def _start(stack, name, directory, ends, **settings):
-        (folder := directory / name).mkdir()
+        (folder := directory / f"{name}{len(list(directory.glob(name + '*')))}").mkdir()
         program = Program(stack, name, folder, AMQP_VHOST="replicas", **settings)
         ends.callback(program.end)
         return program
@@ -116,6 +118,9 @@ class Pair:
             f"SET GLOBAL read_only = 1; CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = {self.first.port},"
             " MASTER_USER = 'replication', MASTER_PASSWORD = 'of-the-test', MASTER_USE_GTID = slave_pos; START SLAVE"
         )
+
+    def reads(self):
+        return self.api.read(f"/tasks/{self.task}")["content"]
 
     def write(self, content):
         return self.api.ask(f"/tasks/{self.task}", "PATCH", json.dumps({"content": content}))[0]
@@ -171,6 +176,32 @@ def test_a_server_that_takes_no_writes_is_passed_over(make_pair):
     pair.takes_writes("0")
     pair.hears("0", 1, pair.first.value("SELECT value FROM epoch"))
     assert pair.second.value("SELECT @@read_only") == "1"
+
+
+@pytest.mark.parametrize("role", ["first", "second"])
+def test_a_server_that_is_silent_is_passed_over(make_pair, role):
+    """As one that is switched off, or stands still: no answer comes, and no refusal."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        pair = make_pair(before=[f"127.0.0.1:{silent.getsockname()[1]}"], replica_first=role == "second")
+        pair.takes_writes("0")
+        pair.change(["1", "2"])
+        assert pair.reads() == "2"
+        pair.hears("012", 1, pair.first.value("SELECT value FROM epoch"))
+
+
+def test_reads_follow_the_writes(pair):
+    """Both servers run on, and the first one follows nobody: what it has is old."""
+    pair.change(["0"])
+    pair.has_caught_up()
+    assert pair.reads() == "0"
+    pair.first.sql("SET GLOBAL read_only = 1")
+    pair.promote()
+    pair.takes_writes("1")
+    eventually(lambda: {pair.reads() for _ in range(50)} == {"1"}, 30, "all read from the second")
+    pair.api.end()
+    pair.api = pair.start_api()
+    pair.takes_writes("2")
+    assert {pair.reads() for _ in range(50)} == {"2"}
 
 
 def test_a_replica_that_lags_is_promoted_when_it_has_everything(pair):

@@ -92,6 +92,13 @@ def test_the_right_database(start, relay, host):
     assert api.ask("/tasks/1")[0] == 200
 
 
+def test_several_hosts(start, relay):
+    """The certificate is compared with the name of each; one to which it does not belong is passed over."""
+    wrong, right = relay("DB_PORT", host="127.0.0.2"), relay("DB_PORT")
+    api = start("fcgi-api", DB_HOST=f"127.0.0.2:{wrong.port},localhost:{right.port}")
+    assert api.ask("/tasks/1")[0] == 200
+
+
 def test_a_database_of_another_ca(start, strangers, tls_stack, tmp_path):
     """Refused in one line a connection, and healed by the right file, without a restart."""
     file = tmp_path / "ca.pem"
@@ -212,6 +219,10 @@ def test_a_cut_connection_is_made_again(start, relay):
         ("ws-notifier", {"AMQP_TLS_CA": "/etc/hostname"}, "AMQP_TLS_CA: /etc/hostname holds no certificate in PEM"),
         ("ws-notifier", {"AMQP_TLS_CERT": "/x"}, "AMQP_TLS_CERT and AMQP_TLS_KEY go together; one is missing"),
         ("fcgi-api", {"DB_TLS_CA": "", "DB_TLS_CERT": "/x", "DB_TLS_KEY": "/x"}, "DB_TLS_CERT is set without DB_TLS_CA"),
+        ("fcgi-api", {"DB_HOST": "a,"}, "DB_HOST must be HOST or HOST:PORT, or several with commas between them, not ''"),
+        ("fcgi-api", {"DB_HOST": "a:1,b:"}, "DB_HOST must be HOST or HOST:PORT, or several with commas between them, not 'b:'"),
+        ("fcgi-api", {"DB_HOST": "a:65536"}, "DB_HOST must be HOST or HOST:PORT, or several with commas between them, not 'a:65536'"),
+        ("fcgi-api", {"DB_HOST": "[::1]3306"}, "DB_HOST must be HOST or HOST:PORT, or several with commas between them, not '[::1]3306'"),
         ("fcgi-api", {"DB_SOCKET": "/x"}, "DB_TLS_CA is for DB_HOST, but DB_SOCKET is set"),
         ("fcgi-api", {"DB_TLS_CERT": "CA", "DB_TLS_KEY": "/etc/hostname"}, "DB_TLS_KEY: /etc/hostname holds no key in PEM"),
         ("fcgi-api", {"DB_TLS_CERT": "CA", "DB_TLS_KEY": "KEY"}, "is not the key of DB_TLS_CERT"),
