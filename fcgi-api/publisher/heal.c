@@ -36,9 +36,12 @@
 
 /* The result of a step; HEAL_DONE: go on to the next step. */
 
+/* Without a connection for long, the broker was away, and gets its time again. */
 void publisher_heal_begin(struct publisher *publisher)
 {
     publisher->healing = (struct healing){.failed_looks = publisher->healing.failed_looks};
+    if (clock_monotonic_ms() - publisher->healing.failed_looks.last_at >= LOOK_WAIT_MS)
+        publisher->healing.failed_looks.since = 0;
     watermark_reset(
         &publisher->upkeep.watermark); /* it was another stream's, or that of one that has lost its end */
 }
@@ -154,15 +157,13 @@ static enum heal_state go_without(struct publisher *publisher, const char *why)
 
 /* A broker that comes back from a power cut may begin its stream several times, each for a part of a second.
  * A message that was sent to one of these is lost when it ends, and a reader gets no more messages. The probe
- * may be lost, too. So the next attempt is made on a new connection, soon, with another probe. Where there
- * was none for long, the broker was away meanwhile, and gets its time again. */
+ * may be lost, too. So the next attempt is made on a new connection, soon, with another probe. */
 static enum heal_state look_again(struct publisher *publisher, const char *why)
 {
     struct healing *healing = &publisher->healing;
     int64_t now = clock_monotonic_ms();
-    bool was_away = healing->probed_at - healing->failed_looks.last_at >= LOOK_WAIT_MS;
 
-    if (healing->failed_looks.since == 0 || was_away)
+    if (healing->failed_looks.since == 0)
         healing->failed_looks.since = now;
     healing->failed_looks.last_at = now;
     if (now - healing->failed_looks.since >= LOOK_WAIT_MS)
@@ -282,12 +283,15 @@ static enum heal_state leave_marks(struct publisher *publisher)
     return HEAL_DONE;
 }
 
-/* From now on the stream gets every type, so other programs may emit (sql/routines.sql reads the note). */
+/* From now on the stream gets every type, so other programs may emit (sql/routines.sql reads the note, and a
+ * SERIALIZABLE caller locks it, so it is written once). */
 static enum heal_state allow_emitting(struct publisher *publisher)
 {
-    if (store_set_moment(publisher->store, EMITS_NOTE, clock_wall_ms()) != ERR_OK)
-        return pause_for(publisher, DB_PAUSE_MS);
-    return HEAL_DONE;
+    int64_t since_ms = -1;
+    enum err err = store_moment(publisher->store, EMITS_NOTE, &since_ms);
+    if (!err && since_ms < 0)
+        err = store_set_moment(publisher->store, EMITS_NOTE, clock_wall_ms());
+    return err ? pause_for(publisher, DB_PAUSE_MS) : HEAL_DONE;
 }
 
 /* ---- all of them --------------------------------------------------------------------------------- */

@@ -195,12 +195,15 @@ def test_others_may_have_been_faster(stack, http, root, user, level):
     assert stack.journal(user)[1][1] == "invoice.paid"
 
 
-@pytest.mark.parametrize("level", ["READ COMMITTED", "REPEATABLE READ"])
+@pytest.mark.parametrize("level", ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"])
 def test_an_open_call_keeps_no_publisher_waiting(stack, root, user, level):
     """However long the caller takes until its commit: what publishers write for themselves is not locked."""
     execute(root, f"SET SESSION TRANSACTION ISOLATION LEVEL {level}")
     emit(root, user)
-    for table in ("notes", "broker", "settled", "confirmed"):
+    stack.sql("SET innodb_lock_wait_timeout = 3; INSERT INTO notes (node, name, value) VALUES (1, 'of_the_test', ''); DELETE FROM notes WHERE node = 1 AND name = 'of_the_test'")
+    for name in ("compared_at", "purge_at"):
+        stack.sql(f"SET innodb_lock_wait_timeout = 3; UPDATE notes SET value = value WHERE node = 1 AND name = '{name}'")
+    for table in ("broker", "settled", "confirmed"):
         stack.sql(f"SET innodb_lock_wait_timeout = 3; SELECT COUNT(*) FROM (SELECT 1 FROM {table} FOR UPDATE) rows_of_it")
     root.commit()
     assert numbers(stack, user) == (1, [1])

@@ -19,13 +19,14 @@ static struct {
     bool marked, noted;
     bool lock_is_gone; /* another publisher has it */
     bool database_is_away;
-    bool alarm;              /* the probe is answered by that alone */
-    bool kept;               /* there are events to look for */
-    enum err look;           /* what a step of that ends with */
-    bool refused;            /* our account may not look */
-    unsigned not_yet;        /* so often the stream cannot be read yet */
-    unsigned put_back;       /* how often something went back */
-    unsigned database_fails; /* so often at the last step */
+    bool alarm;        /* the probe is answered by that alone */
+    bool kept;         /* there are events to look for */
+    enum err look;     /* what a step of that ends with */
+    bool refused;      /* our account may not look */
+    unsigned not_yet;  /* so often the stream cannot be read yet */
+    unsigned put_back; /* how often something went back */
+    unsigned database_fails;
+    bool allowed; /* so often at the last step */
     unsigned marks, notes;
     enum err comparison; /* of the stream with the journal */
     unsigned compared, looks;
@@ -116,10 +117,21 @@ enum err store_outbox_refill(struct store *store, struct outbox_refill *refill, 
     return ERR_OK;
 }
 
+enum err store_moment(struct store *store, const char *name, int64_t *wall_ms)
+{
+    (void)store, (void)name;
+    *wall_ms = world.allowed ? 1000 : -1;
+    return ERR_OK;
+}
+
 enum err store_set_moment(struct store *store, const char *name, int64_t wall_ms)
 {
     (void)store, (void)name, (void)wall_ms;
-    return world.database_fails > 0 && world.database_fails-- ? ERR_UNAVAILABLE : ERR_OK;
+    if (world.database_fails > 0 && world.database_fails--)
+        return ERR_UNAVAILABLE;
+    assert_false(world.allowed); /* callers of carillon_emit may hold the row */
+    world.allowed = true;
+    return ERR_OK;
 }
 
 enum err amqp_link_check_mark(struct amqp_link *link, const char *type, const char *message_id,
@@ -323,6 +335,21 @@ static void test_looks_that_failed_long_ago(void **state)
     assert_true(world.looks == 3 && world.compared > 0 && world.put_back == 1);
 }
 
+/* Another publisher, which fails likewise, has the lock meanwhile. */
+static void test_looks_that_wait_for_the_lock(void **state)
+{
+    (void)state;
+    reconnect();
+    world.not_yet = 1;
+    assert_int_equal(publisher_heal_step(&publisher), HEAL_LOST);
+    reconnect();
+    publisher.healing.failed_looks.since -= 11000;
+    publisher.healing.failed_looks.last_at -= 11000;
+    world.look = ERR_UNAVAILABLE;
+    heal(); /* all goes back */
+    assert_true(world.looks == 2 && world.put_back == 1);
+}
+
 static void test_a_stream_that_may_not_be_read(void **state)
 {
     (void)state;
@@ -433,6 +460,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_look_that_fails, begin, end),
         cmocka_unit_test_setup_teardown(test_a_look_that_fails_for_long, begin, end),
         cmocka_unit_test_setup_teardown(test_looks_that_failed_long_ago, begin, end),
+        cmocka_unit_test_setup_teardown(test_looks_that_wait_for_the_lock, begin, end),
         cmocka_unit_test_setup_teardown(test_a_stream_that_may_not_be_read, begin, end),
         cmocka_unit_test_setup_teardown(test_a_lock_that_is_lost, begin, end),
         cmocka_unit_test_setup_teardown(test_the_stream_is_compared, begin, end),
