@@ -48,8 +48,8 @@ enum close_code quota_listen(struct quota *quota, struct quota_guest *guest, siz
 /* It has sent so many bytes, whatever they are part of. Charges nothing yet. */
 void quota_hear(struct quota_guest *guest, size_t bytes);
 /* What was heard since the last time and was in no message is charged, unless that is long ago (`charge`
- * false). `received`: 0, or for one of whom nothing is heard, so many bytes has the kernel had from it,
- * modulo 2^32. */
+ * false). `received`: for one of whom quota_hear() is not told, the bytes that the kernel has had from it in
+ * all, modulo 2^32; else 0. */
 enum close_code quota_weigh(struct quota *quota, struct quota_guest *guest, uint32_t received, bool charge,
                             int64_t now_ms);
 void quota_leave(struct quota *quota, struct quota_guest *guest);

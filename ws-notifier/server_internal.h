@@ -140,7 +140,8 @@ void session_peer_closes(struct session *session, unsigned char *payload, size_t
 /* So many pings, and whether the peer has broken the protocol. */
 void session_guarded(struct server *server, struct session *session, const struct guard_verdict *verdict);
 
-/* Every WebSocket is watched from its first byte to session_close(). */
+/* A WebSocket is watched from guard_begin(), when its handshake has been answered, to guard_end(); one that
+ * had spoken before the answer is not. */
 void guard_open(size_t descriptors);
 void guard_close(void);
 void guard_begin(struct session *session);
