@@ -331,23 +331,25 @@ static int64_t check_life(struct server *server, struct session *session, int64_
     uint32_t number = (uint32_t)lws_get_socket_fd(session->wsi);
     int64_t quiet_ms = wheel_spread(number, server->config->ws_ping_s * 1000);
     int64_t ping_ms = session->since_ms + quiet_ms;
-    int64_t dead_ms = ping_ms + server->config->ws_pong_timeout_s * 1000;
+    int64_t patience_ms = server->config->ws_pong_timeout_s * 1000;
 
-    if (now_ms >= dead_ms && still_takes(session)) {
-        session->since_ms = now_ms;
-        return now_ms + quiet_ms;
-    }
-    if (now_ms >= dead_ms) {
-        metrics_add(server->metrics, NOTIFIER_CLOSED_DEAD, 1);
-        log_info("closed a client: it answers no ping");
-        session->since_ms = now_ms;
-        session_drop(server, session);
-    } else if (now_ms >= ping_ms && !session->ping_due && !session->ping_out) {
+    if (now_ms < ping_ms)
+        return ping_ms;
+    if (!session->ping_due && !session->ping_out) { /* only one that was pinged can be dead */
         session->ping_due = true;
         session->acked = tcp_look(lws_get_socket_fd(session->wsi)).acked;
         write_soon(server, session);
+        return now_ms + patience_ms;
     }
-    return now_ms >= ping_ms ? dead_ms : ping_ms;
+    if (now_ms < ping_ms + patience_ms)
+        return ping_ms + patience_ms;
+    session->since_ms = now_ms;
+    if (still_takes(session))
+        return now_ms + quiet_ms;
+    metrics_add(server->metrics, NOTIFIER_CLOSED_DEAD, 1);
+    log_info("closed a client: it answers no ping");
+    session_drop(server, session);
+    return now_ms + quiet_ms;
 }
 
 /* An event stream says nothing, and so nothing comes of it but its end. */

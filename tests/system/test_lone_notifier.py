@@ -1,19 +1,20 @@
 # SPDX-License-Identifier: MIT
 """A notifier alone, without a broker: the memory that sockets may take, and the effect of a stopped process on them."""
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
 from lib.http import Http
 from lib.ports import Block
 from lib.stack import BUILD_DIR
-from lib.wait import eventually
+from lib.wait import eventually, patience
 from lib.ws import OP_CONTINUE, OP_PING, OP_PONG, OP_TEXT, RawWebSocket, WebSocket, close_code
 
 
@@ -192,17 +193,19 @@ def test_one_that_is_dead_is_still_found(tmp_path):
 
 
 @pytest.mark.long
-def test_one_that_speaks_again_has_its_time_for_the_pong(tmp_path):
-    """It is looked at by the time of its first message, and was to be pinged by that of its second."""
+def test_one_that_speaks_again_is_pinged_before_it_is_dead(tmp_path):
+    """It is looked at by the time of its first message, and its ping is due by that of its second."""
     with notifier(tmp_path / "log", WS_PING_S=16, WS_PONG_TIMEOUT_S=1) as one:
-        sockets = [WebSocket(one.url) for _ in range(200)]
-        for number, each in enumerate(sockets, 1):
-            each.subscribe(number)
-        time.sleep(1.3)  # it is looked at after a second, and then when its ping is due
-        for number, each in enumerate(sockets, 1):
-            each.subscribe(number)
-        time.sleep(18)  # each has been pinged, and has answered
-        assert one.metric('closed_total{reason="dead"}') == 0
+        sockets = [RawWebSocket(one.url) for _ in range(200)]
+        for turn in range(2):
+            for number, each in enumerate(sockets, 1):
+                each.send_frame(OP_TEXT, json.dumps({"type": "subscribe", "user_id": number}).encode())
+            if turn == 0:
+                time.sleep(1.3)  # it is looked at after a second, and then when its ping is due
         for each in sockets:
-            assert each.is_open
+            heard = []
+            with suppress(EOFError, ConnectionError):
+                while True:
+                    heard.append(each.recv_frame(patience(60))[0])
+            assert heard == [OP_TEXT, OP_TEXT, OP_PING]
             each.close()
