@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* One entry for each name, and at most one look-up for each at a time: a detached thread that ends with its
  * answer. It may outlive everything else in the process, whose end does not wait for it. So entries are never
- * freed (a program knows two names), and a thread touches nothing but its entry.
+ * freed (a program knows those of its settings), and a thread touches nothing but its entry.
  *
  * There is no look-up at regular times. Connections last for hours; an address matters when one is made, and
  * then a name server that works has a new answer within milliseconds. An answer of hours ago may by then be

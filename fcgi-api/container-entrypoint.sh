@@ -50,7 +50,7 @@ migrate() {
         off) exit ;;
         *) fail "MIGRATE must be one of demo, on, off, not '$MIGRATE'" ;;
     esac
-    [[ $DB_HOST != *,* ]] || fail "DB_HOST must be one host for migrate, the one that takes writes, not '$DB_HOST'"
+    [[ ! $DB_HOST =~ ,|^[^:]*:[^:]*$|^\[ ]] || fail "DB_HOST must be one host for migrate, with its port in DB_PORT, not '$DB_HOST'"
     # Process 1 gets no signal it has no handler for.
     trap 'exit 143' TERM INT
     wait_for_database

@@ -89,10 +89,14 @@ static enum store_failure meaning_of(unsigned error)
 
 static void note_why(struct store *store, unsigned error, const char *text)
 {
-    if (store->late)
+    bool one = store_host_count(store) == 1;
+    if (store->late && one)
         snprintf(store->why, sizeof store->why, "no answer within %d ms", (int)store->config->db_timeout_ms);
+    else if (store->late)
+        snprintf(store->why, sizeof store->why, "%s: no answer in time", store->host);
     else
-        snprintf(store->why, sizeof store->why, "%s (%u)", text, error);
+        snprintf(store->why, sizeof store->why, "%s%s%s (%u)", one ? "" : store->host, one ? "" : ": ", text,
+                 error);
 }
 
 enum err store_fail(struct store *store, unsigned error, const char *text)
@@ -281,11 +285,15 @@ static enum store_failure connect_to(struct store *store, unsigned host_number)
 
 /* ---- several hosts ------------------------------------------------------------------------------- */
 
-/* Changes nothing; a server with read_only refuses it. A connection that is lost by it is closed. */
+/* Changes nothing; a server with read_only refuses it. When the connection breaks, it is closed. */
 static bool takes_writes(struct store *store)
 {
-    return store_command(store, "START TRANSACTION READ WRITE") == ERR_OK &&
-           store_command(store, "ROLLBACK") == ERR_OK;
+    if (store_command(store, "START TRANSACTION READ WRITE") != ERR_OK ||
+        store_command(store, "ROLLBACK") != ERR_OK)
+        return false;
+    if (store->shared)
+        atomic_store(&store->shared->writable_at, clock_monotonic_ms());
+    return true;
 }
 
 static enum store_failure connect_to_writable(struct store *store, unsigned host_number)
@@ -297,33 +305,53 @@ static enum store_failure connect_to_writable(struct store *store, unsigned host
     return store->failure == FAILURE_READ_ONLY ? FAILURE_READ_ONLY : FAILURE_AWAY;
 }
 
-/* The first that takes writes. Where none does, what request threads only read comes from one that answers.
- * Each has its share of the time: one that is switched off never answers. */
+/* What request threads only read may come from a server that takes no writes; not while other connections
+ * have one that does, because it may be behind. */
+static bool may_only_read(const struct store *store)
+{
+    return store->shared && !store->leads &&
+           clock_monotonic_ms() - atomic_load(&store->shared->writable_at) >= WRITES_LOOK_MS;
+}
+
+/* The first that takes writes; or for reading the first of the others, so that all connections have the same.
+ * Each has its share of the time: one that is switched off never answers. One that has no room is not away.
+ */
 static enum store_failure connect_to_one_of(struct store *store, unsigned hosts)
 {
     int64_t deadline = store->deadline;
     unsigned first = store->host_number, readable = 0;
-    enum store_failure failure = FAILURE_AWAY, found = FAILURE_AWAY;
+    bool any_readable = false;
+    enum store_failure failure = FAILURE_AWAY, trouble = FAILURE_NONE;
+    char why[sizeof store->why];
 
     for (unsigned i = 0; i < hosts && failure != FAILURE_NONE; i++) {
         int64_t now = clock_monotonic_ms();
         store->late = false;
         store->deadline = now + (deadline - now) / (hosts + 1 - i);
         failure = connect_to_writable(store, first + i);
-        if (failure == FAILURE_READ_ONLY) {
-            found = failure;
+        if (failure == FAILURE_READ_ONLY && !any_readable) {
+            any_readable = true;
             readable = first + i;
+        } else if (failure != FAILURE_NONE && failure != FAILURE_READ_ONLY && trouble != FAILURE_REFUSED) {
+            trouble = failure;
+            memcpy(why, store->why, sizeof why);
         }
     }
     store->deadline = deadline;
     store->late = clock_monotonic_ms() >= deadline;
-    if (failure == FAILURE_NONE || found != FAILURE_READ_ONLY)
+    if (failure == FAILURE_NONE)
         return failure;
-    return store->shared && !store->leads ? connect_to(store, readable) : FAILURE_READ_ONLY;
+    if (any_readable && trouble != FAILURE_REFUSED && may_only_read(store))
+        return connect_to(store, readable);
+    if (trouble == FAILURE_NONE)
+        return FAILURE_READ_ONLY;
+    memcpy(store->why, why, sizeof why);
+    return any_readable && trouble == FAILURE_AWAY ? FAILURE_READ_ONLY : trouble;
 }
 
-/* A server may have been made a replica of another one meanwhile. */
-static bool is_still_good(struct store *store)
+/* A server may have been made a replica of another one meanwhile. Where there is one host, it is not asked.
+ */
+static bool still_takes_writes(struct store *store)
 {
     int64_t now = clock_monotonic_ms();
     if (store->look_at == 0 || now < store->look_at)
@@ -335,7 +363,7 @@ static bool is_still_good(struct store *store)
 enum err store_connect(struct store *store)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    if (store->mysql && is_still_good(store))
+    if (store->mysql && still_takes_writes(store))
         return ERR_OK;
     store_disconnect(store);
     if (clock_monotonic_ms() < store->retry_at) {

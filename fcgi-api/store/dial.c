@@ -89,6 +89,8 @@ static bool take_apart(const char *text, char *host, size_t size, int *port)
     bool bracketed = *text == '[';
     text += bracketed;
     snprintf(host, size, "%.*s", (int)strcspn(text, ","), text);
+    if (host[strcspn(host, " \t")] != '\0')
+        return false;
     char *end = strchr(host, bracketed ? ']' : ':');
     if (!end)
         return !bracketed && *host != '\0';

@@ -79,7 +79,7 @@ struct store {
     const struct config *config;
     struct metrics *metrics;         /* may be NULL */
     MYSQL *mysql;                    /* NULL: not connected */
-    unsigned host_number;            /* of those in DB_HOST: with which a connection begins */
+    unsigned host_number;            /* modulo their number, of those in DB_HOST: the one to begin with */
     char host[256];                  /* that one */
     int port;                        /* and its port */
     struct resolve_answer addresses; /* of the host; none: the library is given its name */
@@ -105,6 +105,8 @@ struct store {
     struct store *shared; /* the one that this is a connection of; NULL: none */
 
     /* of a store that request threads share: it has no connection itself */
+    _Atomic int64_t
+        writable_at; /* when one of its connections last took writes, of several hosts, monotonic ms */
     struct store_pool *pool;
     struct commit_group *group;
 };

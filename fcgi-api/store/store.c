@@ -3,8 +3,9 @@
  * a lost connection; all within one deadline. Callers get ERR_UNAVAILABLE; the log has the
  * reason, once when it begins and once when it is over.
  *
- * A lost connection is tried again once, and only as long as no COMMIT has been sent: after that it is not
- * known whether it took effect. That is ERR_UNCERTAIN; the client finds out by its Idempotency-Key. */
+ * A lost connection is tried again once (and so is, of several hosts, one that takes no writes), and only as
+ * long as no COMMIT has been sent: after that it is not known whether it took effect. That is ERR_UNCERTAIN;
+ * the client finds out by its Idempotency-Key. */
 #include "fcgi-api/store/group.h"
 #include "fcgi-api/store/internal.h"
 
@@ -174,7 +175,8 @@ static bool worth_another(struct store *store, struct backoff *pause, int left, 
 {
     if (store->late || store->commit_sent || left <= 0)
         return false;
-    if (store->failure == FAILURE_LOST && !*reconnected)
+    bool elsewhere = store->failure == FAILURE_READ_ONLY && store_host_count(store) > 1;
+    if ((store->failure == FAILURE_LOST || elsewhere) && !*reconnected)
         return *reconnected = true;
     if (store->failure != FAILURE_CONFLICT)
         return false;

@@ -34,7 +34,7 @@ database_address() {
 connection_file() {
     local password=${DB_PASSWORD:-}
     [ -z "${DB_PASSWORD_FILE:-}" ] || password=$(<"$DB_PASSWORD_FILE")
-    [[ -n "${DB_SOCKET:-}" || "${DB_HOST:-}" != *,* ]] || die "DB_HOST must be one host here, the one that takes writes, not '$DB_HOST'"
+    [[ -n "${DB_SOCKET:-}" || ! "${DB_HOST:-}" =~ ,|^[^:]*:[^:]*$|^\[ ]] || die "DB_HOST must be one host here, with its port in DB_PORT, not '$DB_HOST'"
     (
         umask 077
         {

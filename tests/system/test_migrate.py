@@ -249,8 +249,9 @@ def test_what_belongs_to_an_account_that_is_missing(migrated):
 # ---- where it may not go -----------------------------------------------------------------------------
 
 
-def test_a_list_of_hosts(shared):
-    """The programs find the one that takes writes (docs/deploy.md); a migration is not for the others."""
-    done = shared.migrate(DB_HOST="127.0.0.1:1,127.0.0.1:2", check=False)
+@pytest.mark.parametrize("host", ["127.0.0.1:1,127.0.0.1:2", "127.0.0.1:1", "[::1]:1"])
+def test_hosts_that_only_the_programs_know(shared, host):
+    """They find the one that takes writes (docs/deploy.md); a migration is not for the others."""
+    done = shared.migrate(DB_HOST=host, check=False)
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].endswith("DB_HOST must be one host here, the one that takes writes, not '127.0.0.1:1,127.0.0.1:2'")
+    assert done.stderr.splitlines()[-1].endswith(f"DB_HOST must be one host here, with its port in DB_PORT, not '{host}'")

@@ -7,6 +7,7 @@ import re
 import shutil
 import socket
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import pytest
@@ -202,6 +203,19 @@ def test_reads_follow_the_writes(pair):
     pair.api = pair.start_api()
     pair.takes_writes("2")
     assert {pair.reads() for _ in range(50)} == {"2"}
+
+
+def test_reads_wait_for_a_server_without_room(pair):
+    """It takes writes by the connections that it has; the replica, which has room, is behind."""
+    pair.change(["0"])
+    pair.has_caught_up()
+    assert pair.reads() == "0"
+    pair.second.sql("STOP SLAVE")
+    pair.first.sql(f"GRANT USAGE ON *.* TO '{API}'@'127.0.0.1' WITH MAX_USER_CONNECTIONS 1")
+    pair.change(["1"])
+    with ThreadPoolExecutor(16) as pool:
+        assert set(pool.map(lambda _: pair.reads(), range(200))) == {"1"}
+    assert pair.second.value(f"SELECT content FROM tasks WHERE id = {pair.task}") == "0"
 
 
 def test_a_replica_that_lags_is_promoted_when_it_has_everything(pair):

@@ -221,6 +221,7 @@ def test_a_cut_connection_is_made_again(start, relay):
         ("fcgi-api", {"DB_TLS_CA": "", "DB_TLS_CERT": "/x", "DB_TLS_KEY": "/x"}, "DB_TLS_CERT is set without DB_TLS_CA"),
         ("fcgi-api", {"DB_HOST": "a,"}, "DB_HOST must be HOST or HOST:PORT, or several with commas between them, not ''"),
         ("fcgi-api", {"DB_HOST": "a:1,b:"}, "DB_HOST must be HOST or HOST:PORT, or several with commas between them, not 'b:'"),
+        ("fcgi-api", {"DB_HOST": "a:1, b:1"}, "DB_HOST must be HOST or HOST:PORT, or several with commas between them, not ' b:1'"),
         ("fcgi-api", {"DB_HOST": "a:65536"}, "DB_HOST must be HOST or HOST:PORT, or several with commas between them, not 'a:65536'"),
         ("fcgi-api", {"DB_HOST": "[::1]3306"}, "DB_HOST must be HOST or HOST:PORT, or several with commas between them, not '[::1]3306'"),
         ("fcgi-api", {"DB_SOCKET": "/x"}, "DB_TLS_CA is for DB_HOST, but DB_SOCKET is set"),

@@ -19,14 +19,14 @@ static struct {
     bool marked, noted;
     bool lock_is_gone; /* another publisher has it */
     bool database_is_away;
-    bool alarm;        /* the probe is answered by that alone */
-    bool kept;         /* there are events to look for */
-    enum err look;     /* what a step of that ends with */
-    bool refused;      /* our account may not look */
-    unsigned not_yet;  /* so often the stream cannot be read yet */
-    unsigned put_back; /* how often something went back */
-    unsigned database_fails;
-    bool allowed; /* so often at the last step */
+    bool alarm;              /* the probe is answered by that alone */
+    bool kept;               /* there are events to look for */
+    enum err look;           /* what a step of that ends with */
+    bool refused;            /* our account may not look */
+    unsigned not_yet;        /* so often the stream cannot be read yet */
+    unsigned put_back;       /* how often something went back */
+    unsigned database_fails; /* so often at the last step */
+    bool allowed;            /* others may emit */
     unsigned marks, notes;
     enum err comparison; /* of the stream with the journal */
     unsigned compared, looks;
