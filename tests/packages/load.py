@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Writes for a user and listens for the same user, until the file STOP is there; then judges.
 
-    load.py URL USER STOP
+    load.py URL USER STOP [TOKEN PAUSE]
 
 No request may fail, and each accepted write is heard: once, in order, without a gap, whatever was restarted
-meanwhile. Prints figures; the exit status is 1 when something is wrong."""
+meanwhile. Prints figures; the exit status is 1 when something is wrong.
+
+PAUSE is what each of four writers waits after two writes, in seconds. They complete the task of their round before: another
+node of a cluster knows what was just written some milliseconds later."""
 
 import asyncio
 import json
@@ -18,12 +21,14 @@ import urllib.request
 import websockets
 
 URL, USER, STOP = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-WRITERS, PAUSE_S, HEAR_S = 4, 0.02, 60
+TOKEN, PAUSE_S = (sys.argv[4], float(sys.argv[5])) if len(sys.argv) > 4 else (None, 0.02)
+WRITERS, HEAR_S = 4, 60
 failures, written, slowest = [], [], [0.0]
 
 
 def call(method, path, body):
-    request = urllib.request.Request(URL + path, json.dumps(body).encode(), {"Content-Type": "application/json"}, method=method)
+    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {TOKEN}"} if TOKEN else {})
+    request = urllib.request.Request(URL + path, json.dumps(body).encode(), headers, method=method)
     began = time.monotonic()
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
@@ -36,12 +41,14 @@ def call(method, path, body):
 
 
 def write():
+    before = None
     while not os.path.exists(STOP):
         task = call("POST", "/tasks", {"user_id": USER, "content": "under load"})
         if task:
             written.append(("task.created", task["id"]))
-            if call("PATCH", f"/tasks/{task['id']}", {"status": 1}):
-                written.append(("task.completed", task["id"]))
+        if before and call("PATCH", f"/tasks/{before['id']}", {"status": 1}):
+            written.append(("task.completed", before["id"]))
+        before = task
         time.sleep(PAUSE_S)
 
 
@@ -54,7 +61,8 @@ class Listener:
             try:
                 async with websockets.connect(URL.replace("http", "ws", 1) + "/ws") as socket:
                     self.connections += 1
-                    await socket.send(json.dumps({"type": "subscribe", "user_id": USER, "since": self.cursor}))
+                    subscribe = {"type": "subscribe", "user_id": USER, "since": self.cursor}
+                    await socket.send(json.dumps(subscribe | ({"token": TOKEN} if TOKEN else {})))
                     async for text in socket:
                         self.take(json.loads(text))
             except (websockets.exceptions.WebSocketException, OSError, EOFError, asyncio.TimeoutError):
