@@ -59,7 +59,7 @@ machine_group() {
         esac
         [ -n "$mount" ] || continue
         group=$mount${line#*:*:}
-        group=${group%/}/carillon-packages-$1
+        group=${group%/}/carillon-${WORK##*/}-$1
         [ ! -d "$group" ] || find "$group" -depth -type d -exec rmdir {} +
         mkdir -p "$group"
         echo 0 >"$group/cgroup.procs"
