@@ -41,9 +41,9 @@ class Prometheus:
         self._block = Block()
         (self._folder / "carillon.rules.yml").write_text(short_rules(sockets))
         configuration = (OPS / "prometheus" / "prometheus.yml").read_text().replace("_interval: 15s", "_interval: 500ms")
-        for port, here in (("80", stack.port("PORT")), ("3081", stack.port("NOTIFIER_PORT"))):
-            assert configuration.count(f'"127.0.0.1:{port}"') == 1
-            configuration = configuration.replace(f'"127.0.0.1:{port}"', f'"127.0.0.1:{here}"')
+        for place, here in (("localhost:80", stack.port("PORT")), ("127.0.0.1:3081", stack.port("NOTIFIER_PORT"))):
+            assert configuration.count(f'"{place}"') == 1
+            configuration = configuration.replace(f'"{place}"', f'"{place.partition(":")[0]}:{here}"')
         (self._folder / "prometheus.yml").write_text(configuration)
         address = f"127.0.0.1:{self._block.first}"
         self._log = open(self._folder / "log", "w")
