@@ -191,7 +191,7 @@ def test_a_server_that_is_silent_is_passed_over(make_pair, role):
 
 
 def test_reads_follow_the_writes(pair):
-    """Both servers run on, and the first one follows nobody: what it has is old."""
+    """After a planned switch both servers run. The first one takes no writes and is no replica of the second, so its data are stale."""
     pair.change(["0"])
     pair.has_caught_up()
     assert pair.reads() == "0"
