@@ -201,7 +201,7 @@ static void commit_beside(struct commit_group *group, struct store *shared, stru
     batch.wait_ms = wait_ms;
     batch.changes = changes;
     batch.count = count;
-    commit(group, shared, &batch, count == 1 ? STORE_ATTEMPTS_MAX : 1);
+    commit(group, shared, &batch, count == 1 ? STORE_UNTIL_DEADLINE : 1);
     batch_free(&batch);
 }
 

@@ -15,6 +15,7 @@
 #ifndef CARILLON_STORE_INTERNAL_H
 #define CARILLON_STORE_INTERNAL_H
 
+#include <limits.h>
 #include <mysql.h>
 #include <mysqld_error.h>
 #include <stdatomic.h>
@@ -142,7 +143,7 @@ MUST_CHECK enum err store_run(struct store *store, enum store_mode mode, store_w
 MUST_CHECK enum err store_run_until(struct store *store, enum store_mode mode, store_work *work,
                                     void *context, int64_t deadline, int attempts,
                                     enum store_failure *failure);
-#define STORE_ATTEMPTS_MAX 10
+#define STORE_UNTIL_DEADLINE INT_MAX /* attempts */
 
 /* ---- connection.c -------------------------------------------------------------------------------- */
 

@@ -18,7 +18,7 @@
 
 #define CONNECTIONS_MAX    256 /* as DB_CONNECTIONS may have */
 #define RETRY_FIRST_MS     2   /* between two attempts after a conflict */
-#define RETRY_MOST_MS      50
+#define RETRY_MOST_MS      10
 #define RECONNECT_FIRST_MS 50 /* between two attempts to connect */
 #define RECONNECT_MOST_MS  2000
 
@@ -182,7 +182,11 @@ static bool worth_another(struct store *store, struct backoff *pause, int left, 
         return false;
     if (store->metrics)
         metrics_add(store->metrics, API_DB_RETRIES, 1);
-    return sleep_within(store, backoff_next_ms(pause));
+    if (sleep_within(store, backoff_next_ms(pause)))
+        return true;
+    log_warn("database: others were in the way for all of the %d ms: %s", (int)store->config->db_timeout_ms,
+             store->why);
+    return false;
 }
 
 static enum err run_until(struct store *store, enum store_mode mode, store_work *work, void *context,
@@ -239,5 +243,5 @@ enum err store_run(struct store *store, enum store_mode mode, store_work *work, 
 {
     enum store_failure failure;
     return store_run_until(store, mode, work, context, clock_monotonic_ms() + store->config->db_timeout_ms,
-                           STORE_ATTEMPTS_MAX, &failure);
+                           STORE_UNTIL_DEADLINE, &failure);
 }

@@ -6,6 +6,7 @@ import re
 import shutil
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -123,6 +124,22 @@ def test_a_restart_fails_no_write(cluster):
         assert client.patch("/tasks/1", {"status": 1}).status == 200
     after = {part: stack.part(part).pid for part in before}
     assert {part for part in before if before[part] != after[part]} == {"fcgi-api", "ws-notifier"}
+    whole(cluster)
+
+
+def test_one_task_is_changed_at_every_node(cluster):
+    """Most of these changes meet another node's, and are made again until they are done."""
+    first = cluster.nodes["node1"].stack
+    before = int(first.sql("SELECT COUNT(*) FROM events")[0][0])
+
+    def changes(node):
+        client = Http(node.http, timeout=10)
+        return [client.patch("/tasks/1", {"status": 1}).status for _ in range(300)]
+
+    with ThreadPoolExecutor() as pool:
+        statuses = list(pool.map(changes, cluster.nodes.values()))
+    assert statuses == [[200] * 300] * 3
+    assert int(first.sql("SELECT COUNT(*) FROM events")[0][0]) == before + 900
     whole(cluster)
 
 

@@ -124,7 +124,7 @@ def refuse(wire, error, times):
     return refused
 
 
-@pytest.mark.parametrize("times", [1, 3])
+@pytest.mark.parametrize("times", [1, 3, 15])
 def test_a_conflict_at_commit_is_tried_again(wire, start, database, times):
     """It says that nothing was done, so the client need not know of it."""
     api = start(DB_PORT=wire.port)
@@ -134,6 +134,16 @@ def test_a_conflict_at_commit_is_tried_again(wire, start, database, times):
     assert len(refused) == times
     assert len(journal(database)) == len(before) + 1
     assert database.sql("SELECT content FROM tasks WHERE id = 1") == [(f"after {times} conflicts",)]
+
+
+def test_conflicts_without_end(wire, start, database):
+    """The client is told in time that nothing was done, and the operator why."""
+    api = start(DB_PORT=wire.port, DB_TIMEOUT_MS=400)
+    before = journal(database)
+    refuse(wire, CONFLICT, 1000)
+    assert change(api, "never") == 503
+    api.says("others were in the way for all of the 400 ms: Deadlock found")
+    assert journal(database) == before
 
 
 def test_a_commit_that_was_cut_off_is_uncertain(wire, start, database):
