@@ -19,6 +19,7 @@
 #define CONNECTIONS_MAX    256 /* as DB_CONNECTIONS may have */
 #define RETRY_FIRST_MS     2   /* between two attempts after a conflict */
 #define RETRY_MOST_MS      10
+#define ATTEMPT_LEAST_MS   50
 #define RECONNECT_FIRST_MS 50 /* between two attempts to connect */
 #define RECONNECT_MOST_MS  2000
 
@@ -162,10 +163,11 @@ static enum err attempt(struct store *store, enum store_mode mode, store_work *w
 
 /* ---- all of them --------------------------------------------------------------------------------- */
 
-static bool sleep_within(struct store *store, int64_t pause_ms)
+/* False: there is no time for another attempt, which could be cut in the middle of its COMMIT. */
+static bool sleep_before_another(struct store *store, int64_t pause_ms)
 {
     struct timespec pause = {.tv_sec = pause_ms / 1000, .tv_nsec = pause_ms % 1000 * 1000000};
-    if (clock_monotonic_ms() + pause_ms >= store->deadline)
+    if (clock_monotonic_ms() + pause_ms + ATTEMPT_LEAST_MS >= store->deadline)
         return false;
     nanosleep(&pause, NULL);
     return true;
@@ -182,7 +184,7 @@ static bool worth_another(struct store *store, struct backoff *pause, int left, 
         return false;
     if (store->metrics)
         metrics_add(store->metrics, API_DB_RETRIES, 1);
-    if (sleep_within(store, backoff_next_ms(pause)))
+    if (sleep_before_another(store, backoff_next_ms(pause)))
         return true;
     log_warn("database: others were in the way for all of the %d ms: %s", (int)store->config->db_timeout_ms,
              store->why);
