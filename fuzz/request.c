@@ -114,12 +114,15 @@ enum err store_task_insert(struct store *store, const struct task_new *task,
     return answer_write(origin, answer);
 }
 
-enum err store_task_get(struct store *store, uint32_t id, const struct grant *grant, struct task *task)
+enum err store_task_get(struct store *store, uint32_t id, const struct grant *grant,
+                        const struct store_condition *condition, struct task *task)
 {
     (void)store;
     CHECK(id >= 1);
     *task = stub.task;
-    return asked(grant);
+    if (asked(grant) != ERR_OK)
+        return stub.err;
+    return condition == NULL || condition->holds(condition->context, task->version) ? ERR_OK : ERR_STALE;
 }
 
 enum err store_task_update(struct store *store, uint32_t id, const struct task_patch *patch,
@@ -175,9 +178,12 @@ enum err store_user_list(struct store *store, const struct grant *grant, uint32_
     return asked(grant);
 }
 
-enum err store_user_get(struct store *store, uint32_t id, struct user *user)
+enum err store_user_get(struct store *store, uint32_t id, const struct store_text_condition *condition,
+                        struct user *user)
 {
     (void)store;
+    if (condition != NULL)
+        (void)condition->holds(condition->context, "{}", 2);
     CHECK(id >= 1);
     *user = (struct user){.id = id, .name = "Ana", .name_length = 3, .created_at_ms = 1704214800000};
     return asked_for(id);
@@ -187,7 +193,7 @@ enum err store_user_find(struct store *store, const char *external_id, struct us
 {
     CHECK(user_external_id_fault(external_id) == NULL);
     CHECK(request.identity.grant.everyone);
-    return store_user_get(store, 7, user);
+    return store_user_get(store, 7, NULL, user);
 }
 
 static enum err answer_user(const struct store_origin *origin, const struct user *user,

@@ -38,7 +38,7 @@ void handle_sessions_end(struct app *app, struct request *request, struct respon
         return;
     if (precondition.if_match == NULL)
         err = end_sessions(app, request->target_id, &origin, &answer);
-    else if ((err = store_user_get(app->store, request->target_id, &user)) == ERR_OK)
+    else if ((err = store_user_get(app->store, request->target_id, NULL, &user)) == ERR_OK)
         err = ERR_STALE; /* there is nothing at this address that it could be true of */
     if (err == ERR_OK) {
         response->status = 204;

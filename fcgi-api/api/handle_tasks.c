@@ -220,8 +220,11 @@ void handle_task_get(struct app *app, struct request *request, struct response *
 {
     struct task task;
     char etag[ETAG_SIZE];
-    enum err err = store_task_get(app->store, request->target_id, &request->identity.grant, &task);
-    if (err != ERR_OK) {
+    const struct precondition asked = {.if_match = request->if_match};
+    const struct store_condition condition = {precondition_holds, &asked};
+    enum err err = store_task_get(app->store, request->target_id, &request->identity.grant,
+                                  request->if_match ? &condition : NULL, &task);
+    if (err != ERR_OK && err != ERR_STALE) {
         answer_failure(response, request, err);
         return;
     }

@@ -103,8 +103,11 @@ void handle_user_get(struct app *app, struct request *request, struct response *
 {
     struct user user;
     char etag[ETAG_TEXT_SIZE];
-    enum err err = store_user_get(app->store, request->target_id, &user);
-    if (err != ERR_OK) {
+    const struct precondition asked = {.if_match = request->if_match};
+    const struct store_text_condition condition = {precondition_holds_text, &asked};
+    enum err err =
+        store_user_get(app->store, request->target_id, request->if_match ? &condition : NULL, &user);
+    if (err != ERR_OK && err != ERR_STALE) {
         answer_failure(response, request, err);
         return;
     }

@@ -130,7 +130,7 @@ enum err store_event_list(struct store *store, uint32_t user_id, const struct cu
         abort();
 
     int64_t before_ms = clock_wall_ms(); /* see store_task_list() */
-    enum err err = store_run(store, STORE_SNAPSHOT, events_work, &call);
+    enum err err = store_run_caught_up(store, STORE_SNAPSHOT, events_work, &call);
     if (!err) {
         size_t shown = call.count > (size_t)limit ? (size_t)limit : call.count;
         *last = call.now;

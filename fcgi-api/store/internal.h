@@ -310,6 +310,13 @@ MUST_CHECK enum err store_own_node(struct store *store, uint32_t *node);
 MUST_CHECK enum err store_find_node(struct store *store, uint32_t *node);
 /* It was in the table and is not any more: gives the connection up, as one that is lost. */
 enum err store_node_has_gone(struct store *store);
+/* A refusal may be for want of what another node has committed. In a cluster, waits until all of that is
+ * here: ERR_AGAIN, the call is to be repeated, once. Else what it was given, or what kept it from finding
+ * out. */
+MUST_CHECK enum err store_catch_up(struct store *store, enum err refusal);
+/* store_run(), and that. */
+MUST_CHECK enum err store_run_caught_up(struct store *store, enum store_mode mode, store_work *work,
+                                        void *context);
 /* Adds a statement's text with the node's id in place of each STORE_NODE_MARK. */
 MUST_CHECK enum err store_for_node(struct store *store, const char *text, struct strbuf *sql);
 

@@ -2,7 +2,9 @@
 /* Which of the nodes this program belongs to (setting NODE, table `nodes`): looked up when a statement first
  * needs it on a connection. A node can be forgotten and, under another id, registered again while its
  * programs run. The call that notices it gives the connection up, and the next connection looks the node up
- * again. */
+ * again.
+ *
+ * A node applies what another one has committed some ms later: a task that was made there is not here yet. */
 #include <errmsg.h>
 #include <stdio.h>
 
@@ -93,6 +95,35 @@ enum err store_for_node(struct store *store, const char *text, struct strbuf *sq
     }
     strbuf_add_text(sql, text);
     return err;
+}
+
+/* ---- what others have committed ------------------------------------------------------------------ */
+
+static bool may_be_behind(enum err refusal)
+{
+    return refusal == ERR_NOT_FOUND || refusal == ERR_STALE || refusal == ERR_TAKEN ||
+           refusal == ERR_INVALID || refusal == ERR_GONE;
+}
+
+static enum err catch_up_work(struct store *store, void *context)
+{
+    uint32_t id;
+    (void)context;
+    return store_select_one(store, SQL_NODE_CATCH_UP, NULL, 0, STORE_OUT(to_u32(&id)));
+}
+
+enum err store_catch_up(struct store *store, enum err refusal)
+{
+    if (!has_name(store) || !may_be_behind(refusal))
+        return refusal;
+    enum err err = store_run(store, STORE_READ, catch_up_work, NULL);
+    return err ? err : ERR_AGAIN;
+}
+
+enum err store_run_caught_up(struct store *store, enum store_mode mode, store_work *work, void *context)
+{
+    enum err err = store_catch_up(store, store_run(store, mode, work, context));
+    return err == ERR_AGAIN ? store_run(store, mode, work, context) : err;
 }
 
 /* ---- how many there are ------------------------------------------------------------------------- */

@@ -36,7 +36,7 @@ enum err store_sessions_end(struct store *store, uint32_t user_id, int64_t befor
     struct end_call call = {.change = {.kind = CHANGE_DELETE, .origin = origin, .answer = answer},
                             .user_id = user_id,
                             .before_s = before_s};
-    enum err err = store_run(store, STORE_WRITE, end_work, &call);
+    enum err err = store_run_caught_up(store, STORE_WRITE, end_work, &call);
     strbuf_free(&call.change.body);
     return err;
 }

@@ -250,6 +250,9 @@
     /* the nodes: how many, and whether ours is one of them */                                               \
     X(SQL_NODES,                                                                                             \
       "SELECT COUNT(*), COALESCE(SUM(id = :node), 0) FROM nodes")                                            \
+    /* Waits until this node has applied what was committed before, at any of them (Galera). */              \
+    X(SQL_NODE_CATCH_UP,                                                                                     \
+      "SET STATEMENT wsrep_sync_wait = 1 FOR SELECT id FROM epoch WHERE id = 1")                             \
     /* upkeep */                                                                                             \
     X(SQL_SCHEMA,                                                                                            \
       "SELECT COUNT(*) FROM schema_migrations WHERE name REGEXP '^[0-9]{3}_'")                               \

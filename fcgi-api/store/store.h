@@ -94,16 +94,18 @@ struct store_answer {
 MUST_CHECK enum err store_task_insert(struct store *store, const struct task_new *task,
                                       const struct store_origin *origin, struct store_answer *answer);
 
-/* ERR_NOT_FOUND. */
-MUST_CHECK enum err store_task_get(struct store *store, uint32_t id, const struct grant *grant,
-                                   struct task *task);
-
-/* Whether a change may go on, asked about the version of the row once it is locked: what If-Match and
- * If-None-Match say. It reads nothing but its context; another thread may ask it while the caller waits. */
+/* Whether a call may go on, asked about the version of the row (of a change: once it is locked): what
+ * If-Match and If-None-Match say. It reads nothing but its context; another thread may ask it while the
+ * caller waits. */
 struct store_condition {
     bool (*holds)(const void *context, uint32_t version);
     const void *context;
 };
+
+/* ERR_NOT_FOUND. ERR_STALE: the condition (NULL: none) does not hold of what was read, also when all that
+ * other nodes have committed is here. */
+MUST_CHECK enum err store_task_get(struct store *store, uint32_t id, const struct grant *grant,
+                                   const struct store_condition *condition, struct task *task);
 
 /* ERR_NOT_FOUND. ERR_STALE: the condition does not hold. ERR_INVALID: the patch gives a read-only field
  * another value; answer->task is the row as it is. Else answer->task is the new row. */
@@ -152,15 +154,17 @@ typedef void store_user_visit(void *context, const struct user *user);
 /* Users ordered by id, ids greater than `after`, of those that the grant covers. */
 MUST_CHECK enum err store_user_list(struct store *store, const struct grant *grant, uint32_t after, int limit,
                                     store_user_visit *visit, void *context, bool *more);
-/* ERR_NOT_FOUND. */
-MUST_CHECK enum err store_user_get(struct store *store, uint32_t id, struct user *user);
-MUST_CHECK enum err store_user_find(struct store *store, const char *external_id, struct user *user);
-
 /* As store_condition, of a user's JSON text. */
 struct store_text_condition {
     bool (*holds)(const void *context, const char *text, size_t length);
     const void *context;
 };
+
+/* As store_task_get(). */
+MUST_CHECK enum err store_user_get(struct store *store, uint32_t id,
+                                   const struct store_text_condition *condition, struct user *user);
+/* ERR_NOT_FOUND. */
+MUST_CHECK enum err store_user_find(struct store *store, const char *external_id, struct user *user);
 
 /* Both: the answer has the user's id in place of a task's, and its JSON. No event is made of it. ERR_TAKEN:
  * the external_id is another user's. */

@@ -22,6 +22,7 @@ static enum err check_owner(const struct task *task, const struct grant *grant)
 struct get_call {
     uint32_t id;
     const struct grant *grant;
+    const struct store_condition *condition;
     struct task *task;
 };
 
@@ -31,13 +32,18 @@ static enum err get_work(struct store *store, void *context)
     struct task *task = call->task;
     enum err err =
         store_select_one(store, SQL_TASK_GET, STORE_IN(of_number(call->id)), STORE_OUT(TASK_READINGS));
-    return err ? err : check_owner(task, call->grant);
+    if (!err)
+        err = check_owner(task, call->grant);
+    if (!err && call->condition && !call->condition->holds(call->condition->context, task->version))
+        err = ERR_STALE;
+    return err;
 }
 
-enum err store_task_get(struct store *store, uint32_t id, const struct grant *grant, struct task *task)
+enum err store_task_get(struct store *store, uint32_t id, const struct grant *grant,
+                        const struct store_condition *condition, struct task *task)
 {
-    struct get_call call = {.id = id, .grant = grant, .task = task};
-    return store_run(store, STORE_READ, get_work, &call);
+    struct get_call call = {.id = id, .grant = grant, .condition = condition, .task = task};
+    return store_run_caught_up(store, STORE_READ, get_work, &call);
 }
 
 /* ---- writing ------------------------------------------------------------------------------------- */
@@ -56,7 +62,9 @@ static enum err commit(struct store *store, struct change *change)
     change->origin = &traced; // cppcheck-suppress autoVariables ; it is put back below
     *change->answer = (struct store_answer){0};
     change->deadline = clock_monotonic_ms() + store->config->db_timeout_ms;
-    enum err err = commit_group_run(store->group, store, change);
+    enum err err = store_catch_up(store, commit_group_run(store->group, store, change));
+    if (err == ERR_AGAIN)
+        err = commit_group_run(store->group, store, change);
     if (err)
         strbuf_free(&change->body);
     change->answer->body = change->body.text;

@@ -13,21 +13,34 @@
 struct users_call {
     uint32_t id;
     const struct grant *grant;
+    const struct store_text_condition *condition;
     int limit;
     struct user *users;
     size_t count;
 };
 
+static bool condition_holds(const struct store_text_condition *condition, const struct user *user)
+{
+    struct strbuf text = {0};
+    user_json_add(&text, user);
+    bool holds = condition->holds(condition->context, text.text, text.length);
+    strbuf_free(&text);
+    return holds;
+}
+
 static enum err get_work(struct store *store, void *context)
 {
     struct users_call *call = context;
-    return store_select_one(store, SQL_USER_GET, STORE_IN(of_number(call->id)), USER_OUT(call->users));
+    enum err err =
+        store_select_one(store, SQL_USER_GET, STORE_IN(of_number(call->id)), USER_OUT(call->users));
+    return !err && call->condition && !condition_holds(call->condition, call->users) ? ERR_STALE : err;
 }
 
-enum err store_user_get(struct store *store, uint32_t id, struct user *user)
+enum err store_user_get(struct store *store, uint32_t id, const struct store_text_condition *condition,
+                        struct user *user)
 {
-    struct users_call call = {.id = id, .users = user};
-    return store_run(store, STORE_READ, get_work, &call);
+    struct users_call call = {.id = id, .condition = condition, .users = user};
+    return store_run_caught_up(store, STORE_READ, get_work, &call);
 }
 
 static enum err list_work(struct store *store, void *context)
@@ -118,7 +131,7 @@ static enum err find_work(struct store *store, void *context)
 enum err store_user_find(struct store *store, const char *external_id, struct user *user)
 {
     struct find_call call = {external_id, user};
-    return store_run(store, STORE_READ, find_work, &call);
+    return store_run_caught_up(store, STORE_READ, find_work, &call);
 }
 
 /* ---- writing ------------------------------------------------------------------------------------- */
@@ -176,15 +189,6 @@ static enum err insert_work(struct store *store, void *context)
     return remember(store, call);
 }
 
-static bool condition_holds(const struct store_text_condition *condition, const struct user *user)
-{
-    struct strbuf text = {0};
-    user_json_add(&text, user);
-    bool holds = condition->holds(condition->context, text.text, text.length);
-    strbuf_free(&text);
-    return holds;
-}
-
 static enum err update_work(struct store *store, void *context)
 {
     struct write_call *call = context;
@@ -213,7 +217,7 @@ static enum err write_user(struct store *store, store_work *work, struct write_c
 {
     struct change *change = &call->change;
     *change->answer = (struct store_answer){0};
-    enum err err = store_run(store, STORE_WRITE, work, call);
+    enum err err = store_run_caught_up(store, STORE_WRITE, work, call);
     if (err)
         strbuf_free(&change->body);
     change->answer->body = change->body.text;

@@ -143,6 +143,39 @@ def test_one_task_is_changed_at_every_node(cluster):
     whole(cluster)
 
 
+def test_what_another_node_has_just_committed(cluster):
+    """It is applied behind a transaction that takes a while; no client is told that it does not exist."""
+    first = cluster.nodes["node1"].stack
+    here, there = (Http(cluster.nodes[name].http, timeout=10) for name in ("node1", "node2"))
+    first.sql("CREATE TABLE bulk (id INT PRIMARY KEY AUTO_INCREMENT, text VARCHAR(200))")
+
+    def behind(write):
+        """What a write at node1 is answered, while node2 has not come so far."""
+        first.sql("INSERT INTO bulk (text) SELECT REPEAT('x', 180) FROM seq_1_to_50000")
+        return write()
+
+    try:
+        task = behind(lambda: here.post("/tasks", {"user_id": 1, "content": "new"})).json()
+        assert there.get(f"/tasks/{task['id']}").json() == task
+        read = behind(lambda: here.patch(f"/tasks/{task['id']}", {"content": "newer"}))
+        changed = there.patch(f"/tasks/{task['id']}", {"status": 1}, headers={"If-Match": read.headers["ETag"]})
+        assert (changed.status, changed.json()["content"]) == (200, "newer")
+        read = behind(lambda: here.patch(f"/tasks/{task['id']}", {"content": "newest"}))
+        assert there.get(f"/tasks/{task['id']}", headers={"If-Match": read.headers["ETag"]}).json() == read.json()
+        task = behind(lambda: here.post("/tasks", {"user_id": 1, "content": "short-lived"})).json()
+        assert there.delete(f"/tasks/{task['id']}").status == 204
+        user = behind(lambda: here.post("/users", {"name": "New"})).json()
+        assert there.post("/tasks", {"user_id": user["id"], "content": "theirs"}).status == 201
+        read = behind(lambda: here.patch(f"/users/{user['id']}", {"name": "Newer"}))
+        assert there.get(f"/users/{user['id']}", headers={"If-Match": read.headers["ETag"]}).json() == read.json()
+        cursor = behind(lambda: here.post("/users/1/events", {"event": "shop.opened"})).json()["cursor"]
+        assert there.get(f"/users/1/events?since={cursor}").status == 200
+    finally:
+        first.sql("DROP TABLE bulk")
+    assert here.get("/tasks/4000000").status == 404
+    whole(cluster)
+
+
 def test_data_of_another_cluster_are_not_overwritten(cluster):
     cluster.command("stop", "node3")
     state = cluster.directory / "node3/mariadb/grastate.dat"

@@ -156,6 +156,14 @@ def test_a_commit_that_was_cut_off_is_uncertain(wire, start, database):
     assert change(api, "surely") == 200
 
 
+def test_a_node_without_galera(stack, start):
+    """It has a name and no others whose commits it would wait for."""
+    api = start(DB_PORT=stack.port("DB_PORT"), NODE="first")
+    assert api.ask("/tasks/4000000")[0] == 404
+    assert api.ask("/tasks/4000000", "PATCH", '{"content":"x"}')[0] == 404
+    assert change(api, "of a named node") == 200
+
+
 def not_ready(command, text, before):
     """Connecting, SET and SELECT 1 work all the same."""
     touches = any(word in text for word in (" FROM ", "INSERT ", "UPDATE ", "DELETE "))

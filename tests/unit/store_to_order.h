@@ -95,11 +95,14 @@ enum err store_task_insert(struct store *store, const struct task_new *task,
     return fake_write(NULL, origin, true, answer);
 }
 
-enum err store_task_get(struct store *store, uint32_t id, const struct grant *grant, struct task *task)
+enum err store_task_get(struct store *store, uint32_t id, const struct grant *grant,
+                        const struct store_condition *condition, struct task *task)
 {
     (void)store, (void)id;
     fake.only_user = grant->everyone ? 0 : grant->user_id;
     *task = the_task;
+    if (fake.err == ERR_OK && condition != NULL && !condition->holds(condition->context, task->version))
+        return ERR_STALE;
     return fake.err;
 }
 
@@ -153,9 +156,10 @@ enum err store_user_list(struct store *store, const struct grant *grant, uint32_
     return fake.err;
 }
 
-enum err store_user_get(struct store *store, uint32_t id, struct user *user)
+enum err store_user_get(struct store *store, uint32_t id, const struct store_text_condition *condition,
+                        struct user *user)
 {
-    (void)store;
+    (void)store, (void)condition;
     *user = (struct user){.id = id, .name = "Ana", .name_length = 3, .created_at_ms = 1704214800000};
     return fake.err;
 }
@@ -163,7 +167,7 @@ enum err store_user_get(struct store *store, uint32_t id, struct user *user)
 enum err store_user_find(struct store *store, const char *external_id, struct user *user)
 {
     snprintf(fake.text, sizeof fake.text, "%s", external_id);
-    return store_user_get(store, 7, user);
+    return store_user_get(store, 7, NULL, user);
 }
 
 static const struct user the_user = {.id = 7,
