@@ -25,7 +25,7 @@
     X(API_EVENTS_FOUND, METRIC_COUNTER, "carillon_api_events_emitted_total", "",                             \
       "Events that other programs (carillon_emit) and other nodes committed, as found in the database")      \
     X(API_DB_RETRIES, METRIC_COUNTER, "carillon_api_db_retries_total", "",                                   \
-      "Transactions repeated after a deadlock")                                                              \
+      "Transactions repeated after a deadlock, or a conflict with another node")                             \
     X(API_DB_CONNECTS, METRIC_COUNTER, "carillon_api_db_connects_total", "",                                 \
       "Connections made to the database")                                                                    \
     X(API_BROKER_CONNECTS, METRIC_COUNTER, "carillon_api_broker_connects_total", "",                         \

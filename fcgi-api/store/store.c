@@ -182,13 +182,14 @@ static bool worth_another(struct store *store, struct backoff *pause, int left, 
         return *reconnected = true;
     if (store->failure != FAILURE_CONFLICT)
         return false;
+    if (!sleep_before_another(store, backoff_next_ms(pause))) {
+        log_warn("database: others were in the way for all of the %d ms: %s",
+                 (int)store->config->db_timeout_ms, store->why);
+        return false;
+    }
     if (store->metrics)
         metrics_add(store->metrics, API_DB_RETRIES, 1);
-    if (sleep_before_another(store, backoff_next_ms(pause)))
-        return true;
-    log_warn("database: others were in the way for all of the %d ms: %s", (int)store->config->db_timeout_ms,
-             store->why);
-    return false;
+    return true;
 }
 
 static enum err run_until(struct store *store, enum store_mode mode, store_work *work, void *context,
