@@ -7,7 +7,7 @@
  *   dial.c        by which address it is made
  *   statement.c   prepared statements: values in, columns out
  *   query.c       statements that are put together: the same with literals
- *   node.c        which of the nodes this is
+ *   node.c        which of the nodes this is, and what it waits for of the others
  *   group.c       changes that wait together share a transaction
  *   batch.c       that transaction; batch_lock.c: its first part, locking what it needs
  *   tasks.c, list.c, keys.c, users.c, sessions.c, events.c, outbox.c, epoch.c, upkeep.c
