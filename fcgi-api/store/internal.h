@@ -311,9 +311,9 @@ MUST_CHECK enum err store_find_node(struct store *store, uint32_t *node);
 /* It was in the table and is not any more: gives the connection up, as one that is lost. */
 enum err store_node_has_gone(struct store *store);
 /* A refusal may be for want of what another node has committed. In a cluster, waits until all of that is
- * here: ERR_AGAIN, the call is to be repeated, once. Else what it was given, or what kept it from finding
- * out. */
-MUST_CHECK enum err store_catch_up(struct store *store, enum err refusal);
+ * here: ERR_AGAIN, the call is to be repeated, once, within the same deadline (monotonic ms). Else what it
+ * was given, or what kept it from finding out. */
+MUST_CHECK enum err store_catch_up(struct store *store, enum err refusal, int64_t deadline);
 /* store_run(), and that. */
 MUST_CHECK enum err store_run_caught_up(struct store *store, enum store_mode mode, store_work *work,
                                         void *context);

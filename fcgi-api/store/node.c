@@ -112,18 +112,25 @@ static enum err catch_up_work(struct store *store, void *context)
     return store_select_one(store, SQL_NODE_CATCH_UP, NULL, 0, STORE_OUT(to_u32(&id)));
 }
 
-enum err store_catch_up(struct store *store, enum err refusal)
+enum err store_catch_up(struct store *store, enum err refusal, int64_t deadline)
 {
+    enum store_failure failure;
     if (!has_name(store) || !may_be_behind(refusal))
         return refusal;
-    enum err err = store_run(store, STORE_READ, catch_up_work, NULL);
+    enum err err =
+        store_run_until(store, STORE_READ, catch_up_work, NULL, deadline, STORE_UNTIL_DEADLINE, &failure);
     return err ? err : ERR_AGAIN;
 }
 
 enum err store_run_caught_up(struct store *store, enum store_mode mode, store_work *work, void *context)
 {
-    enum err err = store_catch_up(store, store_run(store, mode, work, context));
-    return err == ERR_AGAIN ? store_run(store, mode, work, context) : err;
+    int64_t deadline = clock_monotonic_ms() + store->config->db_timeout_ms;
+    enum store_failure failure;
+    enum err err = store_run_until(store, mode, work, context, deadline, STORE_UNTIL_DEADLINE, &failure);
+    err = store_catch_up(store, err, deadline);
+    if (err != ERR_AGAIN)
+        return err;
+    return store_run_until(store, mode, work, context, deadline, STORE_UNTIL_DEADLINE, &failure);
 }
 
 /* ---- how many there are ------------------------------------------------------------------------- */

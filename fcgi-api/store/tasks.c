@@ -48,13 +48,6 @@ enum err store_task_get(struct store *store, uint32_t id, const struct grant *gr
 
 /* ---- writing ------------------------------------------------------------------------------------- */
 
-static enum err run(struct store *store, struct change *change)
-{
-    *change->answer = (struct store_answer){0};
-    change->deadline = clock_monotonic_ms() + store->config->db_timeout_ms;
-    return commit_group_run(store->group, store, change);
-}
-
 /* The answer takes the body. When the change is traced, its event comes of the span of this. */
 static enum err commit(struct store *store, struct change *change)
 {
@@ -67,9 +60,11 @@ static enum err commit(struct store *store, struct change *change)
         traced.traceparent = span.traceparent;
     }
     change->origin = &traced; // cppcheck-suppress autoVariables ; it is put back below
-    enum err err = store_catch_up(store, run(store, change));
+    *change->answer = (struct store_answer){0};
+    change->deadline = clock_monotonic_ms() + store->config->db_timeout_ms;
+    enum err err = store_catch_up(store, commit_group_run(store->group, store, change), change->deadline);
     if (err == ERR_AGAIN)
-        err = run(store, change);
+        err = commit_group_run(store->group, store, change);
     if (err)
         strbuf_free(&change->body);
     change->answer->body = change->body.text;
